@@ -1,0 +1,48 @@
+//! The API of the OpenWFP filter engine: its nouns, its codes, its table of operations and its traits.
+//!
+//! Everything else in the workspace either implements this crate (the engine, the kernel's room, remote
+//! clients) or translates it (command line, C ABI, wire). It does no I/O, reads no clock and takes no
+//! lock but a claim's.
+//!
+//! The names are those of the Windows Filtering Platform (WFP) in Rust's spelling, so that a name from
+//! its manual is found with `grep`: `IPSEC_SA_CONTEXT1` is [`SaContext`], its `saBundle` is
+//! [`SaDetails::bundle`], and so on. What Linux has and WFP lacks stands beside it, in [`LinuxSa`].
+#![forbid(unsafe_code)]
+
+mod claim;
+mod code;
+mod dataplane;
+mod error;
+mod filter;
+mod mirror;
+mod operation;
+mod sa;
+mod session;
+mod template;
+mod time;
+
+pub use claim::{Claim, GiveBack};
+pub use code::{Code, CodeEntry, CodeFamily};
+pub use dataplane::{Dataplane, NoDataplane};
+pub use error::{Error, Result};
+pub use filter::{
+    ConditionField, ConditionValue, FilterCondition, FilterId, Guid, MatchType, TransportFilter,
+};
+pub use mirror::{Completeness, Mirror};
+pub use operation::{Operation, Rights, Rules};
+pub use sa::bundle::{IpsecId, KeyModuleState, KeyingExtras, PfsGroup, Sa, SaBundle, SaList, Spi, Token};
+pub use sa::context::{Counters, DirectionCounters, SaContext, SaContextId, SaState};
+pub use sa::details::{SaDetails, UdpEncapsulation, VirtualIfTunnel};
+pub use sa::key::{Key, KeyAccess};
+pub use sa::lifetime::Lifetime;
+pub use sa::linux::{
+    HardwareOffload, Limits, LinuxExtras, LinuxSa, Mark, Replay, Selector, SelectorPorts, UnknownAttribute,
+};
+pub use sa::traffic::{Direction, Endpoints, IpVersion, Mode, Protocol, Traffic, TrafficType};
+pub use sa::transform::{
+    Aead, AeadAlgorithm, Auth, AuthAlgorithm, Cipher, CipherAlgorithm, Compression, CompressionAlgorithm,
+    EspAuthAndCipher, Transform, TransformType, WfpAuth, WfpCipher, WfpTransform,
+};
+pub use session::{EnumId, EnumOptions, Session, SessionNumber};
+pub use template::{AddressMatch, ContextTemplate};
+pub use time::{Clock, Timestamp};

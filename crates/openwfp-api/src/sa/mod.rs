@@ -1,0 +1,10 @@
+//! Security associations: the values reachable from `IPSEC_SA_CONTEXT1`, and what Linux adds.
+
+pub(crate) mod bundle;
+pub(crate) mod context;
+pub(crate) mod details;
+pub(crate) mod key;
+pub(crate) mod lifetime;
+pub(crate) mod linux;
+pub(crate) mod traffic;
+pub(crate) mod transform;

@@ -1,0 +1,480 @@
+//! Transforms: what an SA does to a packet, with its keys, and what WFP's enumerations can say of it.
+//!
+//! An algorithm that WFP cannot name is kept as what it is. WFP's view shows `IPSEC_AUTH_MAX` or
+//! `IPSEC_CIPHER_TYPE_MAX` for it, values that no transform of Windows has, with a crypto module GUID of
+//! our own that names the algorithm: never a wrong one. [`WfpTransform`] has the mapping.
+
+use crate::Guid;
+use crate::Key;
+use crate::Protocol;
+use std::fmt;
+
+/// What an SA does to a packet. WFP: `IPSEC_SA0`'s `saTransformType` and the union behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Transform {
+    /// AH: integrity of the whole packet. WFP: `ahInformation`.
+    Ah(Auth),
+    /// ESP without encryption (RFC 2410, RFC 4543). WFP: `espAuthInformation`.
+    EspAuth(Auth),
+    /// ESP without integrity. WFP: `espCipherInformation`.
+    EspCipher(Cipher),
+    /// ESP with a cipher and an integrity algorithm. WFP: `espAuthAndCipherInformation`.
+    EspAuthAndCipher(Box<EspAuthAndCipher>),
+    /// ESP with one algorithm for both. WFP: `espAuthAndCipherInformation`, where both key blobs hold
+    /// the key with its salt.
+    EspAead(Aead),
+    /// IP compression, which WFP does not know; no security by itself.
+    Ipcomp(Compression),
+}
+
+/// A cipher and an integrity algorithm for ESP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EspAuthAndCipher {
+    /// Integrity.
+    pub auth: Auth,
+    /// Encryption.
+    pub cipher: Cipher,
+}
+
+/// An integrity algorithm with its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Auth {
+    /// The algorithm.
+    pub algorithm: AuthAlgorithm,
+    /// Length of the integrity check value in bits.
+    pub icv_bits: u16,
+    /// The key.
+    pub key: Key,
+}
+
+/// A cipher with its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cipher {
+    /// The algorithm.
+    pub algorithm: CipherAlgorithm,
+    /// The key; for AES-CTR with its 4 bytes of nonce at the end.
+    pub key: Key,
+}
+
+/// A combined-mode algorithm with its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aead {
+    /// The algorithm.
+    pub algorithm: AeadAlgorithm,
+    /// Length of the integrity check value in bits.
+    pub icv_bits: u16,
+    /// The key with its salt at the end: 4 bytes for AES-GCM and ChaCha20-Poly1305, 3
+    /// for AES-CCM.
+    pub key: Key,
+}
+
+/// Compression with IPCOMP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compression {
+    /// The algorithm.
+    pub algorithm: CompressionAlgorithm,
+}
+
+/// Integrity algorithms. `Other`: the name is in [`LinuxExtras::algorithm_names`](crate::LinuxExtras).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AuthAlgorithm {
+    /// HMAC-MD5 (RFC 2403).
+    HmacMd5,
+    /// HMAC-SHA1 (RFC 2404).
+    HmacSha1,
+    /// HMAC-SHA-256 (RFC 4868).
+    HmacSha256,
+    /// HMAC-SHA-384 (RFC 4868).
+    HmacSha384,
+    /// HMAC-SHA-512 (RFC 4868).
+    HmacSha512,
+    /// HMAC-RIPEMD-160 (RFC 2857).
+    HmacRipemd160,
+    /// HMAC-SM3.
+    HmacSm3,
+    /// AES-CMAC (RFC 4494).
+    AesCmac,
+    /// AES-XCBC-MAC (RFC 3566).
+    AesXcbc,
+    /// AES-GMAC (RFC 4543): the key has 4 bytes of salt at its end.
+    AesGmac,
+    /// No integrity at all.
+    Null,
+    /// An algorithm that this version has no name for.
+    Other,
+}
+
+/// Ciphers. `Other`: the name is in [`LinuxExtras::algorithm_names`](crate::LinuxExtras).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CipherAlgorithm {
+    /// DES in CBC mode (RFC 2405).
+    DesCbc,
+    /// Triple DES in CBC mode (RFC 2451).
+    TripleDesCbc,
+    /// AES in CBC mode (RFC 3602).
+    AesCbc,
+    /// AES in counter mode (RFC 3686).
+    AesCtr,
+    /// Camellia in CBC mode (RFC 4312).
+    CamelliaCbc,
+    /// Blowfish in CBC mode (RFC 2451).
+    BlowfishCbc,
+    /// CAST-128 in CBC mode (RFC 2451).
+    Cast128Cbc,
+    /// Serpent in CBC mode.
+    SerpentCbc,
+    /// Twofish in CBC mode.
+    TwofishCbc,
+    /// SM4 in CBC mode.
+    Sm4Cbc,
+    /// No encryption (RFC 2410).
+    Null,
+    /// A cipher that this version has no name for.
+    Other,
+}
+
+/// Combined-mode algorithms. `Other`: the name is in
+/// [`LinuxExtras::algorithm_names`](crate::LinuxExtras).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AeadAlgorithm {
+    /// AES-GCM (RFC 4106).
+    AesGcm,
+    /// AES-CCM (RFC 4309).
+    AesCcm,
+    /// ChaCha20-Poly1305 (RFC 7634).
+    ChaCha20Poly1305,
+    /// An algorithm that this version has no name for.
+    Other,
+}
+
+/// Compression algorithms of IPCOMP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CompressionAlgorithm {
+    /// DEFLATE (RFC 2394).
+    Deflate,
+    /// LZS (RFC 2395).
+    Lzs,
+    /// LZJH (RFC 3051).
+    Lzjh,
+    /// An algorithm that this version has no name for.
+    Other,
+}
+
+/// WFP: `IPSEC_TRANSFORM_TYPE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TransformType {
+    /// `IPSEC_TRANSFORM_AH` 1.
+    Ah = 1,
+    /// `IPSEC_TRANSFORM_ESP_AUTH` 2.
+    EspAuth = 2,
+    /// `IPSEC_TRANSFORM_ESP_CIPHER` 3.
+    EspCipher = 3,
+    /// `IPSEC_TRANSFORM_ESP_AUTH_AND_CIPHER` 4.
+    EspAuthAndCipher = 4,
+}
+
+/// WFP's view of an integrity algorithm: `IPSEC_AUTH_TRANSFORM0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WfpAuth {
+    /// `authType`: 0 MD5, 1 SHA1, 2 SHA-256, 3…5 AES-128/192/256, 6 (`IPSEC_AUTH_MAX`) none of these.
+    pub auth_type: u32,
+    /// `authConfig`: 0…5 in the same order, 6 (`IPSEC_AUTH_CONFIG_MAX`) none of these.
+    pub auth_config: u8,
+    /// `cryptoModuleId`: none for Windows' own algorithms, else the GUID that names ours.
+    pub crypto_module: Option<Guid>,
+}
+
+/// WFP's view of a cipher: `IPSEC_CIPHER_TRANSFORM0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WfpCipher {
+    /// `cipherType`: 1 DES, 2 3DES, 3…5 AES-128/192/256, 6 (`IPSEC_CIPHER_TYPE_MAX`) none of these.
+    pub cipher_type: u32,
+    /// `cipherConfig`: 1…5 CBC in the same order, 6…8 GCM, 9 (`IPSEC_CIPHER_CONFIG_MAX`) none of these.
+    pub cipher_config: u8,
+    /// `cryptoModuleId`: none for Windows' own algorithms, else the GUID that names ours.
+    pub crypto_module: Option<Guid>,
+}
+
+/// WFP's view of a transform.
+///
+/// | transform | type | auth | cipher |
+/// |---|---|---|---|
+/// | AH, ESP-null with HMAC-MD5-96, HMAC-SHA1-96, HMAC-SHA-256-128 | AH / `ESP_AUTH` | 0/0, 1/1, 2/2 | – |
+/// | AES-GMAC | AH / `ESP_AUTH` | 3/3, 4/4, 5/5 | – |
+/// | DES, 3DES, AES-CBC | `ESP_CIPHER`, or `ESP_AUTH_AND_CIPHER` with an integrity | as above | 1/1 … 5/5 |
+/// | AES-GCM-16 | `ESP_AUTH_AND_CIPHER` | 3/3 … 5/5 | 3/6 … 5/8 |
+/// | any other algorithm, or another length of its check value | by its shape | 6/6 and a GUID | 6/9 and a GUID |
+/// | IPCOMP standing alone | `ESP_AUTH` | 6/6 and a GUID | – |
+///
+/// The GUIDs are `6f777066-KKAA-LLLL-8000-00000000BBBB`: kind (1 integrity, 2 cipher, 3 combined,
+/// 4 compression), the algorithm's number in its Rust enumeration, the length of its check value in bits
+/// and the length of its key in bits, all in hexadecimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WfpTransform {
+    /// `saTransformType`.
+    pub transform_type: TransformType,
+    /// The integrity part, if the type has one.
+    pub auth: Option<WfpAuth>,
+    /// The cipher part, if the type has one.
+    pub cipher: Option<WfpCipher>,
+}
+
+impl Transform {
+    /// The SA's protocol.
+    pub fn protocol(&self) -> Protocol {
+        match self {
+            Transform::Ah(_) => Protocol::Ah,
+            Transform::Ipcomp(_) => Protocol::Ipcomp,
+            _ => Protocol::Esp,
+        }
+    }
+
+    /// The keys, each once.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        let (first, second) = match self {
+            Transform::Ah(auth) | Transform::EspAuth(auth) => (Some(&auth.key), None),
+            Transform::EspCipher(cipher) => (Some(&cipher.key), None),
+            Transform::EspAuthAndCipher(both) => (Some(&both.auth.key), Some(&both.cipher.key)),
+            Transform::EspAead(aead) => (Some(&aead.key), None),
+            Transform::Ipcomp(_) => (None, None),
+        };
+        first.into_iter().chain(second)
+    }
+
+    /// What WFP's enumerations say of it.
+    pub fn wfp(&self) -> WfpTransform {
+        let (transform_type, auth, cipher) = match self {
+            Transform::Ah(auth) => (TransformType::Ah, Some(auth.wfp()), None),
+            Transform::EspAuth(auth) => (TransformType::EspAuth, Some(auth.wfp()), None),
+            Transform::EspCipher(cipher) => (TransformType::EspCipher, None, Some(cipher.wfp())),
+            Transform::EspAuthAndCipher(both) => {
+                (TransformType::EspAuthAndCipher, Some(both.auth.wfp()), Some(both.cipher.wfp()))
+            }
+            Transform::EspAead(aead) => {
+                let (auth, cipher) = aead.wfp();
+                (TransformType::EspAuthAndCipher, Some(auth), Some(cipher))
+            }
+            Transform::Ipcomp(compression) => {
+                let module = module_guid(4, compression.algorithm as u8, 0, 0);
+                (TransformType::EspAuth, Some(WfpAuth::foreign(module)), None)
+            }
+        };
+        WfpTransform { transform_type, auth, cipher }
+    }
+}
+
+impl Auth {
+    fn wfp(&self) -> WfpAuth {
+        use AuthAlgorithm as A;
+        let number = match (self.algorithm, self.icv_bits, self.key.len()) {
+            (A::HmacMd5, 96, _) => 0,
+            (A::HmacSha1, 96, _) => 1,
+            (A::HmacSha256, 128, _) => 2,
+            (A::AesGmac, 128, 20) => 3,
+            (A::AesGmac, 128, 28) => 4,
+            (A::AesGmac, 128, 36) => 5,
+            _ => {
+                return WfpAuth::foreign(module_guid(1, self.algorithm as u8, self.icv_bits, self.key.len()));
+            }
+        };
+        WfpAuth { auth_type: number.into(), auth_config: number, crypto_module: None }
+    }
+}
+
+impl Cipher {
+    fn wfp(&self) -> WfpCipher {
+        let number = match (self.algorithm, self.key.len()) {
+            (CipherAlgorithm::DesCbc, _) => 1,
+            (CipherAlgorithm::TripleDesCbc, _) => 2,
+            (CipherAlgorithm::AesCbc, 16) => 3,
+            (CipherAlgorithm::AesCbc, 24) => 4,
+            (CipherAlgorithm::AesCbc, 32) => 5,
+            _ => return WfpCipher::foreign(module_guid(2, self.algorithm as u8, 0, self.key.len())),
+        };
+        WfpCipher { cipher_type: number.into(), cipher_config: number, crypto_module: None }
+    }
+}
+
+impl Aead {
+    fn wfp(&self) -> (WfpAuth, WfpCipher) {
+        let number = match (self.algorithm, self.icv_bits, self.key.len()) {
+            (AeadAlgorithm::AesGcm, 128, 20) => 3,
+            (AeadAlgorithm::AesGcm, 128, 28) => 4,
+            (AeadAlgorithm::AesGcm, 128, 36) => 5,
+            _ => {
+                let module = module_guid(3, self.algorithm as u8, self.icv_bits, self.key.len());
+                return (WfpAuth::foreign(module), WfpCipher::foreign(module));
+            }
+        };
+        (
+            WfpAuth { auth_type: number.into(), auth_config: number, crypto_module: None },
+            WfpCipher { cipher_type: number.into(), cipher_config: number + 3, crypto_module: None },
+        )
+    }
+
+    /// Bytes of salt at the end of the key.
+    pub fn salt_len(&self) -> usize {
+        match self.algorithm {
+            AeadAlgorithm::AesGcm | AeadAlgorithm::ChaCha20Poly1305 => 4,
+            AeadAlgorithm::AesCcm => 3,
+            AeadAlgorithm::Other => 0,
+        }
+    }
+}
+
+impl WfpAuth {
+    fn foreign(module: Guid) -> WfpAuth {
+        WfpAuth { auth_type: 6, auth_config: 6, crypto_module: Some(module) }
+    }
+}
+
+impl WfpCipher {
+    fn foreign(module: Guid) -> WfpCipher {
+        WfpCipher { cipher_type: 6, cipher_config: 9, crypto_module: Some(module) }
+    }
+}
+
+fn module_guid(kind: u8, algorithm: u8, icv_bits: u16, key_bytes: usize) -> Guid {
+    let key_bits = u16::try_from(key_bytes.saturating_mul(8)).unwrap_or(u16::MAX).to_be_bytes();
+    let data2 = u16::from_be_bytes([kind, algorithm]);
+    Guid::new(0x6f77_7066, data2, icv_bits, [0x80, 0, 0, 0, 0, 0, key_bits[0], key_bits[1]])
+}
+
+/// The name that operators use, such as `AES-GCM-16-128` (check value in bytes, key in bits without the
+/// salt), `AES-CBC-256/HMAC-SHA2-256-128` (key and check value in bits), `NULL/AES-GMAC-128`.
+impl fmt::Display for Transform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Transform::Ah(auth) => auth.fmt(f),
+            Transform::EspAuth(auth) => write!(f, "NULL/{auth}"),
+            Transform::EspCipher(cipher) => cipher.fmt(f),
+            Transform::EspAuthAndCipher(both) => write!(f, "{}/{}", both.cipher, both.auth),
+            Transform::EspAead(aead) => aead.fmt(f),
+            Transform::Ipcomp(compression) => compression.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.algorithm {
+            AuthAlgorithm::HmacMd5 => "HMAC-MD5",
+            AuthAlgorithm::HmacSha1 => "HMAC-SHA1",
+            AuthAlgorithm::HmacSha256 => "HMAC-SHA2-256",
+            AuthAlgorithm::HmacSha384 => "HMAC-SHA2-384",
+            AuthAlgorithm::HmacSha512 => "HMAC-SHA2-512",
+            AuthAlgorithm::HmacRipemd160 => "HMAC-RIPEMD-160",
+            AuthAlgorithm::HmacSm3 => "HMAC-SM3",
+            AuthAlgorithm::AesCmac => "AES-CMAC",
+            AuthAlgorithm::AesXcbc => "AES-XCBC",
+            AuthAlgorithm::AesGmac => {
+                return write!(f, "AES-GMAC-{}", self.key.len().saturating_sub(4) * 8);
+            }
+            AuthAlgorithm::Null => return f.write_str("NULL"),
+            AuthAlgorithm::Other => "OTHER-AUTH",
+        };
+        write!(f, "{name}-{}", self.icv_bits)
+    }
+}
+
+impl fmt::Display for Cipher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.algorithm {
+            CipherAlgorithm::DesCbc => return f.write_str("DES-CBC"),
+            CipherAlgorithm::TripleDesCbc => return f.write_str("3DES-CBC"),
+            CipherAlgorithm::Null => return f.write_str("NULL"),
+            CipherAlgorithm::AesCtr => {
+                return write!(f, "AES-CTR-{}", self.key.len().saturating_sub(4) * 8);
+            }
+            CipherAlgorithm::AesCbc => "AES-CBC",
+            CipherAlgorithm::CamelliaCbc => "CAMELLIA-CBC",
+            CipherAlgorithm::BlowfishCbc => "BLOWFISH-CBC",
+            CipherAlgorithm::Cast128Cbc => "CAST-CBC",
+            CipherAlgorithm::SerpentCbc => "SERPENT-CBC",
+            CipherAlgorithm::TwofishCbc => "TWOFISH-CBC",
+            CipherAlgorithm::Sm4Cbc => "SM4-CBC",
+            CipherAlgorithm::Other => "OTHER-CIPHER",
+        };
+        write!(f, "{name}-{}", self.key.len() * 8)
+    }
+}
+
+impl fmt::Display for Aead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.algorithm {
+            AeadAlgorithm::ChaCha20Poly1305 => return f.write_str("CHACHA20-POLY1305"),
+            AeadAlgorithm::AesGcm => "AES-GCM",
+            AeadAlgorithm::AesCcm => "AES-CCM",
+            AeadAlgorithm::Other => "OTHER-AEAD",
+        };
+        let key_bits = self.key.len().saturating_sub(self.salt_len()) * 8;
+        write!(f, "{name}-{}-{key_bits}", self.icv_bits / 8)
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.algorithm {
+            CompressionAlgorithm::Deflate => "IPCOMP-DEFLATE",
+            CompressionAlgorithm::Lzs => "IPCOMP-LZS",
+            CompressionAlgorithm::Lzjh => "IPCOMP-LZJH",
+            CompressionAlgorithm::Other => "IPCOMP-OTHER",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(len: usize) -> Key {
+        Key::new(&vec![1; len])
+    }
+
+    fn aead(algorithm: AeadAlgorithm, icv_bits: u16, len: usize) -> Transform {
+        Transform::EspAead(Aead { algorithm, icv_bits, key: key(len) })
+    }
+
+    #[test]
+    fn wfp_names_what_it_can_name_and_our_guid_the_rest() {
+        let view = aead(AeadAlgorithm::AesGcm, 128, 28).wfp();
+        assert_eq!(view.transform_type, TransformType::EspAuthAndCipher);
+        assert_eq!(view.auth.unwrap(), WfpAuth { auth_type: 4, auth_config: 4, crypto_module: None });
+        assert_eq!(view.cipher.unwrap(), WfpCipher { cipher_type: 4, cipher_config: 7, crypto_module: None });
+
+        let view = aead(AeadAlgorithm::ChaCha20Poly1305, 128, 36).wfp();
+        assert_eq!((view.auth.unwrap().auth_type, view.cipher.unwrap().cipher_type), (6, 6));
+        let guid = view.cipher.unwrap().crypto_module.unwrap();
+        assert_eq!(guid.to_string(), "6f777066-0302-0080-8000-000000000120");
+        // An 8-byte check value is not the AES-GCM that Windows means.
+        assert_eq!(aead(AeadAlgorithm::AesGcm, 64, 20).wfp().cipher.unwrap().cipher_type, 6);
+
+        let sha2 = Auth { algorithm: AuthAlgorithm::HmacSha256, icv_bits: 128, key: key(32) };
+        let cbc = Cipher { algorithm: CipherAlgorithm::AesCbc, key: key(32) };
+        let view =
+            Transform::EspAuthAndCipher(Box::new(EspAuthAndCipher { auth: sha2.clone(), cipher: cbc })).wfp();
+        assert_eq!((view.auth.unwrap().auth_type, view.cipher.unwrap().cipher_config), (2, 5));
+        // The draft's 96 bits differ from what Windows calls HMAC-SHA-256-128.
+        assert_eq!(Transform::Ah(Auth { icv_bits: 96, ..sha2 }).wfp().auth.unwrap().auth_type, 6);
+    }
+
+    #[test]
+    fn names_are_those_that_operators_use() {
+        assert_eq!(aead(AeadAlgorithm::AesGcm, 128, 20).to_string(), "AES-GCM-16-128");
+        assert_eq!(aead(AeadAlgorithm::AesCcm, 64, 35).to_string(), "AES-CCM-8-256");
+        assert_eq!(aead(AeadAlgorithm::ChaCha20Poly1305, 128, 36).to_string(), "CHACHA20-POLY1305");
+        let gmac = Auth { algorithm: AuthAlgorithm::AesGmac, icv_bits: 128, key: key(20) };
+        assert_eq!(Transform::EspAuth(gmac).to_string(), "NULL/AES-GMAC-128");
+    }
+
+    #[test]
+    fn a_transform_prints_no_key() {
+        let text = format!("{:?}", aead(AeadAlgorithm::AesGcm, 128, 20));
+        assert!(text.contains("Key(20 bytes)") && !text.contains("[1"), "{text}");
+    }
+}
