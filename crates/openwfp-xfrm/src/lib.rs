@@ -1,1 +1,23 @@
+//! The Linux kernel's IPsec state (XFRM) as SA contexts of OpenWFP.
+//!
+//! ```text
+//! bytes ── wire ──▶ states, policies ── table ──▶ Tables ── pair, map ──▶ Listing of SaContext
+//!   ▲                                                 ▲
+//!   capture (files) or live (netlink socket) ─────────┘ events that came meanwhile
+//! ```
+//!
+//! This is the only room that knows the kernel's structures; it does not know the engine.
+#![forbid(unsafe_code)]
 
+mod addresses;
+pub mod capture;
+mod error;
+#[cfg(target_os = "linux")]
+pub mod live;
+mod map;
+mod pair;
+mod table;
+pub mod wire;
+
+pub use pair::Listing;
+pub use table::{Dumped, Tables};

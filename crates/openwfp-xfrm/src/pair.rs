@@ -1,0 +1,429 @@
+//! Pairing: from states and policies to SA contexts.
+//!
+//! 1. Each state gets a direction: what the kernel says (`XFRMA_SA_DIR`), else that of the policies that
+//!    ask for it, else from which of its addresses is this machine's, else a guess: the address that
+//!    more states share is taken for this machine's.
+//! 2. States of one (reqid, interface id, mark, local and remote address) belong together; without a
+//!    reqid the mode must agree too.
+//! 3. In a direction, ESP with AH and IPCOMP is one bundle, if a reqid or a policy ties them.
+//! 4. Inbound goes with outbound, newest with newest, so that the generations of a rekey are contexts
+//!    each; where one side has more, those whose times of addition agree best are paired.
+//! 5. What has no twin is a context with one direction; a larval state is one without an SA.
+
+mod align;
+mod policies;
+
+use crate::map;
+use crate::table::StateRecord;
+use crate::table::Tables;
+use crate::wire::State;
+use align::align;
+use openwfp_api::Completeness;
+use openwfp_api::Counters;
+use openwfp_api::Direction;
+use openwfp_api::Endpoints;
+use openwfp_api::FilterId;
+use openwfp_api::IpVersion;
+use openwfp_api::Mode;
+use openwfp_api::Protocol;
+use openwfp_api::Sa;
+use openwfp_api::SaBundle;
+use openwfp_api::SaContext;
+use openwfp_api::SaContextId;
+use openwfp_api::SaDetails;
+use openwfp_api::SaList;
+use openwfp_api::SaState;
+use openwfp_api::Selector;
+use openwfp_api::SelectorPorts;
+use openwfp_api::Spi;
+use openwfp_api::Traffic;
+use policies::PolicyIndex;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+
+/// What a kernel or a capture holds, as SA contexts in the order of their creation.
+///
+/// The contexts have no ids yet ([`SaContextId`] 0): an engine gives them.
+#[derive(Debug)]
+pub struct Listing {
+    /// The contexts.
+    pub contexts: Vec<SaContext>,
+    /// Whether that is all.
+    pub completeness: Completeness,
+}
+
+impl Tables<'_> {
+    /// Pairs the states into SA contexts. `local_addresses`: this machine's, as far as known.
+    pub fn pair(&self, local_addresses: &HashSet<IpAddr>) -> Vec<SaContext> {
+        let policies = PolicyIndex::new(&self.policies);
+        let states = self.directed(&policies, local_addresses);
+        let mut units = Vec::with_capacity(states.len() / 2 + 1);
+        for group in groups(&states) {
+            assemble(&states, &policies, group, &mut units);
+        }
+        // A dump is newest first: from its end on, states come in the order of their creation.
+        units.sort_by_cached_key(|unit| {
+            let oldest = unit.states().map(|index| states[index].record.added).min();
+            (oldest, std::cmp::Reverse(unit.states().max()))
+        });
+        units.iter().filter_map(|unit| unit.context(&states, &policies)).collect()
+    }
+
+    fn directed(&self, policies: &PolicyIndex<'_, '_>, known: &HashSet<IpAddr>) -> Vec<Directed<'_>> {
+        let mut undecided = false;
+        let mut states: Vec<_> = self
+            .states
+            .iter()
+            .map(|record| {
+                let direction = record.direction.or_else(|| policies.direction(record));
+                undecided |= direction.is_none();
+                Directed {
+                    record,
+                    direction: direction.unwrap_or(Direction::Outbound),
+                    decided: direction.is_some(),
+                }
+            })
+            .collect();
+        if undecided {
+            decide_by_addresses(&mut states, known);
+        }
+        states
+    }
+}
+
+/// A state with its direction.
+struct Directed<'a> {
+    record: &'a StateRecord<'a>,
+    direction: Direction,
+    decided: bool,
+}
+
+impl Directed<'_> {
+    fn local(&self) -> IpAddr {
+        match self.direction {
+            Direction::Inbound => self.record.destination,
+            Direction::Outbound => self.record.source,
+        }
+    }
+
+    fn remote(&self) -> IpAddr {
+        match self.direction {
+            Direction::Inbound => self.record.source,
+            Direction::Outbound => self.record.destination,
+        }
+    }
+}
+
+fn decide_by_addresses(states: &mut [Directed<'_>], known: &HashSet<IpAddr>) {
+    let mut local = known.clone();
+    let mut seen: HashMap<IpAddr, u32> = HashMap::new();
+    for state in states.iter() {
+        if state.decided {
+            local.insert(state.local());
+        }
+        *seen.entry(state.record.source).or_default() += 1;
+        *seen.entry(state.record.destination).or_default() += 1;
+    }
+    for state in states.iter_mut().filter(|state| !state.decided) {
+        let rank = |address: IpAddr| {
+            (local.contains(&address), seen.get(&address).copied(), std::cmp::Reverse(address))
+        };
+        if rank(state.record.destination) > rank(state.record.source) {
+            state.direction = Direction::Inbound;
+        }
+    }
+}
+
+/// Groups of states that may belong together, each as indices in the order of the dump.
+fn groups<'s>(states: &'s [Directed<'_>]) -> impl Iterator<Item = Vec<usize>> + 's {
+    let mut heads = HashMap::with_capacity(states.len() / 2 + 1);
+    let mut next = vec![usize::MAX; states.len()];
+    let mut first_of_group = Vec::with_capacity(states.len() / 2 + 1);
+    for (index, state) in states.iter().enumerate().rev() {
+        let record = state.record;
+        let mode = (record.reqid == 0).then_some(record.mode);
+        let key = (record.reqid, record.if_id, record.mark, mode, state.local(), state.remote());
+        match heads.entry(key) {
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                entry.insert((index, first_of_group.len()));
+                first_of_group.push(index);
+            }
+            std::collections::hash_map::Entry::Occupied(mut entry) => {
+                let (head, group) = *entry.get();
+                next[index] = head;
+                first_of_group[group] = index;
+                entry.insert((index, group));
+            }
+        }
+    }
+    first_of_group.into_iter().map(move |head| {
+        std::iter::successors(Some(head), |index| Some(next[*index]).filter(|next| *next != usize::MAX))
+            .collect()
+    })
+}
+
+/// The states of one context, as indices: ESP, AH, IPCOMP of each direction, or one larval state.
+#[derive(Default)]
+struct Unit {
+    inbound: Bundle,
+    outbound: Bundle,
+    larval: Option<usize>,
+}
+
+/// The states of one direction, a place for each protocol.
+#[derive(Clone, Copy, Default)]
+struct Bundle([Option<usize>; 3]);
+
+const PLACES: [Protocol; 3] = [Protocol::Esp, Protocol::Ah, Protocol::Ipcomp];
+
+impl Bundle {
+    fn indices(&self) -> impl Iterator<Item = usize> {
+        self.0.into_iter().flatten()
+    }
+}
+
+impl Unit {
+    fn bundle(&mut self, direction: Direction) -> &mut Bundle {
+        match direction {
+            Direction::Inbound => &mut self.inbound,
+            Direction::Outbound => &mut self.outbound,
+        }
+    }
+
+    fn states(&self) -> impl Iterator<Item = usize> {
+        self.inbound.indices().chain(self.outbound.indices()).chain(self.larval)
+    }
+}
+
+/// Makes the units of one group.
+fn assemble(
+    states: &[Directed<'_>],
+    policies: &PolicyIndex<'_, '_>,
+    group: Vec<usize>,
+    units: &mut Vec<Unit>,
+) {
+    // Nearly every group is one pair.
+    if let [one, other] = group[..]
+        && let (a, b) = (&states[one], &states[other])
+        && a.direction != b.direction
+        && (a.record.protocol, a.record.mode) == (b.record.protocol, b.record.mode)
+        && !a.record.larval
+        && !b.record.larval
+    {
+        let mut unit = Unit::default();
+        let place = place(a.record.protocol);
+        unit.bundle(a.direction).0[place] = Some(one);
+        unit.bundle(b.direction).0[place] = Some(other);
+        units.push(unit);
+        return;
+    }
+    let group = without_repeats(states, group);
+    let (larval, mature): (Vec<_>, Vec<_>) =
+        group.into_iter().partition(|index| states[*index].record.larval);
+    units.extend(larval.into_iter().map(|index| Unit { larval: Some(index), ..Unit::default() }));
+
+    let start = units.len();
+    for (place, protocol) in PLACES.into_iter().enumerate() {
+        let (tied, alone): (Vec<_>, Vec<_>) = mature
+            .iter()
+            .copied()
+            .filter(|index| states[*index].record.protocol == protocol)
+            .partition(|index| place != 0 && policies.ties(states[*index].record));
+        let mut rest = alone;
+        for direction in [Direction::Inbound, Direction::Outbound] {
+            let more = tied.iter().copied().filter(|index| states[*index].direction == direction).collect();
+            rest.extend(attach(states, &mut units[start..], direction, place, more));
+        }
+        add_pairs(states, rest, place, units);
+    }
+}
+
+fn place(protocol: Protocol) -> usize {
+    match protocol {
+        Protocol::Esp => 0,
+        Protocol::Ah => 1,
+        Protocol::Ipcomp => 2,
+    }
+}
+
+/// A state that the dump returned twice is one state: the first return is the newer.
+fn without_repeats(states: &[Directed<'_>], group: Vec<usize>) -> Vec<usize> {
+    let mut seen: HashMap<(u32, Protocol, IpAddr), Vec<usize>> = HashMap::new();
+    let mut kept = Vec::with_capacity(group.len());
+    for index in group {
+        let record = states[index].record;
+        let same = seen.entry((record.spi, record.protocol, record.destination)).or_default();
+        if !same.iter().any(|other| states[*other].record.is_same(record)) {
+            same.push(index);
+            kept.push(index);
+        }
+    }
+    kept
+}
+
+/// Adds AH or IPCOMP states to the bundles of a direction; returns those for which there is none.
+fn attach(
+    states: &[Directed<'_>],
+    units: &mut [Unit],
+    direction: Direction,
+    place: usize,
+    more: Vec<usize>,
+) -> Vec<usize> {
+    let added = |index: usize| states[index].record.added;
+    let mut hosts: Vec<(usize, u64)> = units
+        .iter_mut()
+        .enumerate()
+        .filter_map(|(number, unit)| Some((number, added(unit.bundle(direction).indices().next()?))))
+        .collect();
+    hosts.sort_by_key(|(_, added)| std::cmp::Reverse(*added));
+    let mut more = more;
+    more.sort_by_key(|index| std::cmp::Reverse(added(*index)));
+    let host_times: Vec<_> = hosts.iter().map(|(_, added)| *added).collect();
+    let more_times: Vec<_> = more.iter().map(|index| added(*index)).collect();
+    let mut left = Vec::new();
+    for (host, guest) in align(&host_times, &more_times) {
+        match (host, guest) {
+            (Some(host), Some(guest)) => {
+                units[hosts[host].0].bundle(direction).0[place] = Some(more[guest]);
+            }
+            (None, Some(guest)) => left.push(more[guest]),
+            _ => {}
+        }
+    }
+    left
+}
+
+/// Pairs inbound and outbound states of one protocol, mode by mode, into new units.
+fn add_pairs(states: &[Directed<'_>], indices: Vec<usize>, place: usize, units: &mut Vec<Unit>) {
+    let mut by_mode: Vec<(u8, [Vec<usize>; 2])> = Vec::new();
+    for index in indices {
+        let state = &states[index];
+        let mode = state.record.mode;
+        let at = by_mode.iter().position(|(other, _)| *other == mode).unwrap_or_else(|| {
+            by_mode.push((mode, Default::default()));
+            by_mode.len() - 1
+        });
+        by_mode[at].1[usize::from(state.direction == Direction::Outbound)].push(index);
+    }
+    for (_, mut sides) in by_mode {
+        for side in &mut sides {
+            // Stable: within one second the dump's order, newest first, stays.
+            side.sort_by_key(|index| std::cmp::Reverse(states[*index].record.added));
+        }
+        let times = sides
+            .each_ref()
+            .map(|side| side.iter().map(|index| states[*index].record.added).collect::<Vec<_>>());
+        for (inbound, outbound) in align(&times[0], &times[1]) {
+            let mut unit = Unit::default();
+            unit.inbound.0[place] = inbound.map(|at| sides[0][at]);
+            unit.outbound.0[place] = outbound.map(|at| sides[1][at]);
+            units.push(unit);
+        }
+    }
+}
+
+impl Unit {
+    /// The context of these states. None only for what cannot be: an SA with SPI 0.
+    fn context(&self, states: &[Directed<'_>], policies: &PolicyIndex<'_, '_>) -> Option<SaContext> {
+        let first = &states[self.states().next()?];
+        let endpoints = Endpoints::new(first.local(), first.remote())?;
+        // With IPCOMP or AH in a bundle, one SA makes the tunnel and the others ride in transport mode.
+        let mode = self
+            .states()
+            .map(|index| map::mode(states[index].record.mode))
+            .find(|mode| *mode != Mode::Transport)
+            .unwrap_or(Mode::Transport);
+        let mut context = SaContext::new(SaContextId(0), Traffic::new(endpoints, mode));
+        let mut filters = policies.filters(self.states().map(|index| &states[index]));
+        context.selectors = std::mem::take(&mut filters.selectors).into();
+
+        if let Some(index) = self.larval {
+            let inbound_spi = Spi::new(states[index].record.spi);
+            let inbound = states[index].direction == Direction::Inbound;
+            context.state = match inbound_spi.filter(|_| inbound) {
+                Some(inbound_spi) => SaState::HasSpi { inbound_spi },
+                None => SaState::Created,
+            };
+            let state = State::parse(&states[index].record.message).ok()?;
+            add_own_selector(&mut context.selectors, &state, states[index].direction);
+            return Some(context);
+        }
+        let counters = Counters::default();
+        context.inbound = self.inbound.details(states, &counters, filters.inbound, &mut context.selectors);
+        context.outbound = self.outbound.details(states, &counters, filters.outbound, &mut context.selectors);
+        context.counters = Arc::new(counters);
+        if context.selectors.is_empty() && mode != Mode::Transport {
+            context.selectors = Box::new([any_selector(endpoints.ip_version())]);
+        }
+        context.state = match (&context.inbound, &context.outbound) {
+            (Some(_), Some(_)) => SaState::Complete,
+            (Some(_), None) => SaState::Inbound,
+            (None, Some(_)) => SaState::Outbound,
+            (None, None) => return None,
+        };
+        Some(context)
+    }
+}
+
+/// Takes the state's own selector where no policy gave one.
+fn add_own_selector(selectors: &mut Box<[Selector]>, state: &State<'_>, direction: Direction) {
+    if selectors.is_empty()
+        && !state.selector.is_any()
+        && let Some(selector) = map::selector(&state.selector, direction)
+    {
+        *selectors = Box::new([selector]);
+    }
+}
+
+/// All packets: what a tunnel SA takes that neither a policy nor a selector of its own restricts.
+fn any_selector(version: IpVersion) -> Selector {
+    let any: ipnet::IpNet = match version {
+        IpVersion::V4 => ipnet::Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0).into(),
+        IpVersion::V6 => ipnet::Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let ports = SelectorPorts::default();
+    Selector { local: any, remote: any, protocol: 0, local_port: ports, remote_port: ports }
+}
+
+impl Bundle {
+    fn details(
+        &self,
+        states: &[Directed<'_>],
+        counters: &Counters,
+        filter_id: FilterId,
+        selectors: &mut Box<[Selector]>,
+    ) -> Option<SaDetails> {
+        let mut sas: [Option<Sa>; 3] = [None, None, None];
+        let mut details: Option<(openwfp_api::Lifetime, Option<openwfp_api::UdpEncapsulation>)> = None;
+        for (place, index) in self.0.into_iter().enumerate() {
+            let Some(index) = index else { continue };
+            let direction = states[index].direction;
+            let state = State::parse(&states[index].record.message).ok()?;
+            sas[place] = map::sa(&state);
+            if details.is_none() {
+                // The bundle's limits and counters are those of its first SA.
+                map::count(&state, counters.direction(direction));
+                details = Some((map::lifetime(&state), map::udp_encapsulation(&state, direction)));
+                add_own_selector(selectors, &state, direction);
+            }
+        }
+        let (lifetime, udp_encapsulation) = details?;
+        let mut bundle = SaBundle::new(SaList::new(sas.into_iter().flatten()).ok()?);
+        bundle.lifetime = lifetime;
+        if bundle.sas.iter().any(offloaded) {
+            bundle.flags |= BUNDLE_FLAG_SA_OFFLOADED;
+        }
+        Some(SaDetails { filter_id, bundle, udp_encapsulation, virtual_if_tunnel: None })
+    }
+}
+
+/// `IPSEC_SA_BUNDLE_FLAG_SA_OFFLOADED`.
+const BUNDLE_FLAG_SA_OFFLOADED: u32 = 0x0020_0000;
+
+fn offloaded(sa: &Sa) -> bool {
+    sa.linux.as_ref().and_then(|linux| linux.extras.as_ref()).is_some_and(|extras| extras.offload.is_some())
+}

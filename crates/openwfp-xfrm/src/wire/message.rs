@@ -1,0 +1,223 @@
+//! Netlink messages and attributes as they follow one another in a buffer.
+
+use super::bytes::Fixed;
+use super::bytes::Problem;
+use super::bytes::WireError;
+
+/// One netlink message of a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// Where it starts in its buffer.
+    pub offset: usize,
+    /// What it is.
+    pub kind: MessageKind,
+    /// `NLM_F_*` flags.
+    pub flags: u16,
+    /// Sequence number of the request that it answers.
+    pub sequence: u32,
+    /// Netlink port that it is for.
+    pub port: u32,
+    /// What follows the header.
+    pub payload: &'a [u8],
+}
+
+/// The types of messages that matter here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MessageKind {
+    /// `NLMSG_NOOP` 1.
+    Noop,
+    /// `NLMSG_ERROR` 2: an `errno` as a negative number, 0 for an acknowledgement.
+    Error,
+    /// `NLMSG_DONE` 3: the end of a dump.
+    Done,
+    /// `NLMSG_OVERRUN` 4.
+    Overrun,
+    /// `XFRM_MSG_NEWSA` 0x10.
+    NewSa,
+    /// `XFRM_MSG_DELSA` 0x11.
+    DelSa,
+    /// `XFRM_MSG_NEWPOLICY` 0x13.
+    NewPolicy,
+    /// `XFRM_MSG_DELPOLICY` 0x14.
+    DelPolicy,
+    /// `XFRM_MSG_EXPIRE` 0x18.
+    Expire,
+    /// `XFRM_MSG_UPDPOLICY` 0x19.
+    UpdPolicy,
+    /// `XFRM_MSG_UPDSA` 0x1a.
+    UpdSa,
+    /// `XFRM_MSG_FLUSHSA` 0x1c.
+    FlushSa,
+    /// `XFRM_MSG_FLUSHPOLICY` 0x1d.
+    FlushPolicy,
+    /// Any other, by its number.
+    Other(u16),
+}
+
+impl MessageKind {
+    /// The kind of a type number.
+    pub fn from_number(number: u16) -> MessageKind {
+        match number {
+            1 => MessageKind::Noop,
+            2 => MessageKind::Error,
+            3 => MessageKind::Done,
+            4 => MessageKind::Overrun,
+            0x10 => MessageKind::NewSa,
+            0x11 => MessageKind::DelSa,
+            0x13 => MessageKind::NewPolicy,
+            0x14 => MessageKind::DelPolicy,
+            0x18 => MessageKind::Expire,
+            0x19 => MessageKind::UpdPolicy,
+            0x1a => MessageKind::UpdSa,
+            0x1c => MessageKind::FlushSa,
+            0x1d => MessageKind::FlushPolicy,
+            other => MessageKind::Other(other),
+        }
+    }
+
+    /// The type number.
+    pub fn number(self) -> u16 {
+        match self {
+            MessageKind::Noop => 1,
+            MessageKind::Error => 2,
+            MessageKind::Done => 3,
+            MessageKind::Overrun => 4,
+            MessageKind::NewSa => 0x10,
+            MessageKind::DelSa => 0x11,
+            MessageKind::NewPolicy => 0x13,
+            MessageKind::DelPolicy => 0x14,
+            MessageKind::Expire => 0x18,
+            MessageKind::UpdPolicy => 0x19,
+            MessageKind::UpdSa => 0x1a,
+            MessageKind::FlushSa => 0x1c,
+            MessageKind::FlushPolicy => 0x1d,
+            MessageKind::Other(number) => number,
+        }
+    }
+}
+
+impl<'a> Message<'a> {
+    /// Length of a message's header in bytes.
+    pub const HEADER_LEN: usize = 16;
+    /// `NLM_F_DUMP_INTR`: the kernel noticed that what it dumps changed meanwhile.
+    pub const FLAG_DUMP_INTERRUPTED: u16 = 0x10;
+
+    /// The `errno` of an `NLMSG_ERROR`, or the one that `NLMSG_DONE` carries; 0 is none.
+    pub fn errno(&self) -> i32 {
+        let code = self.payload.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
+        code.checked_neg().unwrap_or(i32::MAX)
+    }
+
+    /// An error at an offset within this message's payload.
+    pub(super) fn error(&self, within: usize, problem: Problem) -> WireError {
+        WireError { offset: self.offset + Message::HEADER_LEN + within, problem }
+    }
+
+    /// Writes the message with its header.
+    pub fn emit(&self, out: &mut Vec<u8>) {
+        let len = u32::try_from(Message::HEADER_LEN + self.payload.len()).unwrap_or(u32::MAX);
+        out.extend_from_slice(&len.to_ne_bytes());
+        out.extend_from_slice(&self.kind.number().to_ne_bytes());
+        out.extend_from_slice(&self.flags.to_ne_bytes());
+        out.extend_from_slice(&self.sequence.to_ne_bytes());
+        out.extend_from_slice(&self.port.to_ne_bytes());
+        out.extend_from_slice(self.payload);
+        out.resize(out.len().next_multiple_of(4), 0);
+    }
+}
+
+/// The messages of a buffer, one after the other. After an error there are no more.
+#[derive(Clone, Debug)]
+pub struct Messages<'a> {
+    buffer: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Messages<'a> {
+    /// The messages of a buffer.
+    pub fn new(buffer: &'a [u8]) -> Messages<'a> {
+        Messages { buffer, at: 0 }
+    }
+
+    /// The message that starts at `offset`, where an earlier walk found one.
+    pub fn at(buffer: &'a [u8], offset: usize) -> Option<Message<'a>> {
+        Messages { buffer, at: offset }.next()?.ok()
+    }
+
+    /// Where the next message starts.
+    pub fn offset(&self) -> usize {
+        self.at
+    }
+
+    fn step(&mut self, rest: &'a [u8]) -> Result<Message<'a>, Problem> {
+        let left = rest.len();
+        let (header, _) = Fixed::<16>::split(rest).ok_or(Problem::CutHeader { left })?;
+        let stated = header.u32(0);
+        let len = usize::try_from(stated).unwrap_or(usize::MAX);
+        let payload = rest.get(Message::HEADER_LEN..len).ok_or(Problem::MessageLength { stated, left })?;
+        let message = Message {
+            offset: self.at,
+            kind: MessageKind::from_number(header.u16(4)),
+            flags: header.u16(6),
+            sequence: header.u32(8),
+            port: header.u32(12),
+            payload,
+        };
+        self.at = (self.at + len.next_multiple_of(4)).min(self.buffer.len());
+        Ok(message)
+    }
+}
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = Result<Message<'a>, WireError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.buffer.get(self.at..).filter(|rest| !rest.is_empty())?;
+        let offset = self.at;
+        Some(self.step(rest).map_err(|problem| {
+            self.at = self.buffer.len();
+            WireError { offset, problem }
+        }))
+    }
+}
+
+/// The attributes of a message: type, payload, and the payload's offset within the message's payload.
+/// After an error there are no more.
+#[derive(Clone, Debug)]
+pub struct Attributes<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Attributes<'a> {
+    /// The attributes in `payload` from `start` on.
+    pub fn new(payload: &'a [u8], start: usize) -> Attributes<'a> {
+        Attributes { bytes: payload, at: start }
+    }
+}
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = Result<(u16, &'a [u8], usize), (usize, Problem)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.bytes.get(self.at..).filter(|rest| !rest.is_empty())?;
+        let start = self.at;
+        let Some((header, _)) = Fixed::<4>::split(rest) else {
+            self.at = self.bytes.len();
+            // Up to three bytes of padding may follow the last attribute.
+            if rest.iter().all(|byte| *byte == 0) {
+                return None;
+            }
+            return Some(Err((start, Problem::AttributeLength { stated: 0, left: rest.len() })));
+        };
+        let stated = header.u16(0);
+        let len = usize::from(stated);
+        let Some(payload) = rest.get(4..len) else {
+            self.at = self.bytes.len();
+            return Some(Err((start, Problem::AttributeLength { stated, left: rest.len() })));
+        };
+        self.at = (start + len.next_multiple_of(4)).min(self.bytes.len());
+        // The two top bits are flags (nested, network order).
+        Some(Ok((header.u16(2) & 0x3FFF, payload, start + 4)))
+    }
+}

@@ -1,0 +1,25 @@
+//! The bytes of XFRM netlink messages: views that borrow from a buffer, and their inverse.
+//!
+//! Parsing never panics and never reads past what it was given, whatever the bytes; every refusal names
+//! the offset. Emitting what was parsed gives the bytes that the kernel writes.
+//!
+//! Source: `linux/netlink.h`, `linux/xfrm.h`. Numbers are in host order, but SPIs, ports and addresses,
+//! which are in network order.
+//!
+//! ```text
+//! nlmsghdr 16 │ len u32 │ type u16 │ flags u16 │ seq u32 │ port u32 │
+//! payload     │ xfrm_usersa_info 224 or xfrm_userpolicy_info 168     │
+//! attributes  │ len u16 │ type u16 │ bytes … padded to 4 │ …
+//! ```
+
+mod bytes;
+mod message;
+mod policy;
+mod state;
+
+pub use bytes::{Problem, WireError};
+pub use message::{Attributes, Message, MessageKind, Messages};
+pub use policy::{Policy, PolicyDirection, PolicyTemplate};
+pub use state::{
+    Algorithm, Encapsulation, LIMIT_INFINITE, Limits, Offload, RawSelector, ReplayEsn, State, TruncatedAuth,
+};
