@@ -28,6 +28,7 @@ pub use error::{Error, Result};
 pub use filter::{
     ConditionField, ConditionValue, FilterCondition, FilterId, Guid, MatchType, TransportFilter,
 };
+pub use ipnet::IpNet;
 pub use mirror::{Completeness, Mirror};
 pub use operation::{Operation, Rights, Rules};
 pub use sa::bundle::{IpsecId, KeyModuleState, KeyingExtras, PfsGroup, Sa, SaBundle, SaList, Spi, Token};
@@ -44,5 +45,5 @@ pub use sa::transform::{
     EspAuthAndCipher, Transform, TransformType, WfpAuth, WfpCipher, WfpTransform,
 };
 pub use session::{EnumId, EnumOptions, Session, SessionNumber};
-pub use template::{AddressMatch, ContextTemplate};
+pub use template::{AddressMatch, AddressRange, ContextTemplate};
 pub use time::{Clock, Timestamp};

@@ -28,8 +28,15 @@ pub enum AddressMatch {
     Address(IpAddr),
     /// A network: `FWP_V4_ADDR_MASK`, `FWP_V6_ADDR_MASK`.
     Subnet(IpNet),
-    /// A range of addresses, both ends included: `FWP_RANGE_TYPE`. [`AddressMatch::range`] makes one.
-    Range(IpAddr, IpAddr),
+    /// A range of addresses: `FWP_RANGE_TYPE`. [`AddressMatch::range`] makes one.
+    Range(AddressRange),
+}
+
+/// A range of addresses of one IP version, both ends included, the lower one first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressRange {
+    low: IpAddr,
+    high: IpAddr,
 }
 
 impl ContextTemplate {
@@ -52,7 +59,7 @@ impl AddressMatch {
                 format!("the range of addresses {low} to {high} runs downwards or mixes IP versions"),
             ));
         }
-        Ok(AddressMatch::Range(low, high))
+        Ok(AddressMatch::Range(AddressRange { low, high }))
     }
 
     /// Whether the address is one that this selects; the IP versions must agree.
@@ -61,7 +68,7 @@ impl AddressMatch {
             AddressMatch::Any => true,
             AddressMatch::Address(wanted) => *wanted == address,
             AddressMatch::Subnet(network) => network.contains(&address),
-            AddressMatch::Range(low, high) => {
+            AddressMatch::Range(AddressRange { low, high }) => {
                 low.is_ipv4() == address.is_ipv4() && (*low..=*high).contains(&address)
             }
         }
@@ -73,7 +80,7 @@ impl AddressMatch {
             AddressMatch::Any => None,
             AddressMatch::Address(address) => Some((*address, *address)),
             AddressMatch::Subnet(network) => Some((network.network(), network.broadcast())),
-            AddressMatch::Range(low, high) => Some((*low, *high)),
+            AddressMatch::Range(AddressRange { low, high }) => Some((*low, *high)),
         }
     }
 }

@@ -23,12 +23,12 @@ pub(crate) fn parse<'a>(
     let mut addresses = HashSet::new();
     for message in messages {
         let message = message?;
-        match message.kind {
-            MessageKind::Other(RTM_NEWADDR) => addresses.extend(address(&message)?),
-            MessageKind::Done => return Ok(addresses),
+        // The kinds are named for XFRM, and the numbers mean other things in this dump.
+        match message.kind.number() {
+            RTM_NEWADDR => addresses.extend(address(&message)?),
+            _ if message.kind == MessageKind::Done => return Ok(addresses),
             kind => {
-                let problem = Problem::ForeignMessage { kind: kind.number() };
-                return Err(WireError { offset: message.offset, problem });
+                return Err(WireError { offset: message.offset, problem: Problem::ForeignMessage { kind } });
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The sample of a strongSwan gateway against what `swanctl --list-sas` said at the same moment.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use openwfp_api::Completeness;
 use openwfp_api::Mode;
 use openwfp_api::SaState;
@@ -11,7 +13,7 @@ fn sample(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples").join(name)
 }
 
-/// One CHILD_SA as `swanctl --list-sas` prints it.
+/// One `CHILD_SA` as `swanctl --list-sas` prints it.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Child {
     reqid: u32,

@@ -15,6 +15,7 @@ pub struct Code(pub u32);
 
 /// The family that a code belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CodeFamily {
     /// `ERROR_*`: a general Win32 code.
     Win32,

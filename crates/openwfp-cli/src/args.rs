@@ -1,0 +1,201 @@
+//! The command line's grammar.
+#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
+
+use crate::Color;
+use clap::Args as ClapArgs;
+use clap::Parser;
+use clap::Subcommand;
+use clap::ValueEnum;
+use openwfp::EngineUrl;
+use openwfp::api::AddressMatch;
+use openwfp::api::Error;
+use openwfp::api::SaContextId;
+use openwfp::api::Spi;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+const MAIN_HELP: &str = "\
+Examples:
+  wfp sa list                                    the SA contexts of this machine's kernel
+  wfp sa list --remote 203.0.113.0/24            those with peers in a network
+  wfp --engine capture:samples/strongswan-16 sa list
+  wfp explain 0x8032001b                         what a result code means
+
+Exit codes:
+  0  done
+  1  the engine refused or could not be reached; the code's name is on standard error
+  2  the command line is wrong
+  3  the listing was printed but is incomplete; the reason is on standard error";
+
+const LIST_HELP: &str = "\
+Examples:
+  wfp sa list --limit 100                        the first hundred
+  wfp sa list --limit 100 --after 100            the next hundred
+  wfp sa list --local 10.0.0.1 --remote 2001:db8::/32
+  wfp sa list --remote 192.0.2.10-192.0.2.99     a range of peers
+  wfp sa list --spi 0xc71b7200 -o json
+  wfp sa list -o jsonl | jq -r 'select(.state != \"complete\").remote'
+
+Without a daemon, xfrm: numbers the contexts anew for each command, in the order of their creation. An
+SPI names a context for as long as it lives, so --after and `sa show` take one too.";
+
+/// The filter engine for IPsec: lists, finds and explains the security associations of a machine.
+#[derive(Debug, Parser)]
+#[command(name = "wfp", version, about, after_help = MAIN_HELP, max_term_width = 110)]
+pub(crate) struct Args {
+    /// The engine: capture:DIR (a capture's directory) or xfrm: (this machine's kernel)
+    #[arg(long, value_name = "URL", env = "WFP_ENGINE", default_value = "xfrm:", global = true)]
+    pub(crate) engine: EngineUrl,
+    /// When to use colours
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    pub(crate) color: Color,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Security-association contexts: pairs of inbound and outbound SAs
+    #[command(subcommand)]
+    Sa(SaCommand),
+    /// What a result code means: its name, number, NTSTATUS, meaning and likely cause
+    Explain {
+        /// A name such as FWP_E_NOT_FOUND, or a number in hexadecimal (0x80320008) or decimal
+        #[arg(allow_hyphen_values = true)]
+        code: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SaCommand {
+    /// Lists SA contexts, page by page, in the order of their ids
+    #[command(after_help = LIST_HELP)]
+    List(ListArgs),
+    /// Shows all of one SA context
+    Show(ShowArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ListArgs {
+    /// Only contexts whose own address is in this network, range (A-B) or is this address
+    #[arg(long, value_name = "NET", value_parser = address_match)]
+    pub(crate) local: Option<AddressMatch>,
+    /// Only contexts whose peer's address is in this network, range (A-B) or is this address
+    #[arg(long, value_name = "NET", value_parser = address_match)]
+    pub(crate) remote: Option<AddressMatch>,
+    /// Only contexts with this SPI, inbound or outbound, such as 0xc71b7200
+    #[arg(long, value_name = "SPI", value_parser = spi)]
+    pub(crate) spi: Option<Spi>,
+    /// How many contexts to ask the engine for at a time
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub(crate) page_size: NonZeroU32,
+    /// How many contexts to print at most
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// Go on behind this context: its id, or one of its SPIs with 0x
+    #[arg(long, value_name = "ID", value_parser = reference)]
+    pub(crate) after: Option<Reference>,
+    /// The format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: Format,
+    /// Print the keys as well, in every format
+    #[arg(long)]
+    pub(crate) show_keys: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ShowArgs {
+    /// The context: its id, or one of its SPIs with 0x
+    #[arg(value_name = "ID", value_parser = reference)]
+    pub(crate) id: Reference,
+    /// The format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: Format,
+    /// Print the keys as well
+    #[arg(long)]
+    pub(crate) show_keys: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Columns, as many as the terminal has room for
+    Table,
+    /// All columns, whatever the width
+    Wide,
+    /// One JSON document
+    Json,
+    /// One JSON object a line and context
+    Jsonl,
+}
+
+/// A context by its id or by one of its SPIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reference {
+    Id(SaContextId),
+    Spi(Spi),
+}
+
+fn reference(text: &str) -> Result<Reference, String> {
+    if text.starts_with("0x") || text.starts_with("0X") {
+        return spi(text).map(Reference::Spi);
+    }
+    match text.parse() {
+        Ok(id) => Ok(Reference::Id(SaContextId(id))),
+        Err(_) => Err("an id is a number, an SPI starts with 0x".into()),
+    }
+}
+
+fn spi(text: &str) -> Result<Spi, String> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    let value = match digits {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    };
+    value.and_then(Spi::new).ok_or_else(|| "an SPI is 0x and up to 8 hexadecimal digits, not all 0".into())
+}
+
+fn address_match(text: &str) -> Result<AddressMatch, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(AddressMatch::Address(address));
+    }
+    if let Some((low, high)) = text.split_once('-') {
+        let end = |text: &str| text.trim().parse::<IpAddr>().map_err(|e| format!("{text:?}: {e}"));
+        return AddressMatch::range(end(low)?, end(high)?).map_err(|e: Error| e.what().to_owned());
+    }
+    match text.parse::<openwfp::api::IpNet>() {
+        Ok(network) => Ok(AddressMatch::Subnet(network.trunc())),
+        Err(_) => Err("give a network (10.0.0.0/8), an address, or a range (10.0.0.1-10.0.0.9)".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn addresses_are_networks_single_ones_or_ranges() {
+        let subnet = |text: &str| AddressMatch::Subnet(text.parse().unwrap());
+        assert_eq!(address_match("10.1.2.3/8").unwrap(), subnet("10.0.0.0/8"));
+        assert_eq!(address_match("2001:db8::/32").unwrap(), subnet("2001:db8::/32"));
+        assert_eq!(address_match("10.0.0.1").unwrap(), AddressMatch::Address([10, 0, 0, 1].into()));
+        assert!(matches!(address_match("10.0.0.1-10.0.0.9").unwrap(), AddressMatch::Range(_)));
+        for bad in ["", "10.0.0.0/33", "10.0.0.9-10.0.0.1", "10.0.0.1-::1", "example.org", "10.0.0"] {
+            assert!(address_match(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_context_is_named_by_number_or_by_spi() {
+        assert_eq!(reference("16").unwrap(), Reference::Id(SaContextId(16)));
+        assert_eq!(reference("0x10").unwrap(), Reference::Spi(Spi::new(16).unwrap()));
+        for bad in ["", "0x", "0x0", "0x123456789", "-1", "c71b7200"] {
+            assert!(reference(bad).is_err(), "{bad}");
+        }
+    }
+}

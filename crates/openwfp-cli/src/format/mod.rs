@@ -1,0 +1,6 @@
+//! How SA contexts are written: tables, single contexts, JSON.
+
+pub(crate) mod json;
+pub(crate) mod show;
+pub(crate) mod table;
+pub(crate) mod words;

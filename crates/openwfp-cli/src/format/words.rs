@@ -1,0 +1,179 @@
+//! Words that all formats share: selectors, times, durations, keys.
+
+use openwfp::api::Key;
+use openwfp::api::KeyAccess;
+use openwfp::api::Lifetime;
+use openwfp::api::LinuxSa;
+use openwfp::api::Sa;
+use openwfp::api::SaContext;
+use openwfp::api::SaDetails;
+use openwfp::api::Selector;
+use openwfp::api::SelectorPorts;
+use openwfp::api::Spi;
+use std::time::Duration;
+use std::time::SystemTime;
+
+/// One side of a selector: `10.1.0.0/16`, with `[tcp/443]` where protocol or port are set.
+fn side(network: openwfp::api::IpNet, protocol: u8, ports: SelectorPorts) -> String {
+    if protocol == 0 && ports.is_any() {
+        return network.to_string();
+    }
+    let protocol = match protocol {
+        0 => "any".to_owned(),
+        1 => "icmp".to_owned(),
+        6 => "tcp".to_owned(),
+        17 => "udp".to_owned(),
+        58 => "icmpv6".to_owned(),
+        132 => "sctp".to_owned(),
+        other => other.to_string(),
+    };
+    match ports.range() {
+        _ if ports.is_any() => format!("{network}[{protocol}]"),
+        (low, high) if low == high => format!("{network}[{protocol}/{low}]"),
+        (low, high) => format!("{network}[{protocol}/{low}-{high}]"),
+    }
+}
+
+/// The selectors of a context, each side's once, in order.
+pub(crate) fn selectors(context: &SaContext) -> (Vec<String>, Vec<String>) {
+    let (mut local, mut remote) = (Vec::new(), Vec::new());
+    let mut add = |selector: &Selector| {
+        for (list, text) in [
+            (&mut local, side(selector.local, selector.protocol, selector.local_port)),
+            (&mut remote, side(selector.remote, selector.protocol, selector.remote_port)),
+        ] {
+            if !list.contains(&text) {
+                list.push(text);
+            }
+        }
+    };
+    if context.selectors.is_empty() {
+        // In transport mode without a policy: the traffic's own addresses, if there is an SA.
+        for (direction, _) in context.directions().take(1) {
+            context
+                .transport_filter(direction)
+                .iter()
+                .flat_map(openwfp::api::TransportFilter::selectors)
+                .for_each(|s| add(&s));
+        }
+    }
+    context.selectors.iter().for_each(add);
+    (local, remote)
+}
+
+/// Linux' part of a direction's first SA.
+pub(crate) fn linux(details: &SaDetails) -> Option<&LinuxSa> {
+    details.bundle.sas.first().linux.as_deref()
+}
+
+/// The transforms of a direction: `AES-GCM-16-256/ESN`, `AES-CBC-128/HMAC-SHA1-96+AH:HMAC-SHA1-96`.
+pub(crate) fn transforms(details: &SaDetails) -> String {
+    let mut text = String::new();
+    for sa in details.bundle.sas.iter() {
+        let transform = name(sa);
+        if !text.is_empty() {
+            text.push('+');
+        }
+        match sa.transform.protocol() {
+            openwfp::api::Protocol::Ah => text.push_str(&format!("AH:{transform}")),
+            _ => text.push_str(&transform),
+        }
+        if sa.linux.as_ref().is_some_and(|linux| linux.esn) {
+            text.push_str("/ESN");
+        }
+    }
+    text
+}
+
+/// A transform's name, with the kernel's own where ours is missing.
+pub(crate) fn name(sa: &Sa) -> String {
+    let text = sa.transform.to_string();
+    let names = sa.linux.as_ref().and_then(|linux| linux.extras.as_ref()).map(|e| &e.algorithm_names[..]);
+    match names {
+        Some(names @ [_, ..]) => format!("{text}({})", names.join(",")),
+        _ => text,
+    }
+}
+
+/// The SPI of a direction as tables show it: all of its bundle.
+pub(crate) fn spis(details: &SaDetails) -> String {
+    let spis: Vec<String> = details.bundle.sas.iter().map(|sa| sa.spi.to_string()).collect();
+    spis.join("+")
+}
+
+/// The inbound SPI of a context that has no SA yet.
+pub(crate) fn larval_spi(context: &SaContext) -> Option<Spi> {
+    match context.state {
+        openwfp::api::SaState::HasSpi { inbound_spi } => Some(inbound_spi),
+        _ => None,
+    }
+}
+
+/// A hard lifetime: `1h 6m 40s`, `10m, 5000 KiB, 100 packets`; `-` if there is no limit.
+pub(crate) fn lifetime(lifetime: Lifetime) -> String {
+    let mut parts = Vec::new();
+    if lifetime.seconds != 0 {
+        parts.push(duration(lifetime.seconds.into()));
+    }
+    if lifetime.kilobytes != 0 {
+        parts.push(format!("{} KiB", lifetime.kilobytes));
+    }
+    if lifetime.packets != 0 {
+        parts.push(format!("{} packets", lifetime.packets));
+    }
+    if parts.is_empty() { "-".into() } else { parts.join(", ") }
+}
+
+/// Seconds in words.
+pub(crate) fn duration(seconds: u64) -> String {
+    humantime::format_duration(Duration::from_secs(seconds)).to_string()
+}
+
+/// Seconds since 1970 as RFC 3339 in UTC; none for 0, which is never, and for what no calendar holds.
+pub(crate) fn time(seconds: u64) -> Option<String> {
+    /// The end of the year 9999.
+    const LAST: u64 = 253_402_300_799;
+    if seconds == 0 || seconds > LAST {
+        return None;
+    }
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    Some(humantime::format_rfc3339_seconds(time).to_string())
+}
+
+/// A key in hexadecimal for one who may read it; none where the kernel hid it.
+pub(crate) fn key(key: &Key, access: &KeyAccess) -> Option<String> {
+    use std::fmt::Write;
+    if key.len() > 0 && key.is_zeroed() {
+        return None;
+    }
+    let mut text = String::with_capacity(2 + 2 * key.len());
+    text.push_str("0x");
+    for byte in key.bytes(access) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_side_of_a_selector_reads_as_strongswan_writes_it() {
+        let network = "10.1.0.0/16".parse().unwrap();
+        assert_eq!(side(network, 0, SelectorPorts::default()), "10.1.0.0/16");
+        assert_eq!(side(network, 6, SelectorPorts::default()), "10.1.0.0/16[tcp]");
+        assert_eq!(side(network, 17, SelectorPorts::one(53)), "10.1.0.0/16[udp/53]");
+        let range = SelectorPorts { port: 0x1000, mask: 0xFFF0 };
+        assert_eq!(side(network, 6, range), "10.1.0.0/16[tcp/4096-4111]");
+        assert_eq!(side(network, 47, SelectorPorts::default()), "10.1.0.0/16[47]");
+    }
+
+    #[test]
+    fn times_are_utc_and_never_is_none() {
+        assert_eq!(time(0), None);
+        assert_eq!(time(u64::MAX), None);
+        assert_eq!(time(1_763_875_807).unwrap(), "2025-11-23T05:30:07Z");
+        assert_eq!(duration(4000), "1h 6m 40s");
+    }
+}
