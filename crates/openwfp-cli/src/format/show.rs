@@ -46,7 +46,7 @@ fn write_details(
     for sa in details.bundle.sas.iter() {
         write_sa(out, sa, keys)?;
     }
-    writeln!(out, "    lifetime   {}", words::lifetime(details.bundle.lifetime))?;
+    writeln!(out, "    lifetime   {}", words::lifetime(details))?;
     if let Some(udp) = details.udp_encapsulation {
         writeln!(out, "    in UDP     local port {}, remote port {}", udp.local_port, udp.remote_port)?;
     }

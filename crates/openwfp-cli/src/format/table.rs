@@ -175,9 +175,7 @@ fn columns() -> Vec<Column> {
         }),
         column("SPI OUT", 0, |context| of(context.outbound.as_ref(), words::spis)),
         column("TRANSFORM", 4, |context| of(either(context), words::transforms)),
-        column("LIFETIME", 7, |context| {
-            of(either(context), |details| words::lifetime(details.bundle.lifetime))
-        }),
+        column("LIFETIME", 7, |context| of(either(context), words::lifetime)),
     ]
 }
 

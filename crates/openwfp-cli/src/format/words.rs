@@ -2,7 +2,6 @@
 
 use openwfp::api::Key;
 use openwfp::api::KeyAccess;
-use openwfp::api::Lifetime;
 use openwfp::api::LinuxSa;
 use openwfp::api::Sa;
 use openwfp::api::SaContext;
@@ -109,17 +108,28 @@ pub(crate) fn larval_spi(context: &SaContext) -> Option<Spi> {
     }
 }
 
-/// A hard lifetime: `1h 6m 40s`, `10m, 5000 KiB, 100 packets`; `-` if there is no limit.
-pub(crate) fn lifetime(lifetime: Lifetime) -> String {
+/// The hard lifetime of a direction: `1h 6m 40s, 5000 KiB, 100 packets`; `-` if there is no limit.
+///
+/// The kernel's own numbers where they are there: WFP's fields have 32 bits and count whole KiB.
+pub(crate) fn lifetime(details: &SaDetails) -> String {
+    let lifetime = details.bundle.lifetime;
+    let linux = linux(details);
+    let bytes = linux.and_then(|linux| linux.extras.as_ref()).map_or(0, |extras| extras.limits.hard_bytes);
+    let packets =
+        linux.and_then(|linux| linux.extras.as_ref()).map_or(0, |extras| extras.limits.hard_packets);
+    let seconds = linux.map_or(0, |linux| linux.hard_add_seconds).max(lifetime.seconds.into());
     let mut parts = Vec::new();
-    if lifetime.seconds != 0 {
-        parts.push(duration(lifetime.seconds.into()));
+    if seconds != 0 {
+        parts.push(duration(seconds));
     }
-    if lifetime.kilobytes != 0 {
+    if bytes != 0 {
+        parts.push(format!("{bytes} bytes"));
+    } else if lifetime.kilobytes != 0 {
         parts.push(format!("{} KiB", lifetime.kilobytes));
     }
-    if lifetime.packets != 0 {
-        parts.push(format!("{} packets", lifetime.packets));
+    match packets.max(lifetime.packets.into()) {
+        0 => {}
+        packets => parts.push(format!("{packets} packets")),
     }
     if parts.is_empty() { "-".into() } else { parts.join(", ") }
 }

@@ -1,0 +1,70 @@
+//! What changes while a dump is taken: a kernel's own events applied to its own dump.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use openwfp_xfrm::Tables;
+use openwfp_xfrm::wire::Message;
+use openwfp_xfrm::wire::Messages;
+use std::collections::HashSet;
+use std::path::Path;
+
+fn bytes(name: &str) -> Vec<u8> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/xfrm-events");
+    std::fs::read(directory.join(name)).unwrap()
+}
+
+/// The SPIs of the sample's dump after these events, sorted.
+fn spis_after(events: &[&str]) -> Vec<String> {
+    let dump = bytes("dump-getsa-5sas.bin");
+    let events: Vec<Vec<u8>> = events.iter().map(|name| bytes(name)).collect();
+    let messages: Vec<Message<'_>> =
+        events.iter().flat_map(|bytes| Messages::new(bytes)).collect::<Result<_, _>>().unwrap();
+    let mut tables = Tables::default();
+    tables.add_state_dump(Messages::new(&dump)).unwrap();
+    tables.apply_events(&messages).unwrap();
+    let contexts = tables.pair(&HashSet::new());
+    let mut spis: Vec<String> =
+        contexts.iter().flat_map(|context| context.spis()).map(|(_, spi)| spi.to_string()).collect();
+    spis.sort();
+    spis
+}
+
+const NEW: &str = "event-06-newsa-lifetimes-type0x10.bin";
+const SOFT: &str = "event-07-expire-soft-then-hard-type0x18.bin";
+const HARD: &str = "event-08-expire-soft-then-hard-type0x18.bin";
+const GONE: &str = "event-09-delsa-type0x11.bin";
+const FLUSHED: &str = "event-10-flushsa-type0x1c.bin";
+
+#[test]
+fn events_after_a_dump_bring_it_up_to_date() {
+    let dumped = spis_after(&[]);
+    assert_eq!(dumped.len(), 4, "four SAs; the fifth state is an acquire, without an SPI: {dumped:?}");
+    let new = "0xc0ffee05".to_owned();
+    assert!(!dumped.contains(&new));
+    assert!(spis_after(&[NEW]).contains(&new));
+    assert_eq!(spis_after(&[NEW, SOFT]), spis_after(&[NEW]), "a soft expiry removes nothing");
+    assert_eq!(spis_after(&[NEW, SOFT, HARD]), dumped, "a hard one does");
+    let left = spis_after(&[GONE]);
+    assert_eq!(left.len(), dumped.len() - 1);
+    assert!(!left.contains(&"0xc0ffee02".to_owned()));
+    assert!(spis_after(&[NEW, FLUSHED]).is_empty());
+    assert_eq!(spis_after(&[FLUSHED, NEW]), [new]);
+}
+
+#[test]
+fn a_state_that_the_dump_has_and_an_event_tells_again_is_one_state() {
+    assert_eq!(spis_after(&["event-02-newsa-cbc-sha256-natt-mark-type0x10.bin"]), spis_after(&[]));
+}
+
+#[test]
+fn a_state_that_one_dump_returns_twice_is_one_state() {
+    let dump = bytes("dump-getsa-5sas.bin");
+    let messages: Vec<Message<'_>> = Messages::new(&dump).collect::<Result<_, _>>().unwrap();
+    let (end, states) = messages.split_last().unwrap();
+    let twice: Vec<Message<'_>> = states.iter().chain(states).chain([end]).copied().collect();
+    let count = |messages: &[Message<'_>]| {
+        let mut tables = Tables::default();
+        tables.add_state_dump(messages.iter().map(|message| Ok(*message))).unwrap();
+        tables.pair(&HashSet::new()).len()
+    };
+    assert_eq!(count(&twice), count(&messages));
+}
