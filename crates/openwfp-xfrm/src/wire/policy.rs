@@ -106,6 +106,30 @@ impl PolicyDirection {
 }
 
 impl<'a> Policy<'a> {
+    /// A policy that allows what it selects, with templates as [`PolicyTemplate::emit`] writes them.
+    pub fn new(
+        selector: RawSelector,
+        direction: PolicyDirection,
+        index: u32,
+        templates: &'a [u8],
+    ) -> Policy<'a> {
+        Policy {
+            selector,
+            limits: Limits::NONE,
+            current: [0; 4],
+            priority: 0,
+            index,
+            direction,
+            action: 0,
+            flags: 0,
+            share: 0,
+            templates,
+            mark: None,
+            if_id: None,
+            unknown: Vec::new(),
+        }
+    }
+
     /// Reads the policy of a message whose payload starts with `xfrm_userpolicy_info`.
     ///
     /// # Errors
@@ -116,25 +140,20 @@ impl<'a> Policy<'a> {
         let (info, _) = Fixed::<INFO_LEN>::split(message.payload).ok_or_else(|| message.error(0, cut))?;
         let selector = RawSelector::parse(info);
         selector.check().map_err(|problem| message.error(40, problem))?;
+        let direction = match info.u8(160) {
+            0 => PolicyDirection::In,
+            1 => PolicyDirection::Out,
+            2 => PolicyDirection::Forward,
+            other => PolicyDirection::Other(other),
+        };
         let mut policy = Policy {
-            selector,
             limits: Limits::parse(info, RawSelector::LEN),
             current: [info.u64(120), info.u64(128), info.u64(136), info.u64(144)],
             priority: info.u32(152),
-            index: info.u32(156),
-            direction: match info.u8(160) {
-                0 => PolicyDirection::In,
-                1 => PolicyDirection::Out,
-                2 => PolicyDirection::Forward,
-                other => PolicyDirection::Other(other),
-            },
             action: info.u8(161),
             flags: info.u8(162),
             share: info.u8(163),
-            templates: &[],
-            mark: None,
-            if_id: None,
-            unknown: Vec::new(),
+            ..Policy::new(selector, direction, info.u32(156), &[])
         };
         for attribute in Attributes::new(message.payload, INFO_LEN) {
             let (kind, bytes, at) = attribute.map_err(|(at, problem)| message.error(at, problem))?;
