@@ -37,7 +37,8 @@ pub use sa::details::{SaDetails, UdpEncapsulation, VirtualIfTunnel};
 pub use sa::key::{Key, KeyAccess};
 pub use sa::lifetime::Lifetime;
 pub use sa::linux::{
-    HardwareOffload, Limits, LinuxExtras, LinuxSa, Mark, Replay, Selector, SelectorPorts, UnknownAttribute,
+    HardwareOffload, Limits, LinuxExtras, LinuxSa, Mark, Replay, Selector, SelectorPorts, Selectors,
+    UnknownAttribute,
 };
 pub use sa::traffic::{Direction, Endpoints, IpVersion, Mode, Protocol, Traffic, TrafficType};
 pub use sa::transform::{

@@ -7,6 +7,7 @@ use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -31,10 +32,7 @@ pub(crate) fn replace(database: &mut Database, listed: Vec<SaContext>) {
     for id in gone {
         database.remove(id);
     }
-    for mut context in new {
-        context.id = database.new_id();
-        database.put(Arc::new(context));
-    }
+    database.put_new(new);
 }
 
 /// The context of the database that a listed one is, unless another listed one is it already.
@@ -81,10 +79,58 @@ fn renew(database: &mut Database, old: &Arc<SaContext>, mut listed: SaContext) {
 
 fn store(cell: &DirectionCounters, fresh: &DirectionCounters) {
     let copy = |to: &AtomicU64, from: &AtomicU64| to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+    let copy_small =
+        |to: &AtomicU32, from: &AtomicU32| to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
     copy(&cell.bytes, &fresh.bytes);
     copy(&cell.packets, &fresh.packets);
     copy(&cell.last_used, &fresh.last_used);
-    copy(&cell.replay_window_drops, &fresh.replay_window_drops);
-    copy(&cell.replay_drops, &fresh.replay_drops);
-    copy(&cell.integrity_failures, &fresh.integrity_failures);
+    copy_small(&cell.replay_window_drops, &fresh.replay_window_drops);
+    copy_small(&cell.replay_drops, &fresh.replay_drops);
+    copy_small(&cell.integrity_failures, &fresh.integrity_failures);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openwfp_api::Endpoints;
+    use openwfp_api::Mode;
+    use openwfp_api::SaState;
+    use openwfp_api::Spi;
+    use openwfp_api::Traffic;
+
+    fn listed(number: u32, spi: u32) -> SaContext {
+        let remote = std::net::Ipv4Addr::from(0x0A00_0000 + number);
+        let endpoints = Endpoints::new([192, 0, 2, 1].into(), remote.into()).unwrap();
+        let mut context = SaContext::new(SaContextId(0), Traffic::new(endpoints, Mode::Tunnel));
+        context.state = match Spi::new(spi) {
+            Some(inbound_spi) => SaState::HasSpi { inbound_spi },
+            None => SaState::Created,
+        };
+        context
+    }
+
+    #[test]
+    fn indexes_stay_true_through_listings_of_all_kinds() {
+        let mut database = Database::default();
+        for round in 0..40_u32 {
+            // Some stay, some go, some change their SPI, some have none; two peers share an SPI.
+            let numbers = (0..300).filter(|n| (n * 7 + round) % 5 != 0);
+            let contexts =
+                numbers.map(|n| listed(n, if n % 11 == 0 { 0 } else { 256 + n / 2 + n % 3 * round }));
+            let contexts: Vec<_> = contexts.collect();
+            let count = contexts.len();
+            replace(&mut database, contexts);
+            assert_eq!(database.len(), count);
+            database.check();
+        }
+    }
+
+    #[test]
+    fn without_an_spi_traffic_and_selectors_tell_what_is_the_same() {
+        let mut database = Database::default();
+        replace(&mut database, vec![listed(1, 0), listed(2, 0)]);
+        replace(&mut database, vec![listed(2, 0), listed(3, 0)]);
+        let ids: Vec<u64> = database.after(None).map(|context| context.id.0).collect();
+        assert_eq!(ids, [2, 3]);
+    }
 }

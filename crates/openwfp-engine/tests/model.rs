@@ -1,6 +1,6 @@
 //! Enumerators against a plain sorted vector, under random programs of writes, pages, templates and many
 //! open handles; every divergence shrinks to a short program.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 
 use openwfp_api::*;
 use openwfp_engine::Engine;

@@ -326,7 +326,7 @@ pub(crate) fn count(state: &State<'_>, counters: &DirectionCounters) {
     counters.bytes.store(state.bytes, Ordering::Relaxed);
     counters.packets.store(state.packets, Ordering::Relaxed);
     counters.last_used.store(state.last_used.unwrap_or(0), Ordering::Relaxed);
-    counters.replay_window_drops.store(state.replay_window_drops.into(), Ordering::Relaxed);
-    counters.replay_drops.store(state.replay_drops.into(), Ordering::Relaxed);
-    counters.integrity_failures.store(state.integrity_failures.into(), Ordering::Relaxed);
+    counters.replay_window_drops.store(state.replay_window_drops, Ordering::Relaxed);
+    counters.replay_drops.store(state.replay_drops, Ordering::Relaxed);
+    counters.integrity_failures.store(state.integrity_failures, Ordering::Relaxed);
 }

@@ -11,6 +11,7 @@
 //! 5. What has no twin is a context with one direction; a larval state is one without an SA.
 
 mod align;
+mod chains;
 mod policies;
 
 use crate::map;
@@ -18,6 +19,8 @@ use crate::table::StateRecord;
 use crate::table::Tables;
 use crate::wire::State;
 use align::align;
+use chains::Chains;
+use foldhash::fast::RandomState;
 use openwfp_api::Completeness;
 use openwfp_api::Counters;
 use openwfp_api::Direction;
@@ -35,6 +38,7 @@ use openwfp_api::SaList;
 use openwfp_api::SaState;
 use openwfp_api::Selector;
 use openwfp_api::SelectorPorts;
+use openwfp_api::Selectors;
 use openwfp_api::Spi;
 use openwfp_api::Traffic;
 use policies::PolicyIndex;
@@ -43,6 +47,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
+use std::num::NonZero;
 use std::sync::Arc;
 
 /// What a kernel or a capture holds, as SA contexts in the order of their creation.
@@ -62,15 +67,13 @@ impl Tables<'_> {
         let policies = PolicyIndex::new(&self.policies);
         let states = self.directed(&policies, local_addresses);
         let mut units = Vec::with_capacity(states.len() / 2 + 1);
-        for group in groups(&states) {
-            assemble(&states, &policies, group, &mut units);
-        }
+        for_each_group(&states, |group| assemble(&states, &policies, group, &mut units));
         // A dump is newest first: from its end on, states come in the order of their creation.
         units.sort_by_cached_key(|unit| {
             let oldest = unit.states().map(|index| states[index].record.added).min();
             (oldest, std::cmp::Reverse(unit.states().max()))
         });
-        units.iter().filter_map(|unit| unit.context(&states, &policies)).collect()
+        build(&units, |unit| unit.context(&states, &policies))
     }
 
     fn directed(&self, policies: &PolicyIndex<'_, '_>, known: &HashSet<IpAddr>) -> Vec<Directed<'_>> {
@@ -79,12 +82,14 @@ impl Tables<'_> {
             .states
             .iter()
             .map(|record| {
-                let direction = record.direction.or_else(|| policies.direction(record));
+                let policies_of = policies.head(record);
+                let direction = record.direction.or_else(|| policies.direction(record, policies_of));
                 undecided |= direction.is_none();
                 Directed {
                     record,
                     direction: direction.unwrap_or(Direction::Outbound),
                     decided: direction.is_some(),
+                    policies: policies_of,
                 }
             })
             .collect();
@@ -95,11 +100,45 @@ impl Tables<'_> {
     }
 }
 
+/// Below so many contexts one thread is as fast as several.
+const CONTEXTS_PER_THREAD_MIN: usize = 16_384;
+
+/// Makes the contexts of the units, in their order, on as many threads as there are processors.
+fn build(units: &[Unit], context: impl Fn(&Unit) -> Option<SaContext> + Sync) -> Vec<SaContext> {
+    let of = |units: &[Unit]| {
+        let mut contexts = Vec::with_capacity(units.len());
+        contexts.extend(units.iter().filter_map(&context));
+        contexts
+    };
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let share = units.len().div_ceil(threads).max(CONTEXTS_PER_THREAD_MIN);
+    let mut shares = units.chunks(share);
+    let Some(first) = shares.next() else { return Vec::new() };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = shares
+            .map(|share| {
+                let of = &of;
+                scope.spawn(move || of(share))
+            })
+            .collect();
+        let mut contexts = of(first);
+        for other in others {
+            match other.join() {
+                Ok(more) => contexts.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        contexts
+    })
+}
+
 /// A state with its direction.
 struct Directed<'a> {
     record: &'a StateRecord<'a>,
     direction: Direction,
     decided: bool,
+    /// Where the chain of policies that may ask for it begins.
+    policies: Option<usize>,
 }
 
 impl Directed<'_> {
@@ -119,51 +158,66 @@ impl Directed<'_> {
 }
 
 fn decide_by_addresses(states: &mut [Directed<'_>], known: &HashSet<IpAddr>) {
-    let mut local = known.clone();
-    let mut seen: HashMap<IpAddr, u32> = HashMap::new();
-    for state in states.iter() {
-        if state.decided {
-            local.insert(state.local());
+    let mut local: HashSet<IpAddr, RandomState> = known.iter().copied().collect();
+    local.extend(states.iter().filter(|state| state.decided).map(Directed::local));
+    for state in states.iter_mut().filter(|state| !state.decided) {
+        let (to_us, from_us) =
+            (local.contains(&state.record.destination), local.contains(&state.record.source));
+        state.decided = to_us != from_us;
+        if to_us && !from_us {
+            state.direction = Direction::Inbound;
         }
+    }
+    if states.iter().all(|state| state.decided) {
+        return;
+    }
+    let mut seen: HashMap<IpAddr, u32, RandomState> = HashMap::default();
+    for state in states.iter() {
         *seen.entry(state.record.source).or_default() += 1;
         *seen.entry(state.record.destination).or_default() += 1;
     }
     for state in states.iter_mut().filter(|state| !state.decided) {
-        let rank = |address: IpAddr| {
-            (local.contains(&address), seen.get(&address).copied(), std::cmp::Reverse(address))
-        };
+        let rank = |address: IpAddr| (seen.get(&address).copied(), std::cmp::Reverse(address));
         if rank(state.record.destination) > rank(state.record.source) {
             state.direction = Direction::Inbound;
         }
     }
 }
 
-/// Groups of states that may belong together, each as indices in the order of the dump.
-fn groups<'s>(states: &'s [Directed<'_>]) -> impl Iterator<Item = Vec<usize>> + 's {
-    let mut heads = HashMap::with_capacity(states.len() / 2 + 1);
-    let mut next = vec![usize::MAX; states.len()];
-    let mut first_of_group = Vec::with_capacity(states.len() / 2 + 1);
-    for (index, state) in states.iter().enumerate().rev() {
-        let record = state.record;
-        let mode = (record.reqid == 0).then_some(record.mode);
-        let key = (record.reqid, record.if_id, record.mark, mode, state.local(), state.remote());
-        match heads.entry(key) {
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                entry.insert((index, first_of_group.len()));
-                first_of_group.push(index);
+/// What states of one context have in common; without a reqid the mode counts too.
+type GroupKey = (u32, u32, (u32, u32), Option<u8>, IpAddr, IpAddr);
+
+fn group_key(state: &Directed<'_>) -> GroupKey {
+    let record = state.record;
+    let mode = (record.reqid == 0).then_some(record.mode);
+    (record.reqid, record.if_id, record.mark, mode, state.local(), state.remote())
+}
+
+/// Calls back with each group of states that may belong together, as indices in the order of the dump.
+fn for_each_group(states: &[Directed<'_>], mut each: impl FnMut(&[usize])) {
+    let mut chains = Chains::with_capacity(states.len(), states.len() / 2);
+    let last = states.len().saturating_sub(1);
+    // Backwards, so that each chain runs in the order of the dump.
+    for state in states.iter().rev() {
+        chains.push(&group_key(state));
+    }
+    let mut group = Vec::new();
+    for chain in chains.all() {
+        group.clear();
+        group.extend(chain.map(|entry| last - entry));
+        // One hash of 64 bits is one key, but for an accident; then the keys are told apart here.
+        while let Some(first) = group.first() {
+            let key = group_key(&states[*first]);
+            if group.iter().all(|index| group_key(&states[*index]) == key) {
+                each(&group);
+                break;
             }
-            std::collections::hash_map::Entry::Occupied(mut entry) => {
-                let (head, group) = *entry.get();
-                next[index] = head;
-                first_of_group[group] = index;
-                entry.insert((index, group));
-            }
+            let (same, others): (Vec<_>, Vec<_>) =
+                group.iter().copied().partition(|index| group_key(&states[*index]) == key);
+            each(&same);
+            group = others;
         }
     }
-    first_of_group.into_iter().map(move |head| {
-        std::iter::successors(Some(head), |index| Some(next[*index]).filter(|next| *next != usize::MAX))
-            .collect()
-    })
 }
 
 /// The states of one context, as indices: ESP, AH, IPCOMP of each direction, or one larval state.
@@ -200,14 +254,9 @@ impl Unit {
 }
 
 /// Makes the units of one group.
-fn assemble(
-    states: &[Directed<'_>],
-    policies: &PolicyIndex<'_, '_>,
-    group: Vec<usize>,
-    units: &mut Vec<Unit>,
-) {
+fn assemble(states: &[Directed<'_>], policies: &PolicyIndex<'_, '_>, group: &[usize], units: &mut Vec<Unit>) {
     // Nearly every group is one pair.
-    if let [one, other] = group[..]
+    if let [one, other] = *group
         && let (a, b) = (&states[one], &states[other])
         && a.direction != b.direction
         && (a.record.protocol, a.record.mode) == (b.record.protocol, b.record.mode)
@@ -251,10 +300,10 @@ fn place(protocol: Protocol) -> usize {
 }
 
 /// A state that the dump returned twice is one state: the first return is the newer.
-fn without_repeats(states: &[Directed<'_>], group: Vec<usize>) -> Vec<usize> {
+fn without_repeats(states: &[Directed<'_>], group: &[usize]) -> Vec<usize> {
     let mut seen: HashMap<(u32, Protocol, IpAddr), Vec<usize>> = HashMap::new();
     let mut kept = Vec::with_capacity(group.len());
-    for index in group {
+    for index in group.iter().copied() {
         let record = states[index].record;
         let same = seen.entry((record.spi, record.protocol, record.destination)).or_default();
         if !same.iter().any(|other| states[*other].record.is_same(record)) {
@@ -337,45 +386,49 @@ impl Unit {
             .map(|index| map::mode(states[index].record.mode))
             .find(|mode| *mode != Mode::Transport)
             .unwrap_or(Mode::Transport);
-        let mut context = SaContext::new(SaContextId(0), Traffic::new(endpoints, mode));
-        let mut filters = policies.filters(self.states().map(|index| &states[index]));
-        context.selectors = std::mem::take(&mut filters.selectors).into();
-
-        if let Some(index) = self.larval {
-            let inbound_spi = Spi::new(states[index].record.spi);
-            let inbound = states[index].direction == Direction::Inbound;
-            context.state = match inbound_spi.filter(|_| inbound) {
+        let filters = policies.filters(self.states().map(|index| &states[index]));
+        let mut selectors = Selectors::from(filters.selectors);
+        let counters = Counters::default();
+        let (mut inbound, mut outbound) = (None, None);
+        let state = if let Some(index) = self.larval {
+            let state = states[index].record.state()?;
+            add_own_selector(&mut selectors, &state, states[index].direction);
+            match Spi::new(state.spi).filter(|_| states[index].direction == Direction::Inbound) {
                 Some(inbound_spi) => SaState::HasSpi { inbound_spi },
                 None => SaState::Created,
-            };
-            let state = State::parse(&states[index].record.message).ok()?;
-            add_own_selector(&mut context.selectors, &state, states[index].direction);
-            return Some(context);
-        }
-        let counters = Counters::default();
-        context.inbound = self.inbound.details(states, &counters, filters.inbound, &mut context.selectors);
-        context.outbound = self.outbound.details(states, &counters, filters.outbound, &mut context.selectors);
-        context.counters = Arc::new(counters);
-        if context.selectors.is_empty() && mode != Mode::Transport {
-            context.selectors = Box::new([any_selector(endpoints.ip_version())]);
-        }
-        context.state = match (&context.inbound, &context.outbound) {
-            (Some(_), Some(_)) => SaState::Complete,
-            (Some(_), None) => SaState::Inbound,
-            (None, Some(_)) => SaState::Outbound,
-            (None, None) => return None,
+            }
+        } else {
+            inbound = self.inbound.details(states, &counters, filters.inbound, &mut selectors);
+            outbound = self.outbound.details(states, &counters, filters.outbound, &mut selectors);
+            match (&inbound, &outbound) {
+                (Some(_), Some(_)) => SaState::Complete,
+                (Some(_), None) => SaState::Inbound,
+                (None, Some(_)) => SaState::Outbound,
+                (None, None) => return None,
+            }
         };
-        Some(context)
+        if selectors.is_empty() && mode != Mode::Transport {
+            selectors = any_selector(endpoints.ip_version()).into();
+        }
+        Some(SaContext {
+            id: SaContextId(0),
+            state,
+            traffic: Traffic::new(endpoints, mode),
+            selectors,
+            inbound,
+            outbound,
+            counters: Arc::new(counters),
+        })
     }
 }
 
 /// Takes the state's own selector where no policy gave one.
-fn add_own_selector(selectors: &mut Box<[Selector]>, state: &State<'_>, direction: Direction) {
+fn add_own_selector(selectors: &mut Selectors, state: &State<'_>, direction: Direction) {
     if selectors.is_empty()
         && !state.selector.is_any()
         && let Some(selector) = map::selector(&state.selector, direction)
     {
-        *selectors = Box::new([selector]);
+        *selectors = selector.into();
     }
 }
 
@@ -395,14 +448,14 @@ impl Bundle {
         states: &[Directed<'_>],
         counters: &Counters,
         filter_id: FilterId,
-        selectors: &mut Box<[Selector]>,
+        selectors: &mut Selectors,
     ) -> Option<SaDetails> {
         let mut sas: [Option<Sa>; 3] = [None, None, None];
         let mut details: Option<(openwfp_api::Lifetime, Option<openwfp_api::UdpEncapsulation>)> = None;
         for (place, index) in self.0.into_iter().enumerate() {
             let Some(index) = index else { continue };
             let direction = states[index].direction;
-            let state = State::parse(&states[index].record.message).ok()?;
+            let state = states[index].record.state()?;
             sas[place] = map::sa(&state);
             if details.is_none() {
                 // The bundle's limits and counters are those of its first SA.

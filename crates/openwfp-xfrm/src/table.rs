@@ -10,7 +10,9 @@ use crate::wire::Policy;
 use crate::wire::PolicyDirection;
 use crate::wire::PolicyTemplate;
 use crate::wire::Problem;
+use crate::wire::RawSelector;
 use crate::wire::State;
+use crate::wire::Templates;
 use crate::wire::WireError;
 use openwfp_api::Direction;
 use openwfp_api::Protocol;
@@ -27,7 +29,7 @@ pub struct Tables<'a> {
 /// What pairing looks at in a state.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StateRecord<'a> {
-    pub(crate) message: Message<'a>,
+    payload: &'a [u8],
     pub(crate) destination: IpAddr,
     pub(crate) source: IpAddr,
     pub(crate) spi: u32,
@@ -44,9 +46,13 @@ pub(crate) struct StateRecord<'a> {
 }
 
 /// What pairing looks at in a policy.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct PolicyRecord<'a> {
-    pub(crate) policy: Policy<'a>,
+    payload: &'a [u8],
+    templates: Templates<'a>,
+    pub(crate) index: u32,
+    if_id: u32,
+    mark: (u32, u32),
     pub(crate) direction: Direction,
 }
 
@@ -120,7 +126,7 @@ impl<'a> Tables<'a> {
             _ => return Ok(()),
         };
         self.states.push(StateRecord {
-            message: *message,
+            payload: message.payload,
             destination: state.destination,
             source: state.source,
             spi: state.spi,
@@ -149,8 +155,15 @@ impl<'a> Tables<'a> {
             PolicyDirection::Out => Direction::Outbound,
             PolicyDirection::Other(_) => return Ok(()),
         };
-        if policy.templates().next().is_some() {
-            self.policies.push(PolicyRecord { policy, direction });
+        if policy.templates.iter().next().is_some() {
+            self.policies.push(PolicyRecord {
+                payload: message.payload,
+                templates: policy.templates,
+                index: policy.index,
+                if_id: policy.if_id.unwrap_or(0),
+                mark: policy.mark.unwrap_or((0, 0)),
+                direction,
+            });
         }
         Ok(())
     }
@@ -164,7 +177,7 @@ impl<'a> Tables<'a> {
             return Ok(());
         }
         let mut states = Places::new(self.states.iter().map(StateRecord::identity));
-        let mut policies = Places::new(self.policies.iter().map(|record| record.policy.index));
+        let mut policies = Places::new(self.policies.iter().map(|record| record.index));
         for event in events {
             match event.kind {
                 MessageKind::NewSa | MessageKind::UpdSa => {
@@ -184,7 +197,7 @@ impl<'a> Tables<'a> {
                 MessageKind::NewPolicy | MessageKind::UpdPolicy => {
                     policies.remove(&Policy::parse(event)?.index);
                     self.add_policy(event)?;
-                    policies.extend(self.policies.iter().map(|record| record.policy.index));
+                    policies.extend(self.policies.iter().map(|record| record.index));
                 }
                 MessageKind::DelPolicy => {
                     if let Some(index) = removed_policy(event)? {
@@ -246,7 +259,14 @@ impl<K: std::hash::Hash + Eq> Places<K> {
 /// Whether the kernel said that what it dumped changed meanwhile, or why the bytes are no dump.
 pub type Dumped = Result<bool, WireError>;
 
-impl StateRecord<'_> {
+impl<'a> StateRecord<'a> {
+    /// All of the state; always there, since it was parsed once.
+    pub(crate) fn state(&self) -> Option<State<'a>> {
+        let kind = MessageKind::NewSa;
+        let message = Message { offset: 0, kind, flags: 0, sequence: 0, port: 0, payload: self.payload };
+        State::parse(&message).ok()
+    }
+
     fn identity(&self) -> StateIdentity {
         (self.destination, self.protocol.number(), self.spi, self.mark)
     }
@@ -264,9 +284,8 @@ impl StateRecord<'_> {
         } else {
             template.source == self.source && template.destination == self.destination
         };
-        let mark = policy.policy.mark.unwrap_or((0, 0));
-        let mark_agrees =
-            policy.direction == Direction::Inbound || mark.0 & mark.1 & self.mark.1 == self.mark.0;
+        let mark = policy.mark.0 & policy.mark.1;
+        let mark_agrees = policy.direction == Direction::Inbound || mark & self.mark.1 == self.mark.0;
         // A nonzero reqid says it all: the SPI in a policy is only the newest generation's.
         let spi_agrees = template.spi == 0 || template.spi == self.spi || self.reqid != 0;
         addresses
@@ -274,16 +293,25 @@ impl StateRecord<'_> {
             && mark_agrees
             && template.protocol == self.protocol.number()
             && template.reqid == self.reqid
-            && policy.policy.if_id.unwrap_or(0) == self.if_id
+            && policy.if_id == self.if_id
     }
 }
 
-impl PolicyRecord<'_> {
+impl<'a> PolicyRecord<'a> {
+    /// The packets that the policy is for; always there, since the policy was parsed once.
+    pub(crate) fn selector(&self) -> Option<RawSelector> {
+        RawSelector::of(self.payload)
+    }
+
+    /// What is to be done to the packets.
+    pub(crate) fn templates(&self) -> Templates<'a> {
+        self.templates
+    }
+
     /// Whether the policy's selector holds packets between these two addresses.
     fn selects(&self, source: IpAddr, destination: IpAddr) -> bool {
-        self.policy
-            .selector
-            .networks()
+        self.selector()
+            .and_then(|selector| selector.networks())
             .is_some_and(|(from, to)| from.contains(&source) && to.contains(&destination))
     }
 }

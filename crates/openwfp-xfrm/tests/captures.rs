@@ -1,6 +1,6 @@
 //! Every capture under `samples/` against what `ip -s -d xfrm state` printed at the same moment: each state
 //! is in exactly one context, with the same values; and each capture's contexts are the pairs that were set up.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test")]
 
 use openwfp_api::*;
 use std::collections::BTreeMap;
@@ -228,7 +228,7 @@ fn states_by_contexts(contexts: &[SaContext]) -> BTreeMap<String, Facts> {
 /// Days since 1970 of a date, by counting.
 fn seconds_since_1970(text: &str) -> u64 {
     let number = |range: std::ops::Range<usize>| text[range].parse::<u64>().unwrap();
-    let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let years: u64 = (1970..number(0..4)).map(|year| if leap(year) { 366 } else { 365 }).sum();
     let february = if leap(number(0..4)) { 29 } else { 28 };
     let months = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];

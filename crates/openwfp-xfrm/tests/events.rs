@@ -23,7 +23,7 @@ fn spis_after(events: &[&str]) -> Vec<String> {
     tables.apply_events(&messages).unwrap();
     let contexts = tables.pair(&HashSet::new());
     let mut spis: Vec<String> =
-        contexts.iter().flat_map(|context| context.spis()).map(|(_, spi)| spi.to_string()).collect();
+        contexts.iter().flat_map(openwfp_api::SaContext::spis).map(|(_, spi)| spi.to_string()).collect();
     spis.sort();
     spis
 }

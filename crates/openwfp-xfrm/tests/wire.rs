@@ -1,5 +1,5 @@
 //! The wire's promises: total on arbitrary bytes, and parse and emit are inverse.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test")]
 
 use openwfp_xfrm::Tables;
 use openwfp_xfrm::wire::*;

@@ -23,6 +23,7 @@ use openwfp_xfrm::wire::PolicyDirection;
 use openwfp_xfrm::wire::PolicyTemplate;
 use openwfp_xfrm::wire::RawSelector;
 use openwfp_xfrm::wire::State;
+use openwfp_xfrm::wire::Templates;
 use openwfp_xfrm::wire::TruncatedAuth;
 use std::collections::HashSet;
 use std::hint::black_box;
@@ -37,9 +38,11 @@ const GATEWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 fn main() {
     let count: u32 = std::env::args().skip(1).find_map(|text| text.parse().ok()).unwrap_or(1_000_000);
     println!("main job, {count} contexts, AES-GCM-16-128 both ways\n");
-    let contexts = decode(count);
-    let engine = hold(contexts);
-    enumerate(&engine, count);
+    if std::env::args().all(|argument| argument != "decode") {
+        let engine = hold(count);
+        enumerate(&engine, count);
+    }
+    decode(count);
 }
 
 fn report(what: &str, figure: f64, unit: &str, beside: &str) {
@@ -61,7 +64,8 @@ fn best<T>(runs: u32, mut run: impl FnMut() -> T) -> (Duration, T) {
     best.unwrap()
 }
 
-fn decode(count: u32) -> Vec<SaContext> {
+fn decode(count: u32) {
+    println!();
     let states = state_dump(count);
     let policies = policy_dump(count);
     let number = f64::from(2 * count);
@@ -104,7 +108,6 @@ fn decode(count: u32) -> Vec<SaContext> {
         "states/s",
         &beside,
     );
-    contexts
 }
 
 fn ratio(light: Duration, ours: Duration) -> String {
@@ -117,13 +120,10 @@ fn resident() -> u64 {
     statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
 
-fn hold(contexts: Vec<SaContext>) -> Engine {
-    let count = contexts.len();
-    // The vector's own memory is not the engine's: the contexts move out of it.
-    let vector = (count * size_of::<SaContext>()) as u64;
-    drop(contexts);
-    let states = state_dump(count as u32);
-    let policies = policy_dump(count as u32);
+/// First of all, in a fresh heap, so that the memory is the engine's.
+fn hold(count: u32) -> Engine {
+    let states = state_dump(count);
+    let policies = policy_dump(count);
     let before = resident();
     let engine = Engine::new();
     let start = Instant::now();
@@ -134,12 +134,23 @@ fn hold(contexts: Vec<SaContext>) -> Engine {
         engine.mirror().replace(tables.pair(&HashSet::new()), Completeness::Whole).unwrap();
     }
     let took = start.elapsed();
+    if std::env::args().any(|argument| argument == "hold") {
+        std::process::exit(0);
+    }
     let held = resident() - before;
-    println!();
-    report("list: decode, pair and put into the engine", count as f64 / took.as_secs_f64(), "contexts/s", "");
-    report("memory a context, indexes included", held as f64 / count as f64, "bytes", "resident, all of it");
+    report(
+        "list: decode, pair and put into the engine",
+        f64::from(count) / took.as_secs_f64(),
+        "contexts/s",
+        "",
+    );
+    report(
+        "memory a context, indexes included",
+        held as f64 / f64::from(count),
+        "bytes",
+        "resident, all of it",
+    );
     println!("{:<58} {:>10} bytes", "  of it the context itself", size_of::<SaContext>());
-    black_box(vector);
     engine
 }
 
@@ -342,7 +353,8 @@ fn policy_dump(count: u32) -> Vec<u8> {
             let mut payload = Vec::new();
             let mut templates = Vec::new();
             template.emit(&mut templates);
-            Policy::new(selector, direction, 8 * (3 * number + place) + 1, &templates).emit(&mut payload);
+            let templates = Templates::parse(&templates).unwrap();
+            Policy::new(selector, direction, 8 * (3 * number + place) + 1, templates).emit(&mut payload);
             message(MessageKind::NewPolicy, &payload).emit(&mut out);
         }
     }

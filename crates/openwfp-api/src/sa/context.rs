@@ -3,13 +3,14 @@
 use crate::Direction;
 use crate::FilterId;
 use crate::SaDetails;
-use crate::Selector;
+use crate::Selectors;
 use crate::Spi;
 use crate::Timestamp;
 use crate::Traffic;
 use crate::TransportFilter;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -31,7 +32,7 @@ pub struct SaContext {
     pub traffic: Traffic,
     /// The inner selectors: which packets the SAs are for, local and remote side. They make up the
     /// transport filter. Empty: those of the traffic's own addresses.
-    pub selectors: Box<[Selector]>,
+    pub selectors: Selectors,
     /// The inbound SAs.
     pub inbound: Option<SaDetails>,
     /// The outbound SAs.
@@ -86,11 +87,11 @@ pub struct DirectionCounters {
     /// When it was last used, in seconds since 1970; 0: never or not known.
     pub last_used: AtomicU64,
     /// Packets dropped as too old for the replay window.
-    pub replay_window_drops: AtomicU64,
+    pub replay_window_drops: AtomicU32,
     /// Packets dropped as replayed.
-    pub replay_drops: AtomicU64,
+    pub replay_drops: AtomicU32,
     /// Packets whose integrity check failed.
-    pub integrity_failures: AtomicU64,
+    pub integrity_failures: AtomicU32,
 }
 
 impl SaContext {
@@ -100,7 +101,7 @@ impl SaContext {
             id,
             state: SaState::Created,
             traffic,
-            selectors: Box::new([]),
+            selectors: Selectors::NONE,
             inbound: None,
             outbound: None,
             counters: Arc::default(),

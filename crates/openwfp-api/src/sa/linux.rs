@@ -164,6 +164,51 @@ impl SelectorPorts {
     }
 }
 
+/// The selectors of a context: nearly always one, which then needs no memory of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selectors(SelectorsRepr);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum SelectorsRepr {
+    #[default]
+    None,
+    One(Selector),
+    Many(Box<[Selector]>),
+}
+
+impl Selectors {
+    /// No selector: the traffic's own addresses count.
+    pub const NONE: Selectors = Selectors(SelectorsRepr::None);
+}
+
+impl From<Selector> for Selectors {
+    fn from(selector: Selector) -> Selectors {
+        Selectors(SelectorsRepr::One(selector))
+    }
+}
+
+impl From<Vec<Selector>> for Selectors {
+    fn from(selectors: Vec<Selector>) -> Selectors {
+        Selectors(match selectors[..] {
+            [] => SelectorsRepr::None,
+            [selector] => SelectorsRepr::One(selector),
+            _ => SelectorsRepr::Many(selectors.into()),
+        })
+    }
+}
+
+impl std::ops::Deref for Selectors {
+    type Target = [Selector];
+
+    fn deref(&self) -> &[Selector] {
+        match &self.0 {
+            SelectorsRepr::None => &[],
+            SelectorsRepr::One(selector) => std::slice::from_ref(selector),
+            SelectorsRepr::Many(selectors) => selectors,
+        }
+    }
+}
+
 impl LinuxSa {
     /// The interface id; 0: none.
     pub fn if_id(&self) -> u32 {

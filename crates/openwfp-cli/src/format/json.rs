@@ -262,9 +262,9 @@ struct Encapsulation {
 struct Counters {
     bytes: u64,
     packets: u64,
-    replay_window_drops: u64,
-    replay_drops: u64,
-    integrity_failures: u64,
+    replay_window_drops: u32,
+    replay_drops: u32,
+    integrity_failures: u32,
 }
 
 #[derive(Serialize)]
@@ -320,9 +320,9 @@ impl Details {
             counters: Counters {
                 bytes: load(&counters.bytes),
                 packets: load(&counters.packets),
-                replay_window_drops: load(&counters.replay_window_drops),
-                replay_drops: load(&counters.replay_drops),
-                integrity_failures: load(&counters.integrity_failures),
+                replay_window_drops: counters.replay_window_drops.load(Ordering::Relaxed),
+                replay_drops: counters.replay_drops.load(Ordering::Relaxed),
+                integrity_failures: counters.integrity_failures.load(Ordering::Relaxed),
             },
             times: Times::new(linux, load(&counters.last_used)),
         }

@@ -88,10 +88,36 @@ impl Database {
         self.by_spi.range(SpiKey::all_of_sa(spi, protocol, destination)).map(SpiKey::id)
     }
 
-    /// A new id, above all that were ever given.
-    pub(crate) fn new_id(&mut self) -> SaContextId {
-        self.newest_id += 1;
-        SaContextId(self.newest_id)
+    /// Puts contexts in with new ids, above all that were ever given, in their order.
+    ///
+    /// The maps get their keys sorted, as [`fill_nodes`] says.
+    pub(crate) fn put_new(&mut self, contexts: Vec<SaContext>) {
+        let mut locals = Vec::with_capacity(contexts.len());
+        let mut remotes = Vec::with_capacity(contexts.len());
+        let mut spis = Vec::with_capacity(2 * contexts.len());
+        let mut new = Vec::with_capacity(contexts.len());
+        for mut context in contexts {
+            self.newest_id += 1;
+            context.id = SaContextId(self.newest_id);
+            let endpoints = &context.traffic.endpoints;
+            locals.push(AddressKey::new(endpoints.local(), context.id));
+            remotes.push(AddressKey::new(endpoints.remote(), context.id));
+            spis.extend(spi_keys(&context));
+            new.push((context.id, Arc::new(context)));
+        }
+        fill_nodes(new, |(id, context)| {
+            self.contexts.insert(id, context);
+        });
+        for (index, mut keys) in [(&mut self.by_local, locals), (&mut self.by_remote, remotes)] {
+            keys.sort_unstable();
+            fill_nodes(keys, |key| {
+                index.insert(key);
+            });
+        }
+        spis.sort_unstable();
+        fill_nodes(spis, |key| {
+            self.by_spi.insert(key);
+        });
     }
 
     /// Puts a context in, in place of one with the same id.
@@ -143,6 +169,22 @@ impl Database {
         assert!(fresh.by_spi == self.by_spi);
         assert!(self.contexts.keys().all(|id| id.0 <= self.newest_id));
     }
+}
+
+/// Inserts sorted entries, every second one first and then those between them.
+///
+/// A B-tree that takes ascending keys splits each full node in halves and never comes back to the left
+/// one: half of its memory stays empty. The second round fills those halves.
+fn fill_nodes<T>(sorted: Vec<T>, mut insert: impl FnMut(T)) {
+    let mut between = Vec::with_capacity(sorted.len() / 2);
+    for (place, entry) in sorted.into_iter().enumerate() {
+        if place % 2 == 0 {
+            insert(entry);
+        } else {
+            between.push(entry);
+        }
+    }
+    between.into_iter().for_each(insert);
 }
 
 /// The keys of the SPIs that a context holds.

@@ -1,6 +1,7 @@
 //! Which policies ask for a state: its direction, the filter's id, the inner selectors.
 
 use super::Directed;
+use super::chains::Chains;
 use crate::map;
 use crate::table::PolicyRecord;
 use crate::table::StateRecord;
@@ -8,26 +9,20 @@ use crate::wire::PolicyTemplate;
 use openwfp_api::Direction;
 use openwfp_api::FilterId;
 use openwfp_api::Selector;
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 
 /// Where a template with no addresses of its own is filed, if its policy is for more than two hosts.
 const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-const END: usize = usize::MAX;
 
 /// The policies by what their templates ask for.
 pub(super) struct PolicyIndex<'p, 'a> {
     policies: &'p [PolicyRecord<'a>],
-    /// By source, destination and reqid: the first node of a chain.
-    heads: HashMap<(IpAddr, IpAddr, u32), usize>,
-    nodes: Vec<Node>,
-}
-
-struct Node {
-    policy: usize,
-    template: PolicyTemplate,
-    next: usize,
+    /// By source, destination and reqid.
+    chains: Chains<(IpAddr, IpAddr, u32)>,
+    /// For each link of the chains: the policy, and one of its templates.
+    nodes: Vec<(usize, PolicyTemplate)>,
+    some_anywhere: bool,
 }
 
 /// What the policies say of a context.
@@ -40,35 +35,45 @@ pub(super) struct Filters {
 
 impl<'p, 'a> PolicyIndex<'p, 'a> {
     pub(super) fn new(policies: &'p [PolicyRecord<'a>]) -> PolicyIndex<'p, 'a> {
-        let mut heads = HashMap::with_capacity(policies.len());
+        let mut chains = Chains::with_capacity(policies.len(), policies.len() / 3 * 2);
         let mut nodes = Vec::with_capacity(policies.len());
+        let mut some_anywhere = false;
         // Backwards, so that each chain runs in the order of the policies.
         for (policy, record) in policies.iter().enumerate().rev() {
-            for template in record.policy.templates() {
+            for template in record.templates().iter() {
                 let (source, destination) = filed_under(record, &template);
-                let head = heads.entry((source, destination, template.reqid)).or_insert(END);
-                nodes.push(Node { policy, template, next: *head });
-                *head = nodes.len() - 1;
+                some_anywhere |= (source, destination) == (ANYWHERE, ANYWHERE);
+                chains.push(&(source, destination, template.reqid));
+                nodes.push((policy, template));
             }
         }
-        PolicyIndex { policies, heads, nodes }
+        PolicyIndex { policies, chains, nodes, some_anywhere }
+    }
+
+    /// Where the chain of a state's addresses and reqid begins, to be looked up once.
+    pub(super) fn head(&self, record: &StateRecord<'_>) -> Option<usize> {
+        self.chains.head(&(record.source, record.destination, record.reqid))
     }
 
     /// The policies that ask for this state.
-    fn of<'s>(&'s self, record: &'s StateRecord<'_>) -> impl Iterator<Item = &'p PolicyRecord<'a>> + 's {
-        let chain = |source, destination| {
-            let head = self.heads.get(&(source, destination, record.reqid)).copied().unwrap_or(END);
-            std::iter::successors(self.nodes.get(head), |node| self.nodes.get(node.next))
-        };
-        chain(record.source, record.destination).chain(chain(ANYWHERE, ANYWHERE)).filter_map(|node| {
-            let policy = &self.policies[node.policy];
-            record.is_wanted_by(&node.template, policy).then_some(policy)
+    fn of<'s>(
+        &'s self,
+        record: &'s StateRecord<'_>,
+        head: Option<usize>,
+    ) -> impl Iterator<Item = &'p PolicyRecord<'a>> + 's {
+        let anywhere =
+            if self.some_anywhere { self.chains.head(&(ANYWHERE, ANYWHERE, record.reqid)) } else { None };
+        let links = self.chains.chain(head).chain(self.chains.chain(anywhere));
+        links.filter_map(|link| {
+            let (policy, template) = &self.nodes[link];
+            let policy = &self.policies[*policy];
+            record.is_wanted_by(template, policy).then_some(policy)
         })
     }
 
     /// The direction in which the policies use this state; none if there are none or they disagree.
-    pub(super) fn direction(&self, record: &StateRecord<'_>) -> Option<Direction> {
-        let mut directions = self.of(record).map(|policy| policy.direction);
+    pub(super) fn direction(&self, record: &StateRecord<'_>, head: Option<usize>) -> Option<Direction> {
+        let mut directions = self.of(record, head).map(|policy| policy.direction);
         let first = directions.next()?;
         directions.all(|direction| direction == first).then_some(first)
     }
@@ -77,8 +82,8 @@ impl<'p, 'a> PolicyIndex<'p, 'a> {
     /// asks for both.
     pub(super) fn ties(&self, record: &StateRecord<'_>) -> bool {
         record.reqid != 0
-            || self.of(record).any(|policy| {
-                policy.policy.templates().any(|template| template.protocol != record.protocol.number())
+            || self.of(record, self.head(record)).any(|policy| {
+                policy.templates().iter().any(|template| template.protocol != record.protocol.number())
             })
     }
 
@@ -88,15 +93,18 @@ impl<'p, 'a> PolicyIndex<'p, 'a> {
         let mut filters = Filters::default();
         let mut inbound = Vec::new();
         for state in states {
-            for policy in self.of(state.record).filter(|policy| policy.direction == state.direction) {
+            for policy in
+                self.of(state.record, state.policies).filter(|policy| policy.direction == state.direction)
+            {
                 let (id, selectors) = match policy.direction {
                     Direction::Inbound => (&mut filters.inbound, &mut inbound),
                     Direction::Outbound => (&mut filters.outbound, &mut filters.selectors),
                 };
                 if *id == FilterId(0) {
-                    *id = FilterId(policy.policy.index.into());
+                    *id = FilterId(policy.index.into());
                 }
-                if let Some(selector) = map::selector(&policy.policy.selector, policy.direction)
+                if let Some(selector) =
+                    policy.selector().and_then(|raw| map::selector(&raw, policy.direction))
                     && !selectors.contains(&selector)
                 {
                     selectors.push(selector);
@@ -116,8 +124,7 @@ fn filed_under(record: &PolicyRecord<'_>, template: &PolicyTemplate) -> (IpAddr,
     if !template.is_wildcard() {
         return (template.source, template.destination);
     }
-    let networks = record.policy.selector.networks();
-    match networks {
+    match record.selector().and_then(|selector| selector.networks()) {
         Some((from, to))
             if from.prefix_len() == from.max_prefix_len() && to.prefix_len() == to.max_prefix_len() =>
         {

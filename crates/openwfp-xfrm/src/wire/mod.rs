@@ -19,7 +19,7 @@ mod state;
 
 pub use bytes::{Problem, WireError};
 pub use message::{Attributes, Message, MessageKind, Messages};
-pub use policy::{Policy, PolicyDirection, PolicyTemplate};
+pub use policy::{Policy, PolicyDirection, PolicyTemplate, Templates};
 pub use state::{
     Algorithm, Encapsulation, LIMIT_INFINITE, Limits, Offload, RawSelector, ReplayEsn, State, TruncatedAuth,
 };

@@ -54,8 +54,8 @@ pub struct Policy<'a> {
     pub flags: u8,
     /// `XFRM_SHARE_*`.
     pub share: u8,
-    /// What is to be done to the packets, in order: 64 bytes each.
-    templates: &'a [u8],
+    /// What is to be done to the packets, in order.
+    pub templates: Templates<'a>,
     /// Mark and mask that packets must have.
     pub mark: Option<(u32, u32)>,
     /// Interface id.
@@ -63,6 +63,10 @@ pub struct Policy<'a> {
     /// Attributes not known here, in their order.
     pub unknown: Vec<(u16, &'a [u8])>,
 }
+
+/// The templates of a policy, in order (`XFRMA_TMPL`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Templates<'a>(&'a [u8]);
 
 /// The direction of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,12 +110,12 @@ impl PolicyDirection {
 }
 
 impl<'a> Policy<'a> {
-    /// A policy that allows what it selects, with templates as [`PolicyTemplate::emit`] writes them.
+    /// A policy that allows what it selects.
     pub fn new(
         selector: RawSelector,
         direction: PolicyDirection,
         index: u32,
-        templates: &'a [u8],
+        templates: Templates<'a>,
     ) -> Policy<'a> {
         Policy {
             selector,
@@ -153,7 +157,7 @@ impl<'a> Policy<'a> {
             action: info.u8(161),
             flags: info.u8(162),
             share: info.u8(163),
-            ..Policy::new(selector, direction, info.u32(156), &[])
+            ..Policy::new(selector, direction, info.u32(156), Templates::default())
         };
         for attribute in Attributes::new(message.payload, INFO_LEN) {
             let (kind, bytes, at) = attribute.map_err(|(at, problem)| message.error(at, problem))?;
@@ -166,14 +170,7 @@ impl<'a> Policy<'a> {
         let cut = |attribute, needed| Problem::CutAttribute { attribute, needed, found: bytes.len() };
         match kind {
             XFRMA_TMPL => {
-                let (templates, rest) = bytes.as_chunks::<TEMPLATE_LEN>();
-                if !rest.is_empty() {
-                    return Err(cut("XFRMA_TMPL", (templates.len() + 1) * TEMPLATE_LEN));
-                }
-                if let Some(bad) = templates.iter().find(|bytes| PolicyTemplate::parse(bytes).is_none()) {
-                    return Err(Problem::Family(u16::from_ne_bytes([bad[24], bad[25]])));
-                }
-                self.templates = bytes;
+                self.templates = Templates::parse(bytes)?;
             }
             XFRMA_MARK => {
                 let (fixed, _) = Fixed::<8>::split(bytes).ok_or_else(|| cut("XFRMA_MARK", 8))?;
@@ -188,11 +185,6 @@ impl<'a> Policy<'a> {
         Ok(())
     }
 
-    /// What is to be done to the packets, in order.
-    pub fn templates(&self) -> impl Iterator<Item = PolicyTemplate> + use<'a> {
-        self.templates.as_chunks::<TEMPLATE_LEN>().0.iter().filter_map(PolicyTemplate::parse)
-    }
-
     /// Writes the payload of a message: the structure, then the attributes.
     pub fn emit(&self, out: &mut Vec<u8>) {
         self.selector.emit(out);
@@ -201,8 +193,8 @@ impl<'a> Policy<'a> {
         out.extend_from_slice(&self.priority.to_ne_bytes());
         out.extend_from_slice(&self.index.to_ne_bytes());
         out.extend_from_slice(&[self.direction.number(), self.action, self.flags, self.share, 0, 0, 0, 0]);
-        if !self.templates.is_empty() {
-            emit_attribute(out, XFRMA_TMPL, |out| out.extend_from_slice(self.templates));
+        if !self.templates.0.is_empty() {
+            emit_attribute(out, XFRMA_TMPL, |out| out.extend_from_slice(self.templates.0));
         }
         for (kind, bytes) in &self.unknown {
             emit_attribute(out, *kind, |out| out.extend_from_slice(bytes));
@@ -216,6 +208,29 @@ impl<'a> Policy<'a> {
         if let Some(if_id) = self.if_id {
             emit_attribute(out, XFRMA_IF_ID, |out| out.extend_from_slice(&if_id.to_ne_bytes()));
         }
+    }
+}
+
+impl<'a> Templates<'a> {
+    /// Templates of 64 bytes each, as [`PolicyTemplate::emit`] writes them.
+    ///
+    /// # Errors
+    /// [`Problem::CutAttribute`] for a part of a template, [`Problem::Family`] for addresses of no known family.
+    pub fn parse(bytes: &'a [u8]) -> Result<Templates<'a>, Problem> {
+        let (templates, rest) = bytes.as_chunks::<TEMPLATE_LEN>();
+        if !rest.is_empty() {
+            let needed = (templates.len() + 1) * TEMPLATE_LEN;
+            return Err(Problem::CutAttribute { attribute: "XFRMA_TMPL", needed, found: bytes.len() });
+        }
+        match templates.iter().find(|bytes| PolicyTemplate::parse(bytes).is_none()) {
+            Some(bad) => Err(Problem::Family(u16::from_ne_bytes([bad[24], bad[25]]))),
+            None => Ok(Templates(bytes)),
+        }
+    }
+
+    /// The templates.
+    pub fn iter(&self) -> impl Iterator<Item = PolicyTemplate> + use<'a> {
+        self.0.as_chunks::<TEMPLATE_LEN>().0.iter().filter_map(PolicyTemplate::parse)
     }
 }
 

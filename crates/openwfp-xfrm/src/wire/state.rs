@@ -251,6 +251,11 @@ impl RawSelector {
         }
     }
 
+    /// The selector at the start of a state's or policy's payload; none if there are too few bytes.
+    pub(crate) fn of(payload: &[u8]) -> Option<RawSelector> {
+        Fixed::<{ RawSelector::LEN }>::split(payload).map(|(fixed, _)| RawSelector::parse(fixed))
+    }
+
     /// Whether prefixes fit their family; a selector without a family restricts nothing.
     pub(super) fn check(&self) -> Result<(), Problem> {
         let max = match self.family {
