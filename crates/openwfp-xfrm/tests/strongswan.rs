@@ -2,55 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod swanctl;
+
 use openwfp_api::Completeness;
-use openwfp_api::Mode;
 use openwfp_api::SaState;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
+use swanctl::Child;
+use swanctl::children;
 
 fn sample(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples").join(name)
-}
-
-/// One `CHILD_SA` as `swanctl --list-sas` prints it.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Child {
-    reqid: u32,
-    spi_out: String,
-    transform: String,
-    local: String,
-    remote: String,
-}
-
-/// The children by inbound SPI: names are not unique, SPIs are.
-fn children(list: &str) -> BTreeMap<String, Child> {
-    let mut children = BTreeMap::new();
-    let (mut child, mut spi_in) = (Child::default(), String::new());
-    for line in list.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        match words[..] {
-            [_, _, "reqid", reqid, state, mode, transform] => {
-                assert_eq!((state, mode), ("INSTALLED,", "TUNNEL,"));
-                child = Child { reqid: reqid.trim_end_matches(',').parse().unwrap(), ..Child::default() };
-                child.transform = in_our_words(transform.strip_prefix("ESP:").unwrap());
-            }
-            ["in", spi, ..] => spi_in = format!("0x{}", spi.trim_end_matches(',')),
-            ["out", spi, ..] => child.spi_out = format!("0x{}", spi.trim_end_matches(',')),
-            ["local", network] if network.contains('/') => child.local = network.into(),
-            ["remote", network] if network.contains('/') => {
-                child.remote = network.into();
-                children.insert(std::mem::take(&mut spi_in), std::mem::take(&mut child));
-            }
-            _ => {}
-        }
-    }
-    children
-}
-
-/// strongSwan writes `AES_GCM_16-128`, `HMAC_SHA2_256_128`, `HMAC_SHA1_96`.
-fn in_our_words(transform: &str) -> String {
-    transform.replace('_', "-")
 }
 
 #[test]
@@ -64,7 +26,6 @@ fn every_line_of_list_sas_is_a_context_and_no_other_is() {
     assert_eq!(listing.completeness, Completeness::Whole);
     for context in &listing.contexts {
         assert_eq!(context.state, SaState::Complete);
-        assert_eq!(context.traffic.mode, Mode::Tunnel);
         assert_eq!(context.traffic.endpoints.local().to_string(), "10.99.0.1");
         assert_eq!(context.traffic.endpoints.remote().to_string(), "10.99.0.2");
         let (inbound, outbound) = (context.inbound.as_ref().unwrap(), context.outbound.as_ref().unwrap());
@@ -74,6 +35,7 @@ fn every_line_of_list_sas_is_a_context_and_no_other_is() {
         let found = Child {
             reqid: linux.reqid,
             spi_out: sa.spi.to_string(),
+            mode: context.traffic.mode.to_string(),
             transform: format!("{}{}", sa.transform, if linux.esn { "/ESN" } else { "" }),
             local: selector.local.to_string(),
             remote: selector.remote.to_string(),

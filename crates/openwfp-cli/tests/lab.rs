@@ -1,0 +1,137 @@
+//! Live listings in the kernel lab: `cargo test -p openwfp-cli --test lab`, as `scripts/test` does.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+#[path = "../../openwfp-xfrm/tests/swanctl/mod.rs"]
+mod swanctl;
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use swanctl::Child;
+use swanctl::children;
+
+/// A directory of the test's own, removed at its end.
+struct Directory(PathBuf);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Directory {
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.0.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    }
+}
+
+/// Runs a script of `tests/lab/` in the kernel lab; what it wrote is in the directory.
+fn run(script: &str) -> Directory {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    let out = Directory(std::env::temp_dir().join(format!("openwfp-lab-{script}-{}", std::process::id())));
+    std::fs::create_dir_all(&out.0).unwrap();
+    let output = Command::new(root.join("scripts/kernel-lab"))
+        .args(["-t", "280", "-o"])
+        .arg(&out.0)
+        .arg(root.join("crates/openwfp-cli/tests/lab").join(script))
+        .arg(env!("CARGO_BIN_EXE_wfp"))
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+    out
+}
+
+fn list(value: &Value) -> Vec<String> {
+    value.as_array().unwrap().iter().map(|item| item.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn live_contexts_equal_what_swanctl_and_ip_say_of_the_same_moment() {
+    let out = run("strongswan");
+    for host in ["a", "b"] {
+        let mut expected = children(&out.read(&format!("{host}/list-sas.txt")));
+        assert_eq!(expected.len(), 8, "{host}: strongSwan has set up something else");
+        let ip = out.read(&format!("{host}/ip-s-xfrm-state.txt"));
+        let contexts: Vec<Value> = out
+            .read(&format!("{host}/wfp.jsonl"))
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        for context in &contexts {
+            assert_eq!(context["state"], "complete");
+            let (inbound, outbound) = (&context["inbound"], &context["outbound"]);
+            let esn = if outbound["sas"][0]["esn"] == true { "/ESN" } else { "" };
+            let udp = if outbound["encapsulation"]["type"] == "udp" { "-in-udp" } else { "" };
+            let mut sides = [list(&context["selectors"]["local"]), list(&context["selectors"]["remote"])];
+            sides.iter_mut().for_each(|side| side.sort());
+            let found = Child {
+                reqid: u32::try_from(outbound["sas"][0]["reqid"].as_u64().unwrap()).unwrap(),
+                spi_out: outbound["sas"][0]["spi"].as_str().unwrap().into(),
+                mode: format!("{}{udp}", context["mode"].as_str().unwrap()),
+                transform: format!("{}{esn}", outbound["sas"][0]["transform"].as_str().unwrap()),
+                local: sides[0].join(" "),
+                remote: sides[1].join(" "),
+            };
+            let spi_in = inbound["sas"][0]["spi"].as_str().unwrap();
+            assert_eq!(expected.remove(spi_in), Some(found), "{host}: inbound {spi_in}");
+            // The kernel's own words: each SPI with its key.
+            for direction in [inbound, outbound] {
+                let sa = &direction["sas"][0];
+                let spi = sa["spi"].as_str().unwrap();
+                let key = sa["keys"]["encryption"].as_str().unwrap();
+                let state = ip.split("\nsrc ").find(|state| state.contains(spi)).unwrap();
+                assert!(state.contains(key), "{host}: the key of {spi} differs from ip's");
+                let counted = format!(
+                    "{}(bytes), {}(packets)",
+                    direction["counters"]["bytes"], direction["counters"]["packets"]
+                );
+                assert!(state.contains(&counted), "{host}: {spi} counted {counted}\n{state}");
+            }
+        }
+        assert!(expected.is_empty(), "{host}: not listed: {expected:?}");
+        let states = ip.lines().filter(|line| line.starts_with("src ")).count();
+        assert_eq!(states, 2 * contexts.len(), "{host}");
+        let table = out.read(&format!("{host}/wfp.txt"));
+        assert_eq!(table.lines().last(), Some("8 SA contexts"), "{table}");
+        assert!(!table.contains("key "), "keys are never shown unasked");
+        let counted = contexts.iter().any(|context| context["inbound"]["counters"]["packets"] == 3);
+        assert!(counted, "{host}: three packets came through a tunnel");
+    }
+}
+
+#[test]
+fn a_listing_amid_changes_is_whole_or_says_that_it_is_not() {
+    let out = run("storm");
+    let stable: BTreeSet<String> = (1..=200).map(|n| format!("{:#010x}", 0x2_0000 + n)).collect();
+    let mut whole = 0;
+    for round in 1..=12 {
+        let listing: Value = serde_json::from_str(&out.read(&format!("storm-{round}.json"))).unwrap();
+        let code = out.read(&format!("storm-{round}.code"));
+        let complete = listing["complete"] == true;
+        assert_eq!(code.trim(), if complete { "0" } else { "3" }, "round {round}");
+        let errors = out.read(&format!("storm-{round}.err"));
+        assert_eq!(errors.is_empty(), complete, "round {round}: {errors}");
+        let contexts = listing["contexts"].as_array().unwrap();
+        let pairs = contexts.iter().filter(|context| context["state"] == "complete");
+        let pairs: Vec<String> =
+            pairs.map(|context| context["inbound"]["sas"][0]["spi"].as_str().unwrap().to_owned()).collect();
+        if complete {
+            whole += 1;
+            assert_eq!(pairs.len(), 200, "round {round}");
+            assert_eq!(pairs.into_iter().collect::<BTreeSet<_>>(), stable, "round {round}");
+            let spis: Vec<&Value> =
+                contexts.iter().map(|context| &context["inbound"]["sas"][0]["spi"]).collect();
+            let distinct: BTreeSet<String> = spis.iter().map(|spi| spi.to_string()).collect();
+            assert_eq!(distinct.len(), spis.len(), "round {round}: a state is listed twice");
+        }
+    }
+    assert!(whole > 0, "no listing of twelve could be made whole");
+
+    let error = out.read("unprivileged.err");
+    assert_eq!(out.read("unprivileged.code").trim(), "1");
+    assert!(error.contains("ERROR_ACCESS_DENIED") && error.contains("CAP_NET_ADMIN"), "{error}");
+    assert!(error.contains("setcap"), "it says how to get it: {error}");
+}
