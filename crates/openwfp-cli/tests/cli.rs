@@ -1,0 +1,370 @@
+//! The command line as its users meet it: output, errors, exit codes.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+#[path = "../../openwfp-xfrm/tests/swanctl/mod.rs"]
+mod swanctl;
+
+use serde_json::Value;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
+use swanctl::Child;
+use swanctl::children;
+
+fn sample(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples").join(name)
+}
+
+fn wfp() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wfp"));
+    command.env_remove("WFP_ENGINE").env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+    command
+}
+
+struct Run {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn run(command: &mut Command) -> Run {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Run { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// Runs `wfp` on a sample and expects it to succeed in silence.
+fn on(name: &str, args: &[&str]) -> String {
+    let run = run(wfp().arg("--engine").arg(format!("capture:{}", sample(name).display())).args(args));
+    assert_eq!((run.code, run.err.as_str()), (0, ""), "{args:?}: {}", run.out);
+    run.out
+}
+
+/// A directory of a test's own, removed at its end.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Directory {
+        let path = std::env::temp_dir().join(format!("openwfp-cli-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Directory(path)
+    }
+
+    fn engine(&self) -> String {
+        format!("capture:{}", self.0.display())
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn the_table_agrees_with_list_sas_line_by_line() {
+    let list = std::fs::read_to_string(sample("strongswan-16/list-sas.txt")).unwrap();
+    let mut expected = children(&list);
+    let table = on("strongswan-16", &["sa", "list"]);
+    let lines: Vec<&str> = table.lines().collect();
+    let [heading, rows @ .., last] = &lines[..] else { panic!("{table}") };
+    assert!(heading.starts_with("ID  STATE"), "{heading}");
+    assert_eq!(*last, "16 SA contexts");
+    for (row, id) in rows.iter().zip(1..) {
+        let cells: Vec<&str> = row.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+        let [
+            number,
+            "complete",
+            "10.99.0.1",
+            "10.99.0.2",
+            mode,
+            local,
+            remote,
+            spi_in,
+            spi_out,
+            transform,
+            "1h 6m 40s",
+        ] = cells[..]
+        else {
+            panic!("{row}")
+        };
+        assert_eq!(number, id.to_string());
+        let found = Child {
+            reqid: id,
+            spi_out: spi_out.into(),
+            mode: mode.into(),
+            transform: transform.into(),
+            local: local.into(),
+            remote: remote.into(),
+        };
+        assert_eq!(expected.remove(spi_in), Some(found), "{row}");
+    }
+    assert!(expected.is_empty(), "not in the table: {expected:?}");
+}
+
+#[test]
+fn keys_are_in_no_output_unless_asked_for() {
+    let text = std::fs::read_to_string(sample("strongswan-16/ip-s-xfrm-state.txt")).unwrap();
+    let is_key = |line: &&str| ["aead", "auth-trunc", "enc"].iter().any(|word| line.trim().starts_with(word));
+    let keys: Vec<&str> = text
+        .lines()
+        .filter(is_key)
+        .map(|line| line.split_whitespace().find(|word| word.starts_with("0x")).unwrap())
+        .collect();
+    assert_eq!(keys.len(), 48, "16 AEADs and 16 pairs of keys");
+    for format in ["table", "wide", "json", "jsonl"] {
+        let quiet = on("strongswan-16", &["sa", "list", "-o", format]);
+        let asked = on("strongswan-16", &["sa", "list", "-o", format, "--show-keys"]);
+        for key in &keys {
+            assert!(!quiet.contains(&key[2..]), "{format} shows a key");
+            assert!(asked.contains(key), "{format} --show-keys lacks {key}");
+        }
+        let quiet = on("strongswan-16", &["sa", "show", "1", "-o", format]);
+        let asked = on("strongswan-16", &["sa", "show", "1", "-o", format, "--show-keys"]);
+        assert_eq!(keys.iter().filter(|key| quiet.contains(&key[2..])).count(), 0, "show -o {format}");
+        assert_eq!(keys.iter().filter(|key| asked.contains(**key)).count(), 2, "show -o {format}");
+    }
+}
+
+#[test]
+fn pages_of_any_size_and_continued_listings_show_the_same() {
+    let whole = on("strongswan-16", &["sa", "list", "-o", "jsonl"]);
+    assert_eq!(whole.lines().count(), 16);
+    for size in ["1", "5", "16", "17", "4294967295"] {
+        assert_eq!(on("strongswan-16", &["sa", "list", "-o", "jsonl", "--page-size", size]), whole, "{size}");
+    }
+    let mut pieces = String::new();
+    let mut after = "0".to_owned();
+    loop {
+        let piece = on("strongswan-16", &["sa", "list", "-o", "json", "--limit", "5", "--after", &after]);
+        let document: Value = serde_json::from_str(&piece).unwrap();
+        let contexts = document["contexts"].as_array().unwrap();
+        assert_eq!(document["count"], contexts.len());
+        for context in contexts {
+            pieces.push_str(&format!("{},", context["id"]));
+        }
+        match document["more_after"].as_str() {
+            Some(more) => after = more.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(pieces, (1..=16).map(|id| format!("{id},")).collect::<String>());
+    // An SPI names a context too, and the table says how to go on.
+    let behind = on("strongswan-16", &["sa", "list", "-o", "jsonl", "--after", "0xcdda96a9"]);
+    assert_eq!(behind.lines().count(), 4);
+    let table = on("strongswan-16", &["sa", "list", "--limit", "3"]);
+    assert_eq!(table.lines().last(), Some("3 SA contexts, and there are more: --after 3"));
+}
+
+#[test]
+fn filters_by_address_and_spi_show_what_they_say() {
+    let count = |args: &[&str]| {
+        let table = on("ipv6-tunnels", &[&["sa", "list", "-o", "jsonl"], args].concat());
+        table.lines().count()
+    };
+    assert_eq!(count(&[]), 4);
+    assert_eq!(count(&["--remote", "2001:db8:2::2"]), 1);
+    assert_eq!(count(&["--remote", "2001:db8:2::/126"]), 3);
+    assert_eq!(count(&["--remote", "2001:db8:2::2-2001:db8:2::9"]), 3);
+    assert_eq!(count(&["--remote", "10.0.0.0/8"]), 0);
+    assert_eq!(count(&["--local", "2001:db8:1::1"]), 4);
+    assert_eq!(count(&["--spi", "0x6012"]), 1);
+    assert_eq!(count(&["--spi", "0x6012", "--remote", "2001:db8:2::1"]), 0);
+    assert_eq!(on("ipv6-tunnels", &["sa", "list", "--spi", "0x1"]), "0 SA contexts\n");
+    let empty: Value =
+        serde_json::from_str(&on("ipv6-tunnels", &["sa", "list", "--spi", "1", "-o", "json"])).unwrap();
+    assert_eq!(empty["contexts"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn json_has_the_documented_members() {
+    let document: Value = serde_json::from_str(&on("strongswan-16", &["sa", "list", "-o", "json"])).unwrap();
+    assert_eq!((&document["version"], &document["complete"]), (&1.into(), &true.into()));
+    let context = &document["contexts"][2];
+    assert_eq!(context["mode"], "tunnel");
+    assert_eq!(context["selectors"]["local"][0], "172.17.2.0/24");
+    let sa = &context["inbound"]["sas"][0];
+    assert_eq!((&sa["spi"], &sa["protocol"]), (&"0xc0140f5f".into(), &"esp".into()));
+    assert_eq!((&sa["transform"], &sa["esn"]), (&"AES-GCM-16-256".into(), &true.into()));
+    assert_eq!(context["inbound"]["lifetime"]["seconds"], 4000);
+    assert_eq!(context["inbound"]["times"]["added"], "2026-11-23T05:29:43Z");
+    assert_eq!(context["inbound"]["encapsulation"], Value::Null);
+    let nat: Value = serde_json::from_str(&on("nat-t", &["sa", "show", "2", "-o", "json"])).unwrap();
+    assert_eq!(nat["outbound"]["encapsulation"]["remote_port"], 61235);
+    let alone: Value = serde_json::from_str(&on("alone", &["sa", "show", "1", "-o", "json"])).unwrap();
+    assert_eq!((&alone["outbound"], &alone["state"]), (&Value::Null, &"inbound".into()));
+    let larval: Value = serde_json::from_str(&on("larval", &["sa", "show", "1", "-o", "json"])).unwrap();
+    assert_eq!((&larval["state"], &larval["larval_spi"]), (&"larval".into(), &"0x0000f001".into()));
+    // Every member that the documentation names is there, and no other.
+    let documented = include_str!("../../../docs/json.md");
+    let mut names = std::collections::BTreeSet::new();
+    for name in ["strongswan-16", "nat-t", "alone", "larval", "limits", "marks", "esn", "algorithms"] {
+        let document: Value =
+            serde_json::from_str(&on(name, &["sa", "list", "-o", "json", "--show-keys"])).unwrap();
+        members(&document, &mut names);
+    }
+    for name in &names {
+        let told = [format!("`{name}`"), format!("\"{name}\"")].iter().any(|name| documented.contains(name));
+        assert!(told, "docs/json.md does not tell of {name}");
+    }
+}
+
+fn members(value: &Value, names: &mut std::collections::BTreeSet<String>) {
+    match value {
+        Value::Object(object) => {
+            for (name, value) in object {
+                names.insert(name.clone());
+                members(value, names);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| members(item, names)),
+        _ => {}
+    }
+}
+
+#[test]
+fn what_is_wrong_is_named_with_the_code_and_what_to_do() {
+    let fails = |args: &[&str]| {
+        let run = run(wfp().args(args));
+        assert_eq!((run.code, run.out.as_str()), (1, ""), "{args:?}");
+        run.err
+    };
+    let err = fails(&["--engine", "capture:/nowhere", "sa", "list"]);
+    assert!(err.contains("FWP_E_NOT_FOUND") && err.contains("/nowhere/xfrm-state.nl"), "{err}");
+    let engine = format!("capture:{}", sample("strongswan-16").display());
+    let err = fails(&["--engine", &engine, "sa", "show", "17"]);
+    assert!(err.contains("FWP_E_NOT_FOUND (0x80320008)") && err.contains("17"), "{err}");
+    let err = fails(&["--engine", &engine, "sa", "show", "0xdead"]);
+    assert!(err.contains("0x0000dead") && err.contains("rekeyed"), "{err}");
+    let err = fails(&["explain", "FWP_E_NOTHING"]);
+    assert!(err.contains("FWP_E_NOTHING"), "{err}");
+
+    let directory = Directory::new("cut");
+    let whole = std::fs::read(sample("strongswan-16/xfrm-state.nl")).unwrap();
+    std::fs::write(directory.0.join("xfrm-state.nl"), &whole[..5000]).unwrap();
+    let err = fails(&["--engine", &directory.engine(), "sa", "list"]);
+    assert!(err.contains("RPC_E_INVALID_DATAPACKET") && err.contains("xfrm-state.nl: byte "), "{err}");
+    std::fs::write(directory.0.join("xfrm-state.nl"), "src 10.0.0.1 dst 10.0.0.2\n").unwrap();
+    let err = fails(&["--engine", &directory.engine(), "sa", "list"]);
+    assert!(err.contains("byte 0") && err.contains("not netlink messages"), "{err}");
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_code_2_and_says_what_is_right() {
+    for args in [
+        &["sa", "list", "--remote", "example.org"][..],
+        &["sa", "list", "--spi", "0"],
+        &["sa", "list", "--page-size", "0"],
+        &["--engine", "https:", "sa", "list"],
+        &["sa", "show"],
+        &["sa", "list", "-o", "xml"],
+        &[],
+    ] {
+        let run = run(wfp().args(args));
+        assert_eq!((run.code, run.out.as_str()), (2, ""), "{args:?}");
+        assert!(!run.err.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn an_interrupted_dump_is_shown_and_never_taken_for_whole() {
+    let directory = Directory::new("interrupted");
+    let mut bytes = std::fs::read(sample("strongswan-16/xfrm-state.nl")).unwrap();
+    bytes[6] |= 0x10; // NLM_F_DUMP_INTR
+    std::fs::write(directory.0.join("xfrm-state.nl"), bytes).unwrap();
+    for format in ["table", "json", "jsonl"] {
+        let run = run(wfp().args(["--engine", &directory.engine(), "sa", "list", "-o", format]));
+        assert_eq!(run.code, 3, "{format}");
+        assert!(run.err.contains("incomplete") && run.err.contains("try again"), "{}", run.err);
+        match format {
+            "table" => assert!(run.out.lines().last().unwrap().contains("16 SA contexts, INCOMPLETE")),
+            "json" => assert!(run.out.contains("\"complete\":false"), "{}", run.out),
+            _ => assert_eq!(run.out.lines().count(), 16),
+        }
+    }
+}
+
+/// A capture of many states, for what only shows at length.
+fn large_capture(name: &str, count: u32) -> Directory {
+    use openwfp_xfrm::wire::*;
+    let directory = Directory::new(name);
+    let bytes = std::fs::read(sample("strongswan-16/xfrm-state.nl")).unwrap();
+    let message = Messages::new(&bytes).next().unwrap().unwrap();
+    let state = State::parse(&message).unwrap();
+    let mut dump = Vec::new();
+    for number in 1..=count {
+        let mut payload = Vec::new();
+        State { spi: 0x1_0000 + number, reqid: number, ..state.clone() }.emit(&mut payload);
+        Message { payload: &payload, ..message }.emit(&mut dump);
+    }
+    Message { kind: MessageKind::Done, payload: &[0; 4], ..message }.emit(&mut dump);
+    std::fs::write(directory.0.join("xfrm-state.nl"), dump).unwrap();
+    directory
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_listing_in_silence() {
+    let directory = large_capture("head", 20_000);
+    for format in ["table", "json", "jsonl"] {
+        let mut child = wfp()
+            .args(["--engine", &directory.engine(), "sa", "list", "-o", format])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+        let mut err = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(0), ""), "{format}");
+        assert!(!first.is_empty());
+    }
+}
+
+#[test]
+fn piped_output_is_plain_and_colour_can_be_asked_for() {
+    let plain = on("strongswan-16", &["sa", "list"]);
+    assert!(!plain.contains('\u{1b}'));
+    assert!(plain.lines().all(|line| line == line.trim_end()), "no spaces at the ends of lines");
+    let coloured = on("strongswan-16", &["--color", "always", "sa", "list"]);
+    assert!(coloured.contains("\u{1b}["));
+    assert_ne!(coloured, plain);
+}
+
+#[test]
+fn explain_tells_all_of_a_code() {
+    for text in ["0x8032001B", "2150760475", "FWP_E_INCOMPATIBLE_SA_STATE", "-2144206821"] {
+        let run = run(wfp().args(["explain", text]));
+        assert_eq!((run.code, run.err.as_str()), (0, ""), "{text}");
+        for part in [
+            "FWP_E_INCOMPATIBLE_SA_STATE",
+            "0x8032001B",
+            "STATUS_FWP_INCOMPATIBLE_SA_STATE 0xC022001B",
+            "meaning",
+            "cause",
+        ] {
+            assert!(run.out.contains(part), "{text}: {}", run.out);
+        }
+    }
+}
+
+#[test]
+fn help_has_examples_and_the_exit_codes() {
+    let help = run(wfp().arg("--help")).out;
+    assert!(
+        help.contains("Examples:") && help.contains("Exit codes:") && help.contains("WFP_ENGINE"),
+        "{help}"
+    );
+    assert!(run(wfp().args(["sa", "list", "--help"])).out.contains("Examples:"));
+}
+
+#[test]
+fn the_engine_may_come_from_the_environment() {
+    let engine = format!("capture:{}", sample("strongswan-16").display());
+    let run = run(wfp().env("WFP_ENGINE", engine).args(["sa", "list"]));
+    assert_eq!(run.out.lines().last(), Some("16 SA contexts"));
+}
