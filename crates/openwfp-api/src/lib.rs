@@ -32,7 +32,7 @@ pub use ipnet::IpNet;
 pub use mirror::{Completeness, Mirror};
 pub use operation::{Operation, Rights, Rules};
 pub use sa::bundle::{IpsecId, KeyModuleState, KeyingExtras, PfsGroup, Sa, SaBundle, SaList, Spi, Token};
-pub use sa::context::{Counters, DirectionCounters, SaContext, SaContextId, SaState};
+pub use sa::context::{Counters, DirectionCounters, Reservation, SaContext, SaContextId, SaState};
 pub use sa::details::{SaDetails, UdpEncapsulation, VirtualIfTunnel};
 pub use sa::key::{Key, KeyAccess};
 pub use sa::lifetime::Lifetime;
@@ -45,6 +45,6 @@ pub use sa::transform::{
     Aead, AeadAlgorithm, Auth, AuthAlgorithm, Cipher, CipherAlgorithm, Compression, CompressionAlgorithm,
     EspAuthAndCipher, Transform, TransformType, WfpAuth, WfpCipher, WfpTransform,
 };
-pub use session::{EnumId, EnumOptions, Session, SessionNumber};
+pub use session::{EnumId, EnumOptions, InboundRequest, NewSaContext, Session, SessionNumber};
 pub use template::{AddressMatch, AddressRange, ContextTemplate};
 pub use time::{Clock, Timestamp};

@@ -3,11 +3,16 @@
 use crate::Claim;
 use crate::Completeness;
 use crate::ContextTemplate;
+use crate::FilterId;
 use crate::KeyAccess;
 use crate::Result;
+use crate::SaBundle;
 use crate::SaContext;
 use crate::SaContextId;
 use crate::Spi;
+use crate::Traffic;
+use crate::UdpEncapsulation;
+use crate::VirtualIfTunnel;
 use std::sync::Arc;
 
 /// The number of a session: unique while its engine lives, never 0.
@@ -50,6 +55,28 @@ pub struct EnumOptions {
     pub after: Option<SaContextId>,
 }
 
+/// What a new SA context protects. WFP: the arguments of `IPsecSaContextCreate1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSaContext {
+    /// The outbound traffic.
+    pub traffic: Traffic,
+    /// Its filter (transport mode) or tunnel policy; 0: none.
+    pub filter_id: FilterId,
+    /// The virtual interface of the tunnel, if any.
+    pub virtual_if_tunnel: Option<VirtualIfTunnel>,
+}
+
+/// What the inbound SPI is for. WFP: `IPSEC_GETSPI1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboundRequest {
+    /// The inbound traffic: addresses, type and IP version are the context's.
+    pub traffic: Traffic,
+    /// Its filter or tunnel policy; 0: none.
+    pub filter_id: FilterId,
+    /// UDP encapsulation, if any.
+    pub udp_encapsulation: Option<UdpEncapsulation>,
+}
+
 /// A session with an engine, local or remote: all calls of the API that belong to a session.
 ///
 /// Every call checks, in this order: the session is open; the caller has the rights and the call fits the
@@ -85,6 +112,41 @@ pub trait Session: Send + Sync {
     /// # Errors
     /// `FWP_E_NOT_FOUND` for an unknown id, `ERROR_ACCESS_DENIED` without READ.
     fn sa_context_by_id(&self, id: SaContextId) -> Result<Arc<SaContext>>;
+
+    /// Creates an SA context, with no SA yet. WFP: `IPsecSaContextCreate0/1`.
+    ///
+    /// # Errors
+    /// `ERROR_ACCESS_DENIED` without ADD.
+    fn sa_context_create(&self, new: &NewSaContext) -> Result<SaContextId>;
+
+    /// Sets the inbound SPI, or sets another one before there is an SA. WFP: `IPsecSaContextSetSpi0`.
+    ///
+    /// # Errors
+    /// `FWP_E_NOT_FOUND` for an unknown id, `FWP_E_TRAFFIC_MISMATCH` for other traffic than the context's,
+    /// `FWP_E_ALREADY_EXISTS` for an SPI in use on the local address, `FWP_E_OUT_OF_BOUNDS` for a reserved
+    /// one, `FWP_E_INCOMPATIBLE_SA_STATE` once there is an SA.
+    fn sa_context_set_spi(&self, id: SaContextId, request: &InboundRequest, spi: Spi) -> Result;
+
+    /// Adds the inbound SAs, with the SPI that was set; done when the dataplane has them.
+    /// WFP: `IPsecSaContextAddInbound0/1`.
+    ///
+    /// # Errors
+    /// `FWP_E_NOT_FOUND`, `FWP_E_INCOMPATIBLE_SA_STATE` unless the SPI is set and nothing was added,
+    /// `FWP_E_INVALID_PARAMETER` for another SPI, and the dataplane's own.
+    fn sa_context_add_inbound(&self, id: SaContextId, bundle: SaBundle) -> Result;
+
+    /// Adds the outbound SAs, after which the context is complete. WFP: `IPsecSaContextAddOutbound0/1`.
+    ///
+    /// # Errors
+    /// `FWP_E_NOT_FOUND`, `FWP_E_INCOMPATIBLE_SA_STATE` unless the inbound SAs and nothing more were added,
+    /// and the dataplane's own.
+    fn sa_context_add_outbound(&self, id: SaContextId, bundle: SaBundle) -> Result;
+
+    /// Deletes a context with its SAs at once, in any state. WFP: `IPsecSaContextDeleteById0`.
+    ///
+    /// # Errors
+    /// `FWP_E_NOT_FOUND`, `ERROR_ACCESS_DENIED` without DELETE, and the dataplane's own.
+    fn sa_context_delete_by_id(&self, id: SaContextId) -> Result;
 
     /// The right to read keys, for a caller who has it.
     ///

@@ -16,6 +16,7 @@ mod enumerator;
 mod reconcile;
 mod selection;
 mod session;
+mod transition;
 
 pub use engine::Engine;
 pub use session::{ENUMERATORS_PER_SESSION_MAX, SessionOptions};

@@ -2,21 +2,27 @@
 
 use crate::admit;
 use crate::engine::Shared;
+use crate::engine::not_found;
 use crate::enumerator::Enumerator;
 use openwfp_api::Claim;
 use openwfp_api::Code;
 use openwfp_api::Completeness;
+use openwfp_api::Direction;
 use openwfp_api::EnumId;
 use openwfp_api::EnumOptions;
 use openwfp_api::Error;
+use openwfp_api::InboundRequest;
 use openwfp_api::KeyAccess;
+use openwfp_api::NewSaContext;
 use openwfp_api::Operation;
 use openwfp_api::Result;
 use openwfp_api::Rights;
+use openwfp_api::SaBundle;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
 use openwfp_api::Session;
 use openwfp_api::SessionNumber;
+use openwfp_api::Spi;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -133,9 +139,32 @@ impl Session for LocalSession {
 
     fn sa_context_by_id(&self, id: SaContextId) -> Result<Arc<SaContext>> {
         drop(self.admit(Operation::SaContextGetById)?);
-        self.engine.context(id).ok_or_else(|| {
-            Error::new(Code::FWP_E_NOT_FOUND, format!("there is no SA context with the id {id}"))
-        })
+        self.engine.context(id).ok_or_else(|| not_found(id))
+    }
+
+    fn sa_context_create(&self, new: &NewSaContext) -> Result<SaContextId> {
+        drop(self.admit(Operation::SaContextCreate)?);
+        Ok(self.engine.create(new))
+    }
+
+    fn sa_context_set_spi(&self, id: SaContextId, request: &InboundRequest, spi: Spi) -> Result {
+        drop(self.admit(Operation::SaContextSetSpi)?);
+        self.engine.set_spi(id, request, spi)
+    }
+
+    fn sa_context_add_inbound(&self, id: SaContextId, bundle: SaBundle) -> Result {
+        drop(self.admit(Operation::SaContextAddInbound)?);
+        self.engine.add(id, Direction::Inbound, bundle)
+    }
+
+    fn sa_context_add_outbound(&self, id: SaContextId, bundle: SaBundle) -> Result {
+        drop(self.admit(Operation::SaContextAddOutbound)?);
+        self.engine.add(id, Direction::Outbound, bundle)
+    }
+
+    fn sa_context_delete_by_id(&self, id: SaContextId) -> Result {
+        drop(self.admit(Operation::SaContextDeleteById)?);
+        self.engine.delete(id)
     }
 
     fn key_access(&self) -> Result<KeyAccess> {

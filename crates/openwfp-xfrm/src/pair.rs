@@ -417,6 +417,7 @@ impl Unit {
             selectors,
             inbound,
             outbound,
+            reservation: None,
             counters: Arc::new(counters),
         })
     }

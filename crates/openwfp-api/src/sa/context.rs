@@ -8,6 +8,8 @@ use crate::Spi;
 use crate::Timestamp;
 use crate::Traffic;
 use crate::TransportFilter;
+use crate::UdpEncapsulation;
+use crate::VirtualIfTunnel;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -37,6 +39,8 @@ pub struct SaContext {
     pub inbound: Option<SaDetails>,
     /// The outbound SAs.
     pub outbound: Option<SaDetails>,
+    /// What was said for the SAs to come; gone once both directions are there.
+    pub reservation: Option<Box<Reservation>>,
     /// What is counted, shared by all versions of this context.
     pub counters: Arc<Counters>,
 }
@@ -66,6 +70,19 @@ pub enum SaState {
         /// When expiry began.
         since: Timestamp,
     },
+}
+
+/// What the first calls said for the SAs to come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reservation {
+    /// The outbound direction's filter or tunnel policy, from the create call.
+    pub outbound_filter_id: FilterId,
+    /// The inbound direction's, from the call that gets or sets the SPI.
+    pub inbound_filter_id: FilterId,
+    /// UDP encapsulation, from the call that gets or sets the SPI.
+    pub udp_encapsulation: Option<UdpEncapsulation>,
+    /// The virtual interface of the tunnel, from the create call.
+    pub virtual_if_tunnel: Option<VirtualIfTunnel>,
 }
 
 /// Counters of an SA context, one set a direction.
@@ -104,6 +121,7 @@ impl SaContext {
             selectors: Selectors::NONE,
             inbound: None,
             outbound: None,
+            reservation: None,
             counters: Arc::default(),
         }
     }
@@ -159,6 +177,7 @@ impl PartialEq for SaContext {
             && self.selectors == other.selectors
             && self.inbound == other.inbound
             && self.outbound == other.outbound
+            && self.reservation == other.reservation
     }
 }
 

@@ -88,6 +88,12 @@ impl Database {
         self.by_spi.range(SpiKey::all_of_sa(spi, protocol, destination)).map(SpiKey::id)
     }
 
+    /// A new id, above all that were ever given.
+    pub(crate) fn new_id(&mut self) -> SaContextId {
+        self.newest_id += 1;
+        SaContextId(self.newest_id)
+    }
+
     /// Puts contexts in with new ids, above all that were ever given, in their order.
     ///
     /// The maps get their keys sorted, as [`fill_nodes`] says.
@@ -97,8 +103,7 @@ impl Database {
         let mut spis = Vec::with_capacity(2 * contexts.len());
         let mut new = Vec::with_capacity(contexts.len());
         for mut context in contexts {
-            self.newest_id += 1;
-            context.id = SaContextId(self.newest_id);
+            context.id = self.new_id();
             let endpoints = &context.traffic.endpoints;
             locals.push(AddressKey::new(endpoints.local(), context.id));
             remotes.push(AddressKey::new(endpoints.remote(), context.id));
