@@ -47,4 +47,4 @@ pub use sa::transform::{
 };
 pub use session::{EnumId, EnumOptions, InboundRequest, NewSaContext, Session, SessionNumber};
 pub use template::{AddressMatch, AddressRange, ContextTemplate};
-pub use time::{Clock, Timestamp};
+pub use time::Timestamp;

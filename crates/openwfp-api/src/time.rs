@@ -1,4 +1,4 @@
-//! Time as an argument: a moment, and the clock that tells it.
+//! Moments. Time is an argument: nothing in the pure rooms asks a clock.
 
 use std::time::Duration;
 
@@ -11,10 +11,4 @@ impl Timestamp {
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
-}
-
-/// Tells the time; the engine is given one, so that tests can turn it.
-pub trait Clock: Send + Sync {
-    /// The moment now.
-    fn now(&self) -> Timestamp;
 }

@@ -307,6 +307,33 @@ fn large_capture(name: &str, count: u32) -> Directory {
 }
 
 #[test]
+fn hidden_keys_and_unknown_attributes_are_told_as_such() {
+    use openwfp_xfrm::wire::*;
+    let bytes = std::fs::read(sample("esn/xfrm-state.nl")).unwrap();
+    let message = Messages::new(&bytes).next().unwrap().unwrap();
+    let mut state = State::parse(&message).unwrap();
+    // A kernel under confidentiality lockdown shows zeros; a newer kernel has attributes of its own.
+    let mut aead = state.aead.unwrap();
+    aead.algorithm.key = &[0; 36];
+    state.aead = Some(aead);
+    state.unknown = vec![(41, &[1, 2, 3])];
+    let mut payload = Vec::new();
+    state.emit(&mut payload);
+    let mut dump = Vec::new();
+    Message { payload: &payload, ..message }.emit(&mut dump);
+    Message { kind: MessageKind::Done, payload: &[0; 4], ..message }.emit(&mut dump);
+    let directory = Directory::new("hidden");
+    std::fs::write(directory.0.join("xfrm-state.nl"), dump).unwrap();
+    let run =
+        run(wfp().args(["--engine", &directory.engine(), "sa", "show", "1", "-o", "json", "--show-keys"]));
+    let context: Value = serde_json::from_str(&run.out).unwrap();
+    let direction = if context["inbound"].is_null() { "outbound" } else { "inbound" };
+    let sa = &context[direction]["sas"][0];
+    assert_eq!(sa["keys"], serde_json::json!({ "hidden_by_kernel": true }));
+    assert_eq!(sa["unknown_attributes"], serde_json::json!([{ "type": 41, "length": 3 }]));
+}
+
+#[test]
 fn a_reader_that_goes_away_ends_the_listing_in_silence() {
     let directory = large_capture("head", 20_000);
     for format in ["table", "json", "jsonl"] {

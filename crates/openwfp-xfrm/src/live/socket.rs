@@ -161,6 +161,7 @@ fn whole_dump(
     }
 }
 
+#[derive(Debug, PartialEq, Eq)]
 enum Received {
     Whole,
     Cut,
@@ -168,11 +169,15 @@ enum Received {
 
 /// Receives one datagram to the end of `bytes`.
 fn receive(socket: &Socket, bytes: &mut Vec<u8>, flags: i32) -> io::Result<Received> {
-    let room = bytes.capacity() - bytes.len();
-    if room < RECEIVE_LEN {
+    if bytes.capacity() - bytes.len() < RECEIVE_LEN {
         // Doubling, so that a dump of a gigabyte is not copied over and over.
         bytes.reserve(RECEIVE_LEN.max(bytes.len()));
     }
+    receive_within(socket, bytes, flags)
+}
+
+/// Receives one datagram into the room that `bytes` has, and tells if that was too little.
+fn receive_within(socket: &Socket, bytes: &mut Vec<u8>, flags: i32) -> io::Result<Received> {
     let room = bytes.capacity() - bytes.len();
     loop {
         match socket.recv(bytes, flags | MSG_TRUNC) {
@@ -196,5 +201,42 @@ fn refused(doing: &str, error: &io::Error) -> Error {
         Some(EPROTONOSUPPORT) => Error::new(Code::ERROR_NOT_SUPPORTED, what)
             .with_remedy("this kernel has no XFRM; load its module with: modprobe xfrm_user"),
         _ => Error::new(Code::RPC_E_SYS_CALL_FAILED, what),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_datagram_that_does_not_fit_is_noticed_and_not_taken_for_the_whole() {
+        // The loopback's addresses: a dump that takes no privilege.
+        let ask = || {
+            let socket = open(NETLINK_ROUTE).unwrap();
+            let request = Message {
+                offset: 0,
+                kind: MessageKind::from_number(RTM_GETADDR),
+                flags: NLM_F_REQUEST | NLM_F_DUMP,
+                sequence: 1,
+                port: 0,
+                payload: &[0; 8],
+            };
+            let mut bytes = Vec::new();
+            request.emit(&mut bytes);
+            socket.send_to(&bytes, &SocketAddr::new(0, 0), 0).unwrap();
+            socket
+        };
+        let mut small = Vec::with_capacity(24);
+        assert_eq!(receive_within(&ask(), &mut small, 0).unwrap(), Received::Cut);
+        let mut large = Vec::new();
+        assert_eq!(receive(&ask(), &mut large, 0).unwrap(), Received::Whole);
+        assert!(large.len() > small.len());
+    }
+
+    #[test]
+    fn a_dump_is_whole_up_to_its_end_mark() {
+        let dump = addresses().unwrap();
+        let own = crate::addresses::parse(Messages::new(&dump)).unwrap();
+        assert!(own.contains(&std::net::IpAddr::from([127, 0, 0, 1])), "{own:?}");
     }
 }
