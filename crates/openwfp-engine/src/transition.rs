@@ -11,6 +11,7 @@
 
 use openwfp_api::Code;
 use openwfp_api::Error;
+use openwfp_api::FilterId;
 use openwfp_api::InboundRequest;
 use openwfp_api::NewSaContext;
 use openwfp_api::Reservation;
@@ -78,12 +79,7 @@ pub(crate) fn add_inbound(context: &SaContext, bundle: SaBundle) -> Result<SaCon
     }
     let mut next = context.clone();
     let reservation = context.reservation.as_deref().cloned().unwrap_or_default();
-    next.inbound = Some(SaDetails {
-        filter_id: reservation.inbound_filter_id,
-        bundle,
-        udp_encapsulation: reservation.udp_encapsulation,
-        virtual_if_tunnel: reservation.virtual_if_tunnel.map(Box::new),
-    });
+    next.inbound = Some(details(&reservation, reservation.inbound_filter_id, bundle));
     next.state = SaState::Inbound;
     Ok(next)
 }
@@ -95,14 +91,18 @@ pub(crate) fn add_outbound(context: &SaContext, bundle: SaBundle) -> Result<SaCo
     }
     let mut next = context.clone();
     let reservation = next.reservation.take().map(|reservation| *reservation).unwrap_or_default();
-    next.outbound = Some(SaDetails {
-        filter_id: reservation.outbound_filter_id,
+    next.outbound = Some(details(&reservation, reservation.outbound_filter_id, bundle));
+    next.state = SaState::Complete;
+    Ok(next)
+}
+
+fn details(reservation: &Reservation, filter_id: FilterId, bundle: SaBundle) -> SaDetails {
+    SaDetails {
+        filter_id,
         bundle,
         udp_encapsulation: reservation.udp_encapsulation,
         virtual_if_tunnel: reservation.virtual_if_tunnel.map(Box::new),
-    });
-    next.state = SaState::Complete;
-    Ok(next)
+    }
 }
 
 fn out_of_order(context: &SaContext, rule: &str) -> Error {
@@ -118,7 +118,6 @@ mod tests {
     use openwfp_api::Aead;
     use openwfp_api::AeadAlgorithm;
     use openwfp_api::Endpoints;
-    use openwfp_api::FilterId;
     use openwfp_api::Key;
     use openwfp_api::Mode;
     use openwfp_api::Sa;

@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     fs::create_dir_all(&directory)?;
     fs::write(directory.join(openwfp_xfrm::capture::STATES), raw.states)?;
-    fs::write(directory.join(openwfp_xfrm::capture::POLICIES), raw.policies)?;
-    fs::write(directory.join(openwfp_xfrm::capture::ADDRESSES), raw.addresses)?;
+    fs::write(directory.join(openwfp_xfrm::capture::POLICIES), raw.policies.unwrap_or_default())?;
+    fs::write(directory.join(openwfp_xfrm::capture::ADDRESSES), raw.addresses.unwrap_or_default())?;
     Ok(())
 }

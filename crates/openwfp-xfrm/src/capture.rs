@@ -1,13 +1,10 @@
 //! Captures: a kernel's dumps in files, for support cases and tests.
 
-use crate::addresses;
+use crate::dumps::Dumps;
+use crate::dumps::Part;
 use crate::error;
 use crate::pair::Listing;
-use crate::table::Tables;
-use crate::wire::Messages;
-use openwfp_api::Completeness;
 use openwfp_api::Result;
-use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -26,29 +23,22 @@ pub const ADDRESSES: &str = "addresses.nl";
 /// `FWP_E_NOT_FOUND` where there is no capture, `ERROR_ACCESS_DENIED` where it may not be read,
 /// `RPC_E_INVALID_DATAPACKET` with file and offset for bytes that are not whole netlink dumps.
 pub fn read(directory: &Path) -> Result<Listing> {
-    let states = fs::read(directory.join(STATES)).map_err(|e| error::file(&directory.join(STATES), &e))?;
-    let policies = optional(&directory.join(POLICIES))?;
-    let own = optional(&directory.join(ADDRESSES))?;
-
-    let mut tables = Tables::default();
-    let place = |name: &str| directory.join(name).display().to_string();
-    let mut interrupted =
-        tables.add_state_dump(Messages::new(&states)).map_err(|e| error::bytes(&place(STATES), &e))?;
-    if let Some(policies) = &policies {
-        interrupted |= tables
-            .add_policy_dump(Messages::new(policies))
-            .map_err(|e| error::bytes(&place(POLICIES), &e))?;
-    }
-    let own = match &own {
-        Some(own) => addresses::parse(Messages::new(own)).map_err(|e| error::bytes(&place(ADDRESSES), &e))?,
-        None => HashSet::new(),
+    let path = |name: &str| directory.join(name);
+    let dumps = Dumps {
+        states: fs::read(path(STATES)).map_err(|e| error::file(&path(STATES), &e))?,
+        policies: optional(&path(POLICIES))?,
+        addresses: optional(&path(ADDRESSES))?,
+        ..Dumps::default()
     };
-    let completeness = if interrupted {
-        Completeness::Incomplete("the kernel's states changed while this capture was taken".into())
-    } else {
-        Completeness::Whole
-    };
-    Ok(Listing { contexts: tables.pair(&own), completeness })
+    dumps.listing(|part| {
+        let name = match part {
+            Part::Policies => POLICIES,
+            Part::Addresses => ADDRESSES,
+            // A capture has no events.
+            Part::States | Part::Events => STATES,
+        };
+        path(name).display().to_string()
+    })
 }
 
 fn optional(path: &Path) -> Result<Option<Vec<u8>>> {

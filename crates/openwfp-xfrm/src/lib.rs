@@ -11,6 +11,7 @@
 
 mod addresses;
 pub mod capture;
+mod dumps;
 mod error;
 #[cfg(target_os = "linux")]
 pub mod live;
@@ -19,5 +20,6 @@ mod pair;
 mod table;
 pub mod wire;
 
+pub use dumps::{Dumps, Part};
 pub use pair::Listing;
 pub use table::{Dumped, Tables};

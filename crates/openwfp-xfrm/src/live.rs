@@ -7,13 +7,9 @@
 
 mod socket;
 
-use crate::addresses;
-use crate::error;
+use crate::dumps::Dumps;
+use crate::dumps::Part;
 use crate::pair::Listing;
-use crate::table::Tables;
-use crate::wire::Message;
-use crate::wire::MessageKind;
-use crate::wire::Messages;
 use openwfp_api::Completeness;
 use openwfp_api::Result;
 use socket::Drained;
@@ -22,27 +18,6 @@ use socket::Requests;
 
 /// How often a listing that could not be made whole is taken.
 pub const ATTEMPTS_MAX: u32 = 5;
-
-/// `XFRM_MSG_MIGRATE` and `XFRM_MSG_MAPPING`: they change states without telling the whole of them.
-const MSG_MIGRATE: u16 = 0x21;
-const MSG_MAPPING: u16 = 0x26;
-
-/// A kernel's dumps as received, each up to its end mark, and the events that came meanwhile.
-///
-/// The bytes hold keys.
-#[derive(Default)]
-pub struct RawListing {
-    /// The dump of states.
-    pub states: Vec<u8>,
-    /// The dump of policies.
-    pub policies: Vec<u8>,
-    /// The dump of this machine's addresses.
-    pub addresses: Vec<u8>,
-    /// What the event groups told while the dumps were taken.
-    pub events: Vec<u8>,
-    /// Why events are missing, if some are.
-    pub lost: Option<String>,
-}
 
 /// Lists the kernel's SAs in this network namespace.
 ///
@@ -57,7 +32,7 @@ pub fn list() -> Result<Listing> {
 ///
 /// # Errors
 /// As [`list`].
-pub fn dump() -> Result<RawListing> {
+pub fn dump() -> Result<Dumps> {
     let groups = Groups::join()?;
     let mut requests = Requests::open()?;
     let (mut events, mut lost) = (Vec::new(), None);
@@ -72,14 +47,14 @@ pub fn dump() -> Result<RawListing> {
     // What the last parts of the dumps may or may not have seen is queued by now.
     drain()?;
     let addresses = socket::addresses()?;
-    Ok(RawListing { states, policies, addresses, events, lost })
+    Ok(Dumps { states, policies: Some(policies), addresses: Some(addresses), events, lost })
 }
 
 /// Takes listings until one is whole, `attempts` at most; the last one is returned whatever it is.
-fn take_until_whole(mut take: impl FnMut() -> Result<RawListing>, attempts: u32) -> Result<Listing> {
+fn take_until_whole(mut take: impl FnMut() -> Result<Dumps>, attempts: u32) -> Result<Listing> {
     let mut attempt = 1;
     loop {
-        let mut listing = take()?.listing()?;
+        let mut listing = take()?.listing(of_the_kernel)?;
         match &mut listing.completeness {
             Completeness::Incomplete(why) if attempt >= attempts => {
                 why.push_str(&format!(", in each of {attempts} attempts"));
@@ -91,44 +66,22 @@ fn take_until_whole(mut take: impl FnMut() -> Result<RawListing>, attempts: u32)
     }
 }
 
-impl RawListing {
-    /// The SA contexts of these bytes.
-    ///
-    /// # Errors
-    /// `RPC_E_INVALID_DATAPACKET` for bytes that cannot be understood.
-    pub fn listing(&self) -> Result<Listing> {
-        let understood = |what: &'static str| move |e| error::bytes(what, &e);
-        let mut tables = Tables::default();
-        let interrupted = tables
-            .add_state_dump(Messages::new(&self.states))
-            .map_err(understood("the kernel's dump of states"))?
-            | tables
-                .add_policy_dump(Messages::new(&self.policies))
-                .map_err(understood("the kernel's dump of policies"))?;
-        let events: Vec<Message<'_>> = Messages::new(&self.events)
-            .collect::<Result<_, _>>()
-            .map_err(understood("the kernel's events"))?;
-        tables.apply_events(&events).map_err(understood("the kernel's events"))?;
-        let own = addresses::parse(Messages::new(&self.addresses))
-            .map_err(understood("the kernel's dump of addresses"))?;
-
-        let moved =
-            events.iter().any(|event| matches!(event.kind, MessageKind::Other(MSG_MIGRATE | MSG_MAPPING)));
-        let completeness = match &self.lost {
-            Some(why) => Completeness::Incomplete(why.clone()),
-            None if interrupted => {
-                Completeness::Incomplete("the kernel's SAs changed while they were listed".into())
-            }
-            None if moved => Completeness::Incomplete("SAs moved to other addresses while listed".into()),
-            None => Completeness::Whole,
-        };
-        Ok(Listing { contexts: tables.pair(&own), completeness })
-    }
+/// Where a part of the kernel's dumps comes from, for errors.
+fn of_the_kernel(part: Part) -> String {
+    let what = match part {
+        Part::States => "dump of states",
+        Part::Policies => "dump of policies",
+        Part::Addresses => "dump of addresses",
+        Part::Events => "events",
+    };
+    format!("the kernel's {what}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Message;
+    use crate::wire::MessageKind;
     use openwfp_api::Code;
 
     fn done() -> Vec<u8> {
@@ -139,11 +92,11 @@ mod tests {
         out
     }
 
-    fn empty(flags: u16) -> RawListing {
+    fn empty(flags: u16) -> Dumps {
         let mut states = done();
         states[6..8].copy_from_slice(&flags.to_ne_bytes());
         // An interrupted dump carries the flag in its messages, the end mark among them.
-        RawListing { states, policies: done(), addresses: done(), ..RawListing::default() }
+        Dumps { states, policies: Some(done()), addresses: Some(done()), ..Dumps::default() }
     }
 
     #[test]
@@ -153,7 +106,7 @@ mod tests {
             || {
                 taken += 1;
                 let lost = (taken < 3).then(|| "the event buffer ran over".to_owned());
-                Ok(RawListing { lost, ..empty(0) })
+                Ok(Dumps { lost, ..empty(0) })
             },
             5,
         );
@@ -178,8 +131,8 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_cut_off_is_an_error_and_no_empty_list() {
-        let raw = RawListing { states: done()[..10].to_vec(), ..empty(0) };
-        let error = raw.listing().unwrap_err();
+        let raw = Dumps { states: done()[..10].to_vec(), ..empty(0) };
+        let error = raw.listing(of_the_kernel).unwrap_err();
         assert_eq!(error.code(), Code::RPC_E_INVALID_DATAPACKET);
         assert!(error.what().contains("states: byte 0"), "{error}");
     }

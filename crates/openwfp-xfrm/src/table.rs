@@ -168,6 +168,11 @@ impl<'a> Tables<'a> {
         Ok(())
     }
 
+    /// Takes over the policies of other tables.
+    pub(crate) fn take_policies(&mut self, other: Tables<'a>) {
+        self.policies = other.policies;
+    }
+
     /// Applies what changed while the tables were dumped, in the order in which it happened.
     ///
     /// # Errors

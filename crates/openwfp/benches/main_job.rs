@@ -12,6 +12,7 @@ use openwfp_api::SaContext;
 use openwfp_api::Session;
 use openwfp_engine::Engine;
 use openwfp_engine::SessionOptions;
+use openwfp_xfrm::Dumps;
 use openwfp_xfrm::Tables;
 use openwfp_xfrm::wire::Algorithm;
 use openwfp_xfrm::wire::Limits;
@@ -67,7 +68,6 @@ fn best<T>(runs: u32, mut run: impl FnMut() -> T) -> (Duration, T) {
 fn decode(count: u32) {
     println!();
     let states = state_dump(count);
-    let policies = policy_dump(count);
     let number = f64::from(2 * count);
 
     let (copying, _) = best(3, || black_box(states.clone()).len());
@@ -93,12 +93,8 @@ fn decode(count: u32) {
     drop(contexts);
     report("decode and pair it, no policies", number / bare.as_secs_f64(), "states/s", &ratio(copying, bare));
 
-    let (whole, contexts) = best(3, || {
-        let mut tables = Tables::default();
-        tables.add_state_dump(Messages::new(&states)).unwrap();
-        tables.add_policy_dump(Messages::new(&policies)).unwrap();
-        tables.pair(&HashSet::new())
-    });
+    let dumps = Dumps { states, policies: Some(policy_dump(count)), ..Dumps::default() };
+    let (whole, contexts) = best(3, || listed(&dumps));
     assert_eq!(contexts.len(), count as usize);
     assert!(contexts.iter().all(|context| context.selectors.len() == 1));
     let beside = format!("{}, with {} policies to decode", ratio(copying, whole), 3 * count);
@@ -108,6 +104,10 @@ fn decode(count: u32) {
         "states/s",
         &beside,
     );
+}
+
+fn listed(dumps: &Dumps) -> Vec<SaContext> {
+    dumps.listing(|part| format!("{part:?}")).unwrap().contexts
 }
 
 fn ratio(light: Duration, ours: Duration) -> String {
@@ -122,17 +122,11 @@ fn resident() -> u64 {
 
 /// First of all, in a fresh heap, so that the memory is the engine's.
 fn hold(count: u32) -> Engine {
-    let states = state_dump(count);
-    let policies = policy_dump(count);
+    let dumps = Dumps { states: state_dump(count), policies: Some(policy_dump(count)), ..Dumps::default() };
     let before = resident();
     let engine = Engine::new();
     let start = Instant::now();
-    {
-        let mut tables = Tables::default();
-        tables.add_state_dump(Messages::new(&states)).unwrap();
-        tables.add_policy_dump(Messages::new(&policies)).unwrap();
-        engine.mirror().replace(tables.pair(&HashSet::new()), Completeness::Whole).unwrap();
-    }
+    engine.mirror().replace(listed(&dumps), Completeness::Whole).unwrap();
     let took = start.elapsed();
     let held = resident() - before;
     report(
@@ -154,13 +148,8 @@ fn hold(count: u32) -> Engine {
 fn enumerate(engine: &Engine, count: u32) {
     let session = engine.open_session(SessionOptions::default()).unwrap();
     let small = Engine::new();
-    let listed = {
-        let states = state_dump(1000);
-        let mut tables = Tables::default();
-        tables.add_state_dump(Messages::new(&states)).unwrap();
-        tables.pair(&HashSet::from([GATEWAY]))
-    };
-    small.mirror().replace(listed, Completeness::Whole).unwrap();
+    let dumps = Dumps { states: state_dump(1000), ..Dumps::default() };
+    small.mirror().replace(listed(&dumps), Completeness::Whole).unwrap();
     let small_session = small.open_session(SessionOptions::default()).unwrap();
     println!();
     // In turns, so that both see the same machine.
@@ -267,46 +256,17 @@ fn message(kind: MessageKind, payload: &[u8]) -> Message<'_> {
 fn state(source: IpAddr, destination: IpAddr, spi: u32, reqid: u32, key: &[u8]) -> State<'_> {
     let algorithm = Algorithm { name: "rfc4106(gcm(aes))", key_bits: 160, key };
     State {
-        destination,
-        source,
-        spi,
-        protocol: 50,
-        selector: selector([0; 4], [0; 4], 0, 0),
         limits: Limits { add_seconds: (3300, 3960), ..Limits::NONE },
         bytes: 1000,
         packets: 10,
         added: 1_763_875_807 + u64::from(reqid / 1000),
-        first_used: 0,
-        replay_window_drops: 0,
-        replay_drops: 0,
-        integrity_failures: 0,
-        sequence: 0,
         reqid,
         mode: 1,
         replay_window: 32,
         flags: 32,
-        auth: None,
-        auth_truncated: None,
-        crypt: None,
-        comp: None,
         aead: Some(TruncatedAuth { algorithm, icv_bits: 128 }),
-        encapsulation: None,
-        security_context: None,
         replay: Some([0; 3]),
-        replay_esn: None,
-        care_of: None,
-        last_used: None,
-        mark: None,
-        output_mark: None,
-        output_mark_mask: None,
-        tfc_padding: None,
-        extra_flags: None,
-        offload: None,
-        if_id: None,
-        direction: None,
-        nat_keepalive_interval: None,
-        cpu: None,
-        unknown: Vec::new(),
+        ..State::new(source, destination, 50, spi)
     }
 }
 
@@ -319,14 +279,10 @@ fn selector(source: [u8; 4], destination: [u8; 4], source_prefix: u8, destinatio
     RawSelector {
         destination: wide(destination),
         source: wide(source),
-        destination_port: (0, 0),
-        source_port: (0, 0),
         family: 2,
         destination_prefix,
         source_prefix,
-        protocol: 0,
-        interface: 0,
-        user: 0,
+        ..RawSelector::ANY
     }
 }
 

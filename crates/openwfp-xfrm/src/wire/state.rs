@@ -233,6 +233,19 @@ impl std::fmt::Debug for Algorithm<'_> {
 }
 
 impl RawSelector {
+    /// Every packet of every family.
+    pub const ANY: RawSelector = RawSelector {
+        destination: [0; 16],
+        source: [0; 16],
+        destination_port: (0, 0),
+        source_port: (0, 0),
+        family: 0,
+        destination_prefix: 0,
+        source_prefix: 0,
+        protocol: 0,
+        interface: 0,
+        user: 0,
+    };
     /// Length of `xfrm_selector` in bytes.
     pub(super) const LEN: usize = 56;
 
@@ -326,6 +339,52 @@ impl Limits {
 }
 
 impl<'a> State<'a> {
+    /// A state in transport mode that nothing else is said of.
+    pub fn new(source: IpAddr, destination: IpAddr, protocol: u8, spi: u32) -> State<'a> {
+        State {
+            destination,
+            source,
+            spi,
+            protocol,
+            selector: RawSelector::ANY,
+            limits: Limits::NONE,
+            bytes: 0,
+            packets: 0,
+            added: 0,
+            first_used: 0,
+            replay_window_drops: 0,
+            replay_drops: 0,
+            integrity_failures: 0,
+            sequence: 0,
+            reqid: 0,
+            mode: 0,
+            replay_window: 0,
+            flags: 0,
+            auth: None,
+            auth_truncated: None,
+            crypt: None,
+            comp: None,
+            aead: None,
+            encapsulation: None,
+            security_context: None,
+            replay: None,
+            replay_esn: None,
+            care_of: None,
+            last_used: None,
+            mark: None,
+            output_mark: None,
+            output_mark_mask: None,
+            tfc_padding: None,
+            extra_flags: None,
+            offload: None,
+            if_id: None,
+            direction: None,
+            nat_keepalive_interval: None,
+            cpu: None,
+            unknown: Vec::new(),
+        }
+    }
+
     /// Reads the state of a message whose payload starts with `xfrm_usersa_info`.
     ///
     /// # Errors
@@ -349,10 +408,6 @@ impl<'a> State<'a> {
         let selector = RawSelector::parse(info);
         selector.check().map_err(|problem| message.error(40, problem))?;
         Ok(State {
-            destination: address(56)?,
-            source: address(80)?,
-            spi: info.be32(72),
-            protocol: info.u8(76),
             selector,
             limits: Limits::parse(info, 96),
             bytes: info.u64(160),
@@ -367,28 +422,7 @@ impl<'a> State<'a> {
             mode: info.u8(214),
             replay_window: info.u8(215),
             flags: info.u8(216),
-            auth: None,
-            auth_truncated: None,
-            crypt: None,
-            comp: None,
-            aead: None,
-            encapsulation: None,
-            security_context: None,
-            replay: None,
-            replay_esn: None,
-            care_of: None,
-            last_used: None,
-            mark: None,
-            output_mark: None,
-            output_mark_mask: None,
-            tfc_padding: None,
-            extra_flags: None,
-            offload: None,
-            if_id: None,
-            direction: None,
-            nat_keepalive_interval: None,
-            cpu: None,
-            unknown: Vec::new(),
+            ..State::new(address(80)?, address(56)?, info.u8(76), info.be32(72))
         })
     }
 

@@ -1,0 +1,114 @@
+//! A kernel's dumps as bytes, from wherever they came, and the SA contexts in them.
+
+use crate::addresses;
+use crate::error;
+use crate::pair::Listing;
+use crate::table::Tables;
+use crate::wire::Message;
+use crate::wire::MessageKind;
+use crate::wire::Messages;
+use crate::wire::WireError;
+use openwfp_api::Completeness;
+use openwfp_api::Result;
+use std::collections::HashSet;
+
+/// `XFRM_MSG_MIGRATE` and `XFRM_MSG_MAPPING`: they change states without telling the whole of them.
+const MSG_MIGRATE: u16 = 0x21;
+const MSG_MAPPING: u16 = 0x26;
+/// Below so many bytes one thread decodes all dumps as fast as two.
+const BYTES_PER_THREAD_MIN: usize = 1 << 20;
+
+/// A kernel's dumps as received, each up to its end mark, and the events that came meanwhile.
+///
+/// The bytes hold keys.
+#[derive(Default)]
+pub struct Dumps {
+    /// The dump of states (`XFRM_MSG_GETSA`).
+    pub states: Vec<u8>,
+    /// The dump of policies (`XFRM_MSG_GETPOLICY`), if it was taken.
+    pub policies: Option<Vec<u8>>,
+    /// The dump of this machine's addresses (`RTM_GETADDR`), if it was taken.
+    pub addresses: Option<Vec<u8>>,
+    /// What the kernel's event groups told while the dumps were taken.
+    pub events: Vec<u8>,
+    /// Why events are missing, if some are.
+    pub lost: Option<String>,
+}
+
+/// One part of the dumps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// [`Dumps::states`].
+    States,
+    /// [`Dumps::policies`].
+    Policies,
+    /// [`Dumps::addresses`].
+    Addresses,
+    /// [`Dumps::events`].
+    Events,
+}
+
+impl Dumps {
+    /// The SA contexts of these bytes. `place` says where a part came from, for errors.
+    ///
+    /// # Errors
+    /// `RPC_E_INVALID_DATAPACKET` with place and offset for bytes that are not whole netlink dumps.
+    pub fn listing(&self, place: impl Fn(Part) -> String) -> Result<Listing> {
+        let in_part = |part| {
+            let place = &place;
+            move |e: WireError| error::bytes(&place(part), &e)
+        };
+        let (mut tables, interrupted) = self.tables(in_part)?;
+        let events: Vec<Message<'_>> =
+            Messages::new(&self.events).collect::<Result<_, _>>().map_err(in_part(Part::Events))?;
+        tables.apply_events(&events).map_err(in_part(Part::Events))?;
+        let own = match &self.addresses {
+            Some(own) => addresses::parse(Messages::new(own)).map_err(in_part(Part::Addresses))?,
+            None => HashSet::new(),
+        };
+        let moved =
+            events.iter().any(|event| matches!(event.kind, MessageKind::Other(MSG_MIGRATE | MSG_MAPPING)));
+        let completeness = match &self.lost {
+            Some(why) => Completeness::Incomplete(why.clone()),
+            None if interrupted => {
+                Completeness::Incomplete("the kernel's SAs changed while they were listed".into())
+            }
+            None if moved => Completeness::Incomplete("SAs moved to other addresses while listed".into()),
+            None => Completeness::Whole,
+        };
+        Ok(Listing { contexts: tables.pair(&own), completeness })
+    }
+
+    /// The tables of states and policies, and whether the kernel said that a dump was interrupted. Large
+    /// dumps are decoded side by side.
+    fn tables<E: Fn(WireError) -> openwfp_api::Error>(
+        &self,
+        in_part: impl Fn(Part) -> E,
+    ) -> Result<(Tables<'_>, bool)> {
+        let of_states = || {
+            let mut tables = Tables::default();
+            tables.add_state_dump(Messages::new(&self.states)).map(|interrupted| (tables, interrupted))
+        };
+        let of_policies = || {
+            let mut tables = Tables::default();
+            match &self.policies {
+                Some(bytes) => tables.add_policy_dump(Messages::new(bytes)).map(|i| (tables, i)),
+                None => Ok((tables, false)),
+            }
+        };
+        let small = self.states.len().min(self.policies.as_ref().map_or(0, Vec::len)) < BYTES_PER_THREAD_MIN;
+        let (states, policies) = if small {
+            (of_states(), of_policies())
+        } else {
+            std::thread::scope(|scope| {
+                let policies = scope.spawn(of_policies);
+                let states = of_states();
+                (states, policies.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            })
+        };
+        let (mut tables, states_interrupted) = states.map_err(in_part(Part::States))?;
+        let (with_policies, policies_interrupted) = policies.map_err(in_part(Part::Policies))?;
+        tables.take_policies(with_policies);
+        Ok((tables, states_interrupted | policies_interrupted))
+    }
+}
