@@ -56,7 +56,8 @@ impl Enumerator {
     fn take(&self, limit: usize) -> (Vec<Arc<SaContext>>, Option<Database>) {
         let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
         let cursor = &mut *cursor;
-        let left = cursor.returned.len() + cursor.snapshot.as_ref().map_or(0, Database::len);
+        let unread = cursor.snapshot.as_ref().map_or(0, |snapshot| self.selection.size_hint(snapshot));
+        let left = cursor.returned.len() + unread;
         let mut page = Vec::with_capacity(limit.min(left));
         while page.len() < limit
             && let Some((_, context)) = cursor.returned.pop_first()

@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// (contexts / `INDEXED_IDS_MAX`) at least.
 const INDEXED_IDS_MAX: usize = 16_384;
 
+/// How many contexts a page has room for at first when nobody knows how many there are.
+const GUESSED_SIZE: usize = 1024;
+
 /// How the contexts are found, and which of those found are shown.
 pub(crate) struct Selection {
     source: Source,
@@ -38,6 +41,16 @@ impl Selection {
             None => Source::of_template(&template, database),
         };
         Selection { source, template }
+    }
+
+    /// As many contexts as there can be in the database that this selects; with a template that only a walk
+    /// answers, a guess that costs little if it is wrong.
+    pub(crate) fn size_hint(&self, database: &Database) -> usize {
+        match &self.source {
+            Source::All if self.template == ContextTemplate::default() => database.len(),
+            Source::All | Source::Address(..) => database.len().min(GUESSED_SIZE),
+            Source::Ids(ids) => ids.len(),
+        }
     }
 
     /// Adds the next contexts behind an id to a page, until it holds `limit` or there are no more.

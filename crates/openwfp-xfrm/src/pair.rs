@@ -73,62 +73,52 @@ impl Tables<'_> {
             let oldest = unit.states().map(|index| states[index].record.added).min();
             (oldest, std::cmp::Reverse(unit.states().max()))
         });
-        build(&units, |unit| unit.context(&states, &policies))
+        map_in_parallel(&units, |unit| unit.context(&states, &policies))
     }
 
     fn directed(&self, policies: &PolicyIndex<'_, '_>, known: &HashSet<IpAddr>) -> Vec<Directed<'_>> {
-        let mut undecided = false;
-        let mut states: Vec<_> = self
-            .states
-            .iter()
-            .map(|record| {
-                let policies_of = policies.head(record);
-                let direction = record.direction.or_else(|| policies.direction(record, policies_of));
-                undecided |= direction.is_none();
-                Directed {
-                    record,
-                    direction: direction.unwrap_or(Direction::Outbound),
-                    decided: direction.is_some(),
-                    policies: policies_of,
-                }
+        let mut states = map_in_parallel(&self.states, |record| {
+            let policies_of = policies.head(record);
+            let direction = record.direction.or_else(|| policies.direction(record, policies_of));
+            Some(Directed {
+                record,
+                direction: direction.unwrap_or(Direction::Outbound),
+                decided: direction.is_some(),
+                policies: policies_of,
             })
-            .collect();
-        if undecided {
+        });
+        if states.iter().any(|state| !state.decided) {
             decide_by_addresses(&mut states, known);
         }
         states
     }
 }
 
-/// Below so many contexts one thread is as fast as several.
-const CONTEXTS_PER_THREAD_MIN: usize = 16_384;
+/// Below so many items one thread is as fast as several.
+const ITEMS_PER_THREAD_MIN: usize = 16_384;
 
-/// Makes the contexts of the units, in their order, on as many threads as there are processors.
-fn build(units: &[Unit], context: impl Fn(&Unit) -> Option<SaContext> + Sync) -> Vec<SaContext> {
-    let of = |units: &[Unit]| {
-        let mut contexts = Vec::with_capacity(units.len());
-        contexts.extend(units.iter().filter_map(&context));
-        contexts
+/// What `map` makes of the items, in their order, on as many threads as there are processors.
+fn map_in_parallel<'i, T: Sync, R: Send>(items: &'i [T], map: impl Fn(&'i T) -> Option<R> + Sync) -> Vec<R> {
+    let of = |items: &'i [T]| {
+        let mut results = Vec::with_capacity(items.len());
+        results.extend(items.iter().filter_map(&map));
+        results
     };
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let share = units.len().div_ceil(threads).max(CONTEXTS_PER_THREAD_MIN);
-    let mut shares = units.chunks(share);
+    let share = items.len().div_ceil(threads).max(ITEMS_PER_THREAD_MIN);
+    let mut shares = items.chunks(share);
     let Some(first) = shares.next() else { return Vec::new() };
     std::thread::scope(|scope| {
-        let others: Vec<_> = shares
-            .map(|share| {
-                let of = &of;
-                scope.spawn(move || of(share))
-            })
-            .collect();
-        let mut contexts = of(first);
+        let of = &of;
+        let others: Vec<_> = shares.map(|share| scope.spawn(move || of(share))).collect();
+        let mut results = of(first);
         for other in others {
             match other.join() {
-                Ok(more) => contexts.extend(more),
+                Ok(more) => results.extend(more),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
-        contexts
+        results
     })
 }
 

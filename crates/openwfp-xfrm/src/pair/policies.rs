@@ -103,19 +103,15 @@ impl<'p, 'a> PolicyIndex<'p, 'a> {
                 if *id == FilterId(0) {
                     *id = FilterId(policy.index.into());
                 }
-                if let Some(selector) =
-                    policy.selector().and_then(|raw| map::selector(&raw, policy.direction))
-                    && !selectors.contains(&selector)
-                {
-                    selectors.push(selector);
-                }
+                selectors.extend(policy.selector().and_then(|raw| map::selector(&raw, policy.direction)));
             }
         }
         if filters.selectors.is_empty() {
             filters.selectors = inbound;
         }
-        // The kernel returns the newest policy first.
+        // Each once: the states of a bundle share their policies, and forward ones repeat inbound ones.
         filters.selectors.sort_unstable();
+        filters.selectors.dedup();
         filters
     }
 }
