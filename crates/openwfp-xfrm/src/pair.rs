@@ -99,9 +99,9 @@ const ITEMS_PER_THREAD_MIN: usize = 16_384;
 
 /// What `map` makes of the items, in their order, on as many threads as there are processors.
 fn map_in_parallel<'i, T: Sync, R: Send>(items: &'i [T], map: impl Fn(&'i T) -> Option<R> + Sync) -> Vec<R> {
-    let of = |items: &'i [T]| {
-        let mut results = Vec::with_capacity(items.len());
-        results.extend(items.iter().filter_map(&map));
+    let of = |share: &'i [T], room: usize| {
+        let mut results = Vec::with_capacity(room);
+        results.extend(share.iter().filter_map(&map));
         results
     };
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -110,8 +110,8 @@ fn map_in_parallel<'i, T: Sync, R: Send>(items: &'i [T], map: impl Fn(&'i T) -> 
     let Some(first) = shares.next() else { return Vec::new() };
     std::thread::scope(|scope| {
         let of = &of;
-        let others: Vec<_> = shares.map(|share| scope.spawn(move || of(share))).collect();
-        let mut results = of(first);
+        let others: Vec<_> = shares.map(|share| scope.spawn(move || of(share, share.len()))).collect();
+        let mut results = of(first, items.len());
         for other in others {
             match other.join() {
                 Ok(more) => results.extend(more),

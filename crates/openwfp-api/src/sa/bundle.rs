@@ -55,8 +55,6 @@ pub struct SaBundle {
     pub qm_sa_id: u32,
     /// Ties the bundle to its IKE SA; 0: none.
     pub mm_sa_id: u64,
-    /// The group of perfect forward secrecy.
-    pub pfs_group: PfsGroup,
     /// The SAs.
     pub sas: SaList,
     /// What only some keying daemons set.
@@ -80,6 +78,8 @@ pub struct KeyingExtras {
     pub sa_lookup_context: Guid,
     /// The quick-mode filter; 0: none.
     pub qm_filter_id: u64,
+    /// The group of perfect forward secrecy.
+    pub pfs_group: PfsGroup,
 }
 
 /// Names and tokens of the peer. WFP: `IPSEC_ID0`.
@@ -228,7 +228,6 @@ impl SaBundle {
             idle_timeout_seconds: 0,
             qm_sa_id: 0,
             mm_sa_id: 0,
-            pfs_group: PfsGroup::None,
             sas,
             keying: None,
         }

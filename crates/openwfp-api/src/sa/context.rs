@@ -223,3 +223,15 @@ impl fmt::Debug for SaContextId {
         fmt::Display::fmt(&self.0, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_stays_small() {
+        // With its two counts of references and the allocator's own word, 464 bytes: a multiple of 16, and
+        // eight bytes more would cost sixteen.
+        assert!(size_of::<SaContext>() <= 440, "{}", size_of::<SaContext>());
+    }
+}

@@ -13,6 +13,7 @@ pub(crate) use index::AddressKey;
 pub(crate) use index::SpiKey;
 use openwfp_api::Completeness;
 use openwfp_api::Direction;
+use openwfp_api::Endpoints;
 use openwfp_api::Protocol;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
@@ -98,29 +99,31 @@ impl Database {
     ///
     /// The maps get their keys sorted, as [`fill_nodes`] says.
     pub(crate) fn put_new(&mut self, contexts: Vec<SaContext>) {
-        let mut locals = Vec::with_capacity(contexts.len());
-        let mut remotes = Vec::with_capacity(contexts.len());
-        let mut spis = Vec::with_capacity(2 * contexts.len());
         let mut new = Vec::with_capacity(contexts.len());
         for mut context in contexts {
             context.id = self.new_id();
-            let endpoints = &context.traffic.endpoints;
-            locals.push(AddressKey::new(endpoints.local(), context.id));
-            remotes.push(AddressKey::new(endpoints.remote(), context.id));
-            spis.extend(spi_keys(&context));
             new.push((context.id, Arc::new(context)));
         }
-        fill_nodes(new, |(id, context)| {
+        fill_nodes(&new, |(id, context)| {
             self.contexts.insert(id, context);
         });
-        for (index, mut keys) in [(&mut self.by_local, locals), (&mut self.by_remote, remotes)] {
+        for (index, address) in [
+            (&mut self.by_local, Endpoints::local as fn(&Endpoints) -> IpAddr),
+            (&mut self.by_remote, Endpoints::remote),
+        ] {
+            let key = |(id, context): &(SaContextId, Arc<SaContext>)| {
+                AddressKey::new(address(&context.traffic.endpoints), *id)
+            };
+            let mut keys: Vec<AddressKey> = new.iter().map(key).collect();
             keys.sort_unstable();
-            fill_nodes(keys, |key| {
+            fill_nodes(&keys, |key| {
                 index.insert(key);
             });
         }
-        spis.sort_unstable();
-        fill_nodes(spis, |key| {
+        let mut keys = Vec::with_capacity(2 * new.len());
+        keys.extend(new.iter().flat_map(|(_, context)| spi_keys(context)));
+        keys.sort_unstable();
+        fill_nodes(&keys, |key| {
             self.by_spi.insert(key);
         });
     }
@@ -180,16 +183,9 @@ impl Database {
 ///
 /// A B-tree that takes ascending keys splits each full node in halves and never comes back to the left
 /// one: half of its memory stays empty. The second round fills those halves.
-fn fill_nodes<T>(sorted: Vec<T>, mut insert: impl FnMut(T)) {
-    let mut between = Vec::with_capacity(sorted.len() / 2);
-    for (place, entry) in sorted.into_iter().enumerate() {
-        if place % 2 == 0 {
-            insert(entry);
-        } else {
-            between.push(entry);
-        }
-    }
-    between.into_iter().for_each(insert);
+fn fill_nodes<T: Clone>(sorted: &[T], insert: impl FnMut(T)) {
+    let between = sorted.iter().skip(1).step_by(2);
+    sorted.iter().step_by(2).chain(between).cloned().for_each(insert);
 }
 
 /// The keys of the SPIs that a context holds.
