@@ -1,9 +1,9 @@
 //! The Linux kernel's IPsec state (XFRM) as SA contexts of OpenWFP.
 //!
 //! ```text
-//! bytes ── wire ──▶ states, policies ── table ──▶ Tables ── pair, map ──▶ Listing of SaContext
-//!   ▲                                                 ▲
-//!   capture (files) or live (netlink socket) ─────────┘ events that came meanwhile
+//! capture (files) ──┐
+//!                   ├─▶ Dumps ── wire ──▶ states, policies, events ── table ──▶ Tables ── pair, map ──▶ Listing
+//! live (netlink) ───┘
 //! ```
 //!
 //! This is the only room that knows the kernel's structures; it does not know the engine.
