@@ -25,7 +25,7 @@ pub const ADDRESSES: &str = "addresses.nl";
 pub fn read(directory: &Path) -> Result<Listing> {
     let path = |name: &str| directory.join(name);
     let dumps = Dumps {
-        states: fs::read(path(STATES)).map_err(|e| error::file(&path(STATES), &e))?,
+        states: fs::read(path(STATES)).map_err(|e| error::file(&path(STATES), &e))?.into(),
         policies: optional(&path(POLICIES))?,
         addresses: optional(&path(ADDRESSES))?,
         ..Dumps::default()

@@ -11,6 +11,7 @@ use crate::wire::WireError;
 use openwfp_api::Completeness;
 use openwfp_api::Result;
 use std::collections::HashSet;
+use zeroize::Zeroizing;
 
 /// `XFRM_MSG_MIGRATE` and `XFRM_MSG_MAPPING`: they change states without telling the whole of them.
 const MSG_MIGRATE: u16 = 0x21;
@@ -20,17 +21,17 @@ const BYTES_PER_THREAD_MIN: usize = 1 << 20;
 
 /// A kernel's dumps as received, each up to its end mark, and the events that came meanwhile.
 ///
-/// The bytes hold keys.
+/// States and events hold keys, and are wiped when dropped.
 #[derive(Default)]
 pub struct Dumps {
     /// The dump of states (`XFRM_MSG_GETSA`).
-    pub states: Vec<u8>,
+    pub states: Zeroizing<Vec<u8>>,
     /// The dump of policies (`XFRM_MSG_GETPOLICY`), if it was taken.
     pub policies: Option<Vec<u8>>,
     /// The dump of this machine's addresses (`RTM_GETADDR`), if it was taken.
     pub addresses: Option<Vec<u8>>,
     /// What the kernel's event groups told while the dumps were taken.
-    pub events: Vec<u8>,
+    pub events: Zeroizing<Vec<u8>>,
     /// Why events are missing, if some are.
     pub lost: Option<String>,
 }

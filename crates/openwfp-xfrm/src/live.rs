@@ -15,6 +15,7 @@ use openwfp_api::Result;
 use socket::Drained;
 use socket::Groups;
 use socket::Requests;
+use zeroize::Zeroizing;
 
 /// How often a listing that could not be made whole is taken.
 pub const ATTEMPTS_MAX: u32 = 5;
@@ -35,7 +36,7 @@ pub fn list() -> Result<Listing> {
 pub fn dump() -> Result<Dumps> {
     let groups = Groups::join()?;
     let mut requests = Requests::open()?;
-    let (mut events, mut lost) = (Vec::new(), None);
+    let (mut events, mut lost) = (Zeroizing::new(Vec::new()), None);
     let mut drain = || {
         if let Drained::Lost(why) = groups.drain(&mut events)? {
             lost = Some(why);
@@ -47,7 +48,9 @@ pub fn dump() -> Result<Dumps> {
     // What the last parts of the dumps may or may not have seen is queued by now.
     drain()?;
     let addresses = socket::addresses()?;
-    Ok(Dumps { states, policies: Some(policies), addresses: Some(addresses), events, lost })
+    // Only states and events have keys to wipe.
+    let plain = |mut bytes: Zeroizing<Vec<u8>>| Some(std::mem::take(&mut *bytes));
+    Ok(Dumps { states, policies: plain(policies), addresses: plain(addresses), events, lost })
 }
 
 /// Takes listings until one is whole, `attempts` at most; the last one is returned whatever it is.
@@ -96,7 +99,7 @@ mod tests {
         let mut states = done();
         states[6..8].copy_from_slice(&flags.to_ne_bytes());
         // An interrupted dump carries the flag in its messages, the end mark among them.
-        Dumps { states, policies: Some(done()), addresses: Some(done()), ..Dumps::default() }
+        Dumps { states: states.into(), policies: Some(done()), addresses: Some(done()), ..Dumps::default() }
     }
 
     #[test]
@@ -131,7 +134,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_cut_off_is_an_error_and_no_empty_list() {
-        let raw = Dumps { states: done()[..10].to_vec(), ..empty(0) };
+        let raw = Dumps { states: done()[..10].to_vec().into(), ..empty(0) };
         let error = raw.listing(of_the_kernel).unwrap_err();
         assert_eq!(error.code(), Code::RPC_E_INVALID_DATAPACKET);
         assert!(error.what().contains("states: byte 0"), "{error}");

@@ -93,7 +93,7 @@ fn decode(count: u32) {
     drop(contexts);
     report("decode and pair it, no policies", number / bare.as_secs_f64(), "states/s", &ratio(copying, bare));
 
-    let dumps = Dumps { states, policies: Some(policy_dump(count)), ..Dumps::default() };
+    let dumps = Dumps { states: states.into(), policies: Some(policy_dump(count)), ..Dumps::default() };
     let (whole, contexts) = best(3, || listed(&dumps));
     assert_eq!(contexts.len(), count as usize);
     assert!(contexts.iter().all(|context| context.selectors.len() == 1));
@@ -122,7 +122,8 @@ fn resident() -> u64 {
 
 /// First of all, in a fresh heap, so that the memory is the engine's.
 fn hold(count: u32) -> Engine {
-    let dumps = Dumps { states: state_dump(count), policies: Some(policy_dump(count)), ..Dumps::default() };
+    let dumps =
+        Dumps { states: state_dump(count).into(), policies: Some(policy_dump(count)), ..Dumps::default() };
     let before = resident();
     let engine = Engine::new();
     let start = Instant::now();
@@ -148,7 +149,7 @@ fn hold(count: u32) -> Engine {
 fn enumerate(engine: &Engine, count: u32) {
     let session = engine.open_session(SessionOptions::default()).unwrap();
     let small = Engine::new();
-    let dumps = Dumps { states: state_dump(1000), ..Dumps::default() };
+    let dumps = Dumps { states: state_dump(1000).into(), ..Dumps::default() };
     small.mirror().replace(listed(&dumps), Completeness::Whole).unwrap();
     let small_session = small.open_session(SessionOptions::default()).unwrap();
     println!();

@@ -11,6 +11,7 @@ use openwfp_api::Code;
 use openwfp_api::Error;
 use openwfp_api::Result;
 use std::io;
+use zeroize::Zeroizing;
 
 /// Room for one receive: the kernel fills what it is offered, up to 32 KiB, and cuts off silently what
 /// does not fit.
@@ -52,13 +53,13 @@ impl Requests {
     }
 
     /// The dump of states. A request without a payload: one with draws warnings from the kernel.
-    pub(super) fn states(&mut self, meanwhile: Meanwhile<'_>) -> Result<Vec<u8>> {
+    pub(super) fn states(&mut self, meanwhile: Meanwhile<'_>) -> Result<Zeroizing<Vec<u8>>> {
         self.sequence += 1;
         whole_dump(&self.socket, XFRM_MSG_GETSA, self.sequence, &[], "the kernel's SAs", meanwhile)
     }
 
     /// The dump of policies.
-    pub(super) fn policies(&mut self, meanwhile: Meanwhile<'_>) -> Result<Vec<u8>> {
+    pub(super) fn policies(&mut self, meanwhile: Meanwhile<'_>) -> Result<Zeroizing<Vec<u8>>> {
         self.sequence += 1;
         let of_what = "the kernel's IPsec policies";
         whole_dump(&self.socket, XFRM_MSG_GETPOLICY, self.sequence, &[], of_what, meanwhile)
@@ -66,7 +67,7 @@ impl Requests {
 }
 
 /// The dump of this machine's addresses.
-pub(super) fn addresses() -> Result<Vec<u8>> {
+pub(super) fn addresses() -> Result<Zeroizing<Vec<u8>>> {
     // ifaddrmsg with every field unspecified: all families, all interfaces.
     whole_dump(&open(NETLINK_ROUTE)?, RTM_GETADDR, 1, &[0; 8], "this machine's addresses", &mut || Ok(()))
 }
@@ -92,7 +93,7 @@ impl Groups {
     }
 
     /// Receives what is queued, without waiting for more.
-    pub(super) fn drain(&self, events: &mut Vec<u8>) -> Result<Drained> {
+    pub(super) fn drain(&self, events: &mut Zeroizing<Vec<u8>>) -> Result<Drained> {
         loop {
             match receive(&self.0, events, MSG_DONTWAIT) {
                 Ok(Received::Whole) => {}
@@ -121,7 +122,7 @@ fn whole_dump(
     payload: &[u8],
     of_what: &str,
     meanwhile: Meanwhile<'_>,
-) -> Result<Vec<u8>> {
+) -> Result<Zeroizing<Vec<u8>>> {
     let doing = format!("list {of_what}");
     let request = Message {
         offset: 0,
@@ -135,7 +136,7 @@ fn whole_dump(
     request.emit(&mut bytes);
     socket.send_to(&bytes, &SocketAddr::new(0, 0), 0).map_err(|e| refused(&doing, &e))?;
 
-    let mut dump = Vec::new();
+    let mut dump = Zeroizing::new(Vec::new());
     loop {
         let start = dump.len();
         match receive(socket, &mut dump, 0) {
@@ -168,10 +169,13 @@ enum Received {
 }
 
 /// Receives one datagram to the end of `bytes`.
-fn receive(socket: &Socket, bytes: &mut Vec<u8>, flags: i32) -> io::Result<Received> {
+fn receive(socket: &Socket, bytes: &mut Zeroizing<Vec<u8>>, flags: i32) -> io::Result<Received> {
     if bytes.capacity() - bytes.len() < RECEIVE_LEN {
-        // Doubling, so that a dump of a gigabyte is not copied over and over.
-        bytes.reserve(RECEIVE_LEN.max(bytes.len()));
+        // Doubling, so that a dump of a gigabyte is not copied over and over; by hand, so that the old
+        // buffer is wiped.
+        let mut larger = Zeroizing::new(Vec::with_capacity(bytes.len() + RECEIVE_LEN.max(bytes.len())));
+        larger.extend_from_slice(bytes);
+        *bytes = larger;
     }
     receive_within(socket, bytes, flags)
 }
@@ -228,7 +232,7 @@ mod tests {
         };
         let mut small = Vec::with_capacity(24);
         assert_eq!(receive_within(&ask(), &mut small, 0).unwrap(), Received::Cut);
-        let mut large = Vec::new();
+        let mut large = Zeroizing::new(Vec::new());
         assert_eq!(receive(&ask(), &mut large, 0).unwrap(), Received::Whole);
         assert!(large.len() > small.len());
     }
