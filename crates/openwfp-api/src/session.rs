@@ -132,14 +132,16 @@ pub trait Session: Send + Sync {
     ///
     /// # Errors
     /// `FWP_E_NOT_FOUND`, `FWP_E_INCOMPATIBLE_SA_STATE` unless the SPI is set and nothing was added,
-    /// `FWP_E_INVALID_PARAMETER` for another SPI, and the dataplane's own.
+    /// `FWP_E_INVALID_PARAMETER` for another SPI, `FWP_E_INVALID_AUTH_TRANSFORM` or
+    /// `FWP_E_INVALID_CIPHER_TRANSFORM` for keys that do not fit, and the dataplane's own.
     fn sa_context_add_inbound(&self, id: SaContextId, bundle: SaBundle) -> Result;
 
     /// Adds the outbound SAs, after which the context is complete. WFP: `IPsecSaContextAddOutbound0/1`.
     ///
     /// # Errors
     /// `FWP_E_NOT_FOUND`, `FWP_E_INCOMPATIBLE_SA_STATE` unless the inbound SAs and nothing more were added,
-    /// and the dataplane's own.
+    /// `FWP_E_INVALID_AUTH_TRANSFORM` or `FWP_E_INVALID_CIPHER_TRANSFORM` for keys that do not fit, and the
+    /// dataplane's own.
     fn sa_context_add_outbound(&self, id: SaContextId, bundle: SaBundle) -> Result;
 
     /// Deletes a context with its SAs at once, in any state. WFP: `IPsecSaContextDeleteById0`.

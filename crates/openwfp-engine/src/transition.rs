@@ -77,6 +77,7 @@ pub(crate) fn add_inbound(context: &SaContext, bundle: SaBundle) -> Result<SaCon
             format!("the bundle has the SPI {}, and {inbound_spi} was set for it", sa.spi),
         ));
     }
+    check(&bundle)?;
     let mut next = context.clone();
     let reservation = context.reservation.as_deref().cloned().unwrap_or_default();
     next.inbound = Some(details(&reservation, reservation.inbound_filter_id, bundle));
@@ -89,11 +90,16 @@ pub(crate) fn add_outbound(context: &SaContext, bundle: SaBundle) -> Result<SaCo
     if context.state != SaState::Inbound {
         return Err(out_of_order(context, "the outbound SAs come after the inbound ones"));
     }
+    check(&bundle)?;
     let mut next = context.clone();
     let reservation = next.reservation.take().map(|reservation| *reservation).unwrap_or_default();
     next.outbound = Some(details(&reservation, reservation.outbound_filter_id, bundle));
     next.state = SaState::Complete;
     Ok(next)
+}
+
+fn check(bundle: &SaBundle) -> Result {
+    bundle.sas.iter().try_for_each(|sa| sa.transform.check())
 }
 
 fn details(reservation: &Reservation, filter_id: FilterId, bundle: SaBundle) -> SaDetails {
@@ -221,6 +227,22 @@ mod tests {
         let mut other = request(2);
         other.traffic.local_port = 80;
         assert!(set_spi(&context, &other, spi(256)).is_ok());
+    }
+
+    #[test]
+    fn a_bundle_whose_keys_do_not_fit_is_refused_in_both_directions() {
+        let states = in_every_state();
+        let short = |value| {
+            let aead = Aead { algorithm: AeadAlgorithm::AesGcm, icv_bits: 128, key: Key::new(&[1; 16]) };
+            SaBundle::new(SaList::one(Sa {
+                spi: spi(value),
+                transform: Transform::EspAead(aead),
+                linux: None,
+            }))
+        };
+        for outcome in [add_inbound(&states[1], short(0x1000)), add_outbound(&states[2], short(0x2000))] {
+            assert_eq!(outcome.unwrap_err().code(), Code::FWP_E_INVALID_CIPHER_TRANSFORM);
+        }
     }
 
     #[test]

@@ -436,6 +436,17 @@ fn limits_beyond_32_bits_are_kept_and_wfp_sees_the_highest() {
 }
 
 #[test]
+fn what_a_kernel_holds_passes_the_check_that_callers_must_pass() {
+    for name in CAPTURES {
+        for context in contexts(name) {
+            for (_, details) in context.directions() {
+                details.bundle.sas.iter().for_each(|sa| sa.transform.check().unwrap());
+            }
+        }
+    }
+}
+
+#[test]
 fn a_filter_is_there_wherever_an_sa_is() {
     for name in CAPTURES {
         for context in contexts(name) {

@@ -4,6 +4,8 @@
 //! `IPSEC_CIPHER_TYPE_MAX` for it, values that no transform of Windows has, with a crypto module GUID of
 //! our own that names the algorithm: never a wrong one. [`WfpTransform`] has the mapping.
 
+mod check;
+
 use crate::Guid;
 use crate::Key;
 use crate::Protocol;
