@@ -38,8 +38,7 @@ pub(crate) fn parse<'a>(
 fn address(message: &Message<'_>) -> Result<Option<IpAddr>, WireError> {
     let (mut own, mut other) = (None, None);
     for attribute in Attributes::new(message.payload, IFADDRMSG_LEN) {
-        let (kind, bytes, _) =
-            attribute.map_err(|(at, problem)| WireError { offset: message.offset + at, problem })?;
+        let (kind, bytes, _) = attribute.map_err(|(at, problem)| message.error(at, problem))?;
         let address = bytes
             .first_chunk::<16>()
             .map(|bytes| IpAddr::from(*bytes))

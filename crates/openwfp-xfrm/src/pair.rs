@@ -291,17 +291,8 @@ fn place(protocol: Protocol) -> usize {
 
 /// A state that the dump returned twice is one state: the first return is the newer.
 fn without_repeats(states: &[Directed<'_>], group: &[usize]) -> Vec<usize> {
-    let mut seen: HashMap<(u32, Protocol, IpAddr), Vec<usize>> = HashMap::new();
-    let mut kept = Vec::with_capacity(group.len());
-    for index in group.iter().copied() {
-        let record = states[index].record;
-        let same = seen.entry((record.spi, record.protocol, record.destination)).or_default();
-        if !same.iter().any(|other| states[*other].record.is_same(record)) {
-            same.push(index);
-            kept.push(index);
-        }
-    }
-    kept
+    let mut seen = HashSet::new();
+    group.iter().copied().filter(|index| seen.insert(states[*index].record.identity())).collect()
 }
 
 /// Adds AH or IPCOMP states to the bundles of a direction; returns those for which there is none.

@@ -39,7 +39,7 @@ pub(crate) struct StateRecord<'a> {
     pub(crate) if_id: u32,
     pub(crate) mark: (u32, u32),
     pub(crate) added: u64,
-    pub(crate) sequence: u32,
+    sequence: u32,
     pub(crate) larval: bool,
     /// What the kernel itself says.
     pub(crate) direction: Option<Direction>,
@@ -56,8 +56,14 @@ pub(crate) struct PolicyRecord<'a> {
     pub(crate) direction: Direction,
 }
 
-/// Which state a message means: one destination and protocol can have an SPI once for each mark.
-type StateIdentity = (IpAddr, u8, u32, (u32, u32));
+/// Which state a message means: destination, protocol, SPI, mark, and of an acquire, which has no SPI yet, its
+/// sequence number. One destination and protocol can have an SPI once for each mark.
+pub(crate) type StateIdentity = (IpAddr, u8, u32, (u32, u32), u32);
+
+/// The part of a state's identity that only acquires have.
+fn acquire_sequence(spi: u32, sequence: u32) -> u32 {
+    if spi == 0 { sequence } else { 0 }
+}
 
 impl<'a> Tables<'a> {
     /// Adds the messages of a whole dump of states, up to its end mark.
@@ -187,7 +193,7 @@ impl<'a> Tables<'a> {
             match event.kind {
                 MessageKind::NewSa | MessageKind::UpdSa => {
                     self.add_state(event)?;
-                    states.extend(self.states.iter().map(StateRecord::identity));
+                    states.extend(self.states[states.len()..].iter().map(StateRecord::identity));
                 }
                 MessageKind::DelSa | MessageKind::Expire => {
                     if let Some(identity) = removed_state(event)? {
@@ -197,12 +203,12 @@ impl<'a> Tables<'a> {
                 MessageKind::FlushSa => {
                     let protocol = event.payload.first().copied().unwrap_or(0);
                     let every = matches!(protocol, 0 | 255);
-                    states.remove_all(|(_, of, _, _)| every || *of == protocol);
+                    states.remove_all(|(_, of, ..)| every || *of == protocol);
                 }
                 MessageKind::NewPolicy | MessageKind::UpdPolicy => {
                     policies.remove(&Policy::parse(event)?.index);
                     self.add_policy(event)?;
-                    policies.extend(self.policies.iter().map(|record| record.index));
+                    policies.extend(self.policies[policies.len()..].iter().map(|record| record.index));
                 }
                 MessageKind::DelPolicy => {
                     if let Some(index) = removed_policy(event)? {
@@ -232,9 +238,14 @@ impl<K: std::hash::Hash + Eq> Places<K> {
         places
     }
 
-    /// Takes note of the records behind those it knows; an older one of the same key is gone.
+    /// How many records it knows.
+    fn len(&self) -> usize {
+        self.gone.len()
+    }
+
+    /// Takes note of the next records; an older one of the same key is gone.
     fn extend(&mut self, keys: impl Iterator<Item = K>) {
-        for key in keys.skip(self.gone.len()) {
+        for key in keys {
             if let Some(old) = self.at.insert(key, self.gone.len()) {
                 self.gone[old] = true;
             }
@@ -272,14 +283,10 @@ impl<'a> StateRecord<'a> {
         State::parse(&message).ok()
     }
 
-    fn identity(&self) -> StateIdentity {
-        (self.destination, self.protocol.number(), self.spi, self.mark)
-    }
-
-    /// Whether two records are one state that a dump returned twice. Acquires have no SPI yet; the
-    /// kernel tells them apart by their sequence number.
-    pub(crate) fn is_same(&self, other: &StateRecord<'_>) -> bool {
-        self.identity() == other.identity() && (self.spi != 0 || self.sequence == other.sequence)
+    /// Which state it is: a dump may return one twice, and events name one.
+    pub(crate) fn identity(&self) -> StateIdentity {
+        let sequence = acquire_sequence(self.spi, self.sequence);
+        (self.destination, self.protocol.number(), self.spi, self.mark, sequence)
     }
 
     /// Whether the template asks for this state, the policy having this interface id.
@@ -334,7 +341,8 @@ fn removed_state(event: &Message<'_>) -> Result<Option<StateIdentity>, WireError
             State::parse(&Message { payload: event.payload.get(..HARD).unwrap_or_default(), ..*event })?;
         // The mark, if any, is an attribute behind the structure of 232 bytes.
         let mark = mark_attribute(event, HARD + 8);
-        return Ok(Some((state.destination, state.protocol, state.spi, mark)));
+        let sequence = acquire_sequence(state.spi, state.sequence);
+        return Ok(Some((state.destination, state.protocol, state.spi, mark, sequence)));
     }
     // xfrm_usersa_id: destination 16, SPI 4, family 2, protocol 1, pad 1.
     let Some(id) = event.payload.first_chunk::<24>() else {
@@ -348,7 +356,8 @@ fn removed_state(event: &Message<'_>) -> Result<Option<StateIdentity>, WireError
         family => return Err(WireError { offset: event.offset, problem: Problem::Family(family) }),
     };
     let spi = u32::from_be_bytes([id[16], id[17], id[18], id[19]]);
-    Ok(Some((destination, id[22], spi, mark_attribute(event, 24))))
+    // An acquire has no SPI by which it could be deleted.
+    Ok(Some((destination, id[22], spi, mark_attribute(event, 24), 0)))
 }
 
 fn mark_attribute(event: &Message<'_>, start: usize) -> (u32, u32) {
@@ -366,8 +375,7 @@ fn removed_policy(event: &Message<'_>) -> Result<Option<u32>, WireError> {
     const XFRMA_POLICY: u16 = 7;
     const ID_LEN: usize = 64;
     for attribute in crate::wire::Attributes::new(event.payload, ID_LEN) {
-        let (kind, payload, _) =
-            attribute.map_err(|(at, problem)| WireError { offset: event.offset + at, problem })?;
+        let (kind, payload, _) = attribute.map_err(|(at, problem)| event.error(at, problem))?;
         if kind == XFRMA_POLICY {
             return Ok(Some(Policy::parse(&Message { payload, ..*event })?.index));
         }

@@ -68,3 +68,35 @@ fn a_state_that_one_dump_returns_twice_is_one_state() {
     };
     assert_eq!(count(&twice), count(&messages));
 }
+
+/// Acquires have no SPI yet. Once, when any event came while they were dumped, only the last of several to
+/// one peer was left: they were told apart by destination, protocol and SPI, which they share.
+#[test]
+fn several_acquires_to_one_peer_stay_several_when_events_are_applied() {
+    use openwfp_xfrm::wire::MessageKind;
+    use openwfp_xfrm::wire::State;
+    let acquire = |sequence| {
+        let mut payload = Vec::new();
+        let state = State::new([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), 50, 0);
+        State { sequence, reqid: 1, ..state }.emit(&mut payload);
+        payload
+    };
+    let payloads = [acquire(1), acquire(2), acquire(2), acquire(3)];
+    let message = |kind, payload| Message { offset: 0, kind, flags: 2, sequence: 1, port: 0, payload };
+    let count = |events: &[Message<'_>]| {
+        let states = payloads.iter().map(|payload| Ok(message(MessageKind::NewSa, payload)));
+        let mut tables = Tables::default();
+        tables.add_state_dump(states.chain([Ok(message(MessageKind::Done, &[0; 4]))])).unwrap();
+        tables.apply_events(events).unwrap();
+        tables.pair(&HashSet::new()).len()
+    };
+    assert_eq!(count(&[]), 3, "one of the four was returned twice");
+    let unrelated = bytes(NEW);
+    let unrelated: Vec<Message<'_>> = Messages::new(&unrelated).collect::<Result<_, _>>().unwrap();
+    assert_eq!(count(&unrelated), 3 + 1);
+    // The kernel gives one up: a hard expiry with the acquire's sequence number.
+    let mut expired = payloads[0].clone();
+    expired.resize(224, 0);
+    expired.extend_from_slice(&[1, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(count(&[message(MessageKind::Expire, &expired)]), 2);
+}

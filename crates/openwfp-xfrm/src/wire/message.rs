@@ -109,7 +109,7 @@ impl<'a> Message<'a> {
     }
 
     /// An error at an offset within this message's payload.
-    pub(super) fn error(&self, within: usize, problem: Problem) -> WireError {
+    pub(crate) fn error(&self, within: usize, problem: Problem) -> WireError {
         WireError { offset: self.offset + Message::HEADER_LEN + within, problem }
     }
 
