@@ -1,6 +1,7 @@
 //! The engine: the newest version of the database, and who has a session with it.
 
 use crate::database::Database;
+use crate::lock::lock;
 use crate::reconcile;
 use crate::session::LocalSession;
 use crate::session::SessionOptions;
@@ -28,7 +29,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
-use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 /// A filter engine in this process.
@@ -238,9 +238,4 @@ impl Shared {
 /// There is no such context.
 pub(crate) fn not_found(id: SaContextId) -> Error {
     Error::new(Code::FWP_E_NOT_FOUND, format!("there is no SA context with the id {id}"))
-}
-
-/// The data are whole even if a holder of the lock panicked: they are changed in single steps.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

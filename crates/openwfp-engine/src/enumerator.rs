@@ -6,6 +6,7 @@
 //! 3. A page is shorter than asked for only if nothing is left that nobody holds.
 
 use crate::database::Database;
+use crate::lock::lock;
 use crate::selection::Selection;
 use openwfp_api::Claim;
 use openwfp_api::EnumOptions;
@@ -15,7 +16,6 @@ use openwfp_api::SaContextId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::PoisonError;
 
 /// An open enumeration of SA contexts.
 pub(crate) struct Enumerator {
@@ -54,7 +54,7 @@ impl Enumerator {
 
     /// The page, and the snapshot once its end is reached.
     fn take(&self, limit: usize) -> (Vec<Arc<SaContext>>, Option<Database>) {
-        let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cursor = lock(&self.cursor);
         let cursor = &mut *cursor;
         let unread = cursor.snapshot.as_ref().map_or(0, |snapshot| self.selection.size_hint(snapshot));
         let left = cursor.returned.len() + unread;
@@ -77,7 +77,7 @@ impl Enumerator {
 
 impl GiveBack for Enumerator {
     fn give_back(&self, contexts: Vec<Arc<SaContext>>) {
-        let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cursor = lock(&self.cursor);
         cursor.returned.extend(contexts.into_iter().map(|context| (context.id, context)));
     }
 }

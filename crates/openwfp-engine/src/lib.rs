@@ -13,6 +13,7 @@ mod admit;
 mod database;
 mod engine;
 mod enumerator;
+mod lock;
 mod reconcile;
 mod selection;
 mod session;

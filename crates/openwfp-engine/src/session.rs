@@ -4,6 +4,7 @@ use crate::admit;
 use crate::engine::Shared;
 use crate::engine::not_found;
 use crate::enumerator::Enumerator;
+use crate::lock::lock;
 use openwfp_api::Claim;
 use openwfp_api::Code;
 use openwfp_api::Completeness;
@@ -27,7 +28,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
-use std::sync::PoisonError;
 
 /// How many enumerators a session may have open: each may hold an old version of the database.
 pub const ENUMERATORS_PER_SESSION_MAX: usize = 1024;
@@ -68,7 +68,7 @@ impl LocalSession {
 
     /// Admits a call and gives the session's state to it.
     fn admit(&self, operation: Operation) -> Result<MutexGuard<'_, State>> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = lock(&self.state);
         admit::admit(admit::Caller { open: state.open, rights: self.rights }, operation)?;
         Ok(state)
     }
