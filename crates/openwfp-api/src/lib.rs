@@ -17,6 +17,7 @@ mod filter;
 mod mirror;
 mod operation;
 mod sa;
+mod security;
 mod session;
 mod template;
 mod time;
@@ -45,6 +46,7 @@ pub use sa::transform::{
     Aead, AeadAlgorithm, Auth, AuthAlgorithm, Cipher, CipherAlgorithm, Compression, CompressionAlgorithm,
     EspAuthAndCipher, Transform, TransformType, WfpAuth, WfpCipher, WfpTransform,
 };
+pub use security::{Ace, AceKind, Acl, Principal, SecurityDescriptor, SecurityInformation, Sid};
 pub use session::{EnumId, EnumOptions, InboundRequest, NewSaContext, Session, SessionNumber};
 pub use template::{AddressMatch, AddressRange, ContextTemplate};
 pub use time::Timestamp;

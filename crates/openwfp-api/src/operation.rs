@@ -39,8 +39,29 @@ impl Rights {
     pub const READ_CONTROL: Rights = Rights(0x2_0000);
     /// Change the security descriptor's access list, 0x40000.
     pub const WRITE_DAC: Rights = Rights(0x4_0000);
+    /// Change the owner, 0x80000.
+    pub const WRITE_OWNER: Rights = Rights(0x8_0000);
     /// Every right.
     pub const ALL: Rights = Rights(0xF_0FFF);
+
+    const NAMES: &[(Rights, &str)] = &[
+        (Rights::ADD, "ADD"),
+        (Rights::ADD_LINK, "ADD_LINK"),
+        (Rights::BEGIN_READ_TXN, "BEGIN_READ_TXN"),
+        (Rights::BEGIN_WRITE_TXN, "BEGIN_WRITE_TXN"),
+        (Rights::CLASSIFY, "CLASSIFY"),
+        (Rights::ENUM, "ENUM"),
+        (Rights::OPEN, "OPEN"),
+        (Rights::READ, "READ"),
+        (Rights::READ_STATS, "READ_STATS"),
+        (Rights::SUBSCRIBE, "SUBSCRIBE"),
+        (Rights::WRITE, "WRITE"),
+        (Rights::READ_KEYS, "READ_KEYS"),
+        (Rights::DELETE, "DELETE"),
+        (Rights::READ_CONTROL, "READ_CONTROL"),
+        (Rights::WRITE_DAC, "WRITE_DAC"),
+        (Rights::WRITE_OWNER, "WRITE_OWNER"),
+    ];
 
     /// These rights and those.
     #[must_use]
@@ -52,12 +73,43 @@ impl Rights {
     pub const fn contain(self, needed: Rights) -> bool {
         self.0 & needed.0 == needed.0
     }
+
+    /// These rights without those.
+    #[must_use]
+    pub const fn without(self, others: Rights) -> Rights {
+        Rights(self.0 & !others.0)
+    }
+}
+
+impl fmt::Display for Rights {
+    /// The names, such as `ENUM+READ`; bits without one in hexadecimal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut left = *self;
+        let mut join = "";
+        for (right, name) in Rights::NAMES {
+            if self.contain(*right) {
+                write!(f, "{join}{name}")?;
+                left = left.without(*right);
+                join = "+";
+            }
+        }
+        if left != Rights::NONE { write!(f, "{join}{:#x}", left.0) } else { Ok(()) }
+    }
 }
 
 impl fmt::Debug for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Rights({:#x})", self.0)
+        write!(f, "Rights({self})")
     }
+}
+
+/// What rights are held on; each has its security descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Securable {
+    /// The filter engine itself.
+    Engine,
+    /// The database of SAs, which inherits from the engine.
+    SaDb,
 }
 
 /// What holds for a call, whoever makes it.
@@ -65,6 +117,8 @@ impl fmt::Debug for Rights {
 pub struct Rules {
     /// The WFP function without its version number.
     pub wfp_name: &'static str,
+    /// What the caller's rights are looked up on.
+    pub on: Securable,
     /// The rights that the caller needs; missing ones are `ERROR_ACCESS_DENIED`.
     pub rights: Rights,
     /// Whether it changes the engine; in a read-only transaction that is `FWP_E_INCOMPATIBLE_TXN`.
@@ -76,7 +130,7 @@ pub struct Rules {
 }
 
 macro_rules! operations {
-    ($($(#[$doc:meta])* $name:ident = $wfp:literal, $rights:expr, $mode:ident $($except:ident)*;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $wfp:literal, $on:ident $rights:expr, $mode:ident $($except:ident)*;)*) => {
         /// A call of the API.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -93,6 +147,7 @@ macro_rules! operations {
                 match self {
                     $(Operation::$name => Rules {
                         wfp_name: $wfp,
+                        on: Securable::$on,
                         rights: $rights,
                         writes: operations!(@writes $mode),
                         in_transaction: operations!(@in_transaction $($except)*),
@@ -112,33 +167,71 @@ macro_rules! operations {
 
 operations! {
     /// Opens a session.
-    EngineOpen = "FwpmEngineOpen", Rights::OPEN, reads;
+    EngineOpen = "FwpmEngineOpen", Engine Rights::OPEN, reads;
     /// Ends a session.
-    EngineClose = "FwpmEngineClose", Rights::NONE, reads;
+    EngineClose = "FwpmEngineClose", Engine Rights::NONE, reads;
+    /// Reads the engine's security descriptor.
+    EngineGetSecurityInfo = "FwpmEngineGetSecurityInfo", Engine Rights::READ_CONTROL, reads outside_transactions;
+    /// Changes the engine's access list.
+    EngineSetSecurityInfo = "FwpmEngineSetSecurityInfo", Engine Rights::WRITE_DAC, writes outside_transactions;
+    /// Creates an enumerator of sessions.
+    SessionCreateEnumHandle = "FwpmSessionCreateEnumHandle", Engine Rights::ENUM.and(Rights::READ), reads;
+    /// Takes the next page of an enumerator of sessions.
+    SessionEnum = "FwpmSessionEnum", Engine Rights::ENUM.and(Rights::READ), reads;
+    /// Frees an enumerator of sessions.
+    SessionDestroyEnumHandle = "FwpmSessionDestroyEnumHandle", Engine Rights::NONE, reads;
+    /// Begins a read-only transaction.
+    TransactionBeginReadOnly = "FwpmTransactionBegin", Engine Rights::BEGIN_READ_TXN, reads outside_transactions;
+    /// Begins a read/write transaction.
+    TransactionBegin = "FwpmTransactionBegin", Engine Rights::BEGIN_WRITE_TXN, reads outside_transactions;
+    /// Makes a transaction's changes the engine's.
+    TransactionCommit = "FwpmTransactionCommit", Engine Rights::NONE, reads;
+    /// Drops a transaction's changes.
+    TransactionAbort = "FwpmTransactionAbort", Engine Rights::NONE, reads;
     /// Reads keys together with the contexts that hold them; ours.
-    KeyRead = "(keys)", Rights::READ_KEYS, reads;
+    KeyRead = "(keys)", SaDb Rights::READ_KEYS, reads;
     /// Creates an SA context.
-    SaContextCreate = "IPsecSaContextCreate", Rights::ADD, writes outside_transactions static_sessions;
+    SaContextCreate = "IPsecSaContextCreate", SaDb Rights::ADD, writes outside_transactions static_sessions;
     /// Has the engine choose the inbound SPI.
-    SaContextGetSpi = "IPsecSaContextGetSpi", Rights::ADD, writes;
+    SaContextGetSpi = "IPsecSaContextGetSpi", SaDb Rights::ADD, writes;
     /// Sets the inbound SPI.
-    SaContextSetSpi = "IPsecSaContextSetSpi", Rights::ADD, writes;
+    SaContextSetSpi = "IPsecSaContextSetSpi", SaDb Rights::ADD, writes;
     /// Adds the inbound bundle.
-    SaContextAddInbound = "IPsecSaContextAddInbound", Rights::ADD, writes;
+    SaContextAddInbound = "IPsecSaContextAddInbound", SaDb Rights::ADD, writes;
     /// Adds the outbound bundle.
-    SaContextAddOutbound = "IPsecSaContextAddOutbound", Rights::ADD, writes;
+    SaContextAddOutbound = "IPsecSaContextAddOutbound", SaDb Rights::ADD, writes;
+    /// Changes parts of a complete context. Which right it needs is ours: the documentation is silent.
+    SaContextUpdate = "IPsecSaContextUpdate", SaDb Rights::WRITE, writes;
     /// Starts the expiry of a context.
-    SaContextExpire = "IPsecSaContextExpire", Rights::DELETE, writes;
+    SaContextExpire = "IPsecSaContextExpire", SaDb Rights::DELETE, writes;
     /// Deletes a context at once.
-    SaContextDeleteById = "IPsecSaContextDeleteById", Rights::DELETE, writes outside_transactions static_sessions;
+    SaContextDeleteById = "IPsecSaContextDeleteById", SaDb Rights::DELETE, writes outside_transactions static_sessions;
     /// Reads one context.
-    SaContextGetById = "IPsecSaContextGetById", Rights::READ, reads;
+    SaContextGetById = "IPsecSaContextGetById", SaDb Rights::READ, reads;
     /// Creates an enumerator of contexts.
-    SaContextCreateEnumHandle = "IPsecSaContextCreateEnumHandle", Rights::ENUM.and(Rights::READ), reads;
+    SaContextCreateEnumHandle = "IPsecSaContextCreateEnumHandle", SaDb Rights::ENUM.and(Rights::READ), reads;
     /// Takes the next page of an enumerator.
-    SaContextEnum = "IPsecSaContextEnum", Rights::ENUM.and(Rights::READ), reads;
+    SaContextEnum = "IPsecSaContextEnum", SaDb Rights::ENUM.and(Rights::READ), reads;
     /// Frees an enumerator.
-    SaContextDestroyEnumHandle = "IPsecSaContextDestroyEnumHandle", Rights::NONE, reads;
+    SaContextDestroyEnumHandle = "IPsecSaContextDestroyEnumHandle", SaDb Rights::NONE, reads;
+    /// Subscribes to events of contexts.
+    SaContextSubscribe = "IPsecSaContextSubscribe", SaDb Rights::SUBSCRIBE, reads outside_transactions;
+    /// Ends a subscription.
+    SaContextUnsubscribe = "IPsecSaContextUnsubscribe", SaDb Rights::NONE, reads outside_transactions;
+    /// Reads who has subscribed.
+    SaContextSubscriptionsGet = "IPsecSaContextSubscriptionsGet", SaDb Rights::ENUM.and(Rights::READ), reads;
+    /// Creates an enumerator of single SAs.
+    SaCreateEnumHandle = "IPsecSaCreateEnumHandle", SaDb Rights::ENUM.and(Rights::READ), reads;
+    /// Takes the next page of an enumerator of single SAs.
+    SaEnum = "IPsecSaEnum", SaDb Rights::ENUM.and(Rights::READ), reads;
+    /// Frees an enumerator of single SAs.
+    SaDestroyEnumHandle = "IPsecSaDestroyEnumHandle", SaDb Rights::NONE, reads;
+    /// Reads the statistics.
+    GetStatistics = "IPsecGetStatistics", SaDb Rights::READ_STATS, reads;
+    /// Reads the security descriptor of the database of SAs.
+    SaDbGetSecurityInfo = "IPsecSaDbGetSecurityInfo", SaDb Rights::READ_CONTROL, reads outside_transactions;
+    /// Changes the access list of the database of SAs.
+    SaDbSetSecurityInfo = "IPsecSaDbSetSecurityInfo", SaDb Rights::WRITE_DAC, writes outside_transactions;
 }
 
 #[cfg(test)]
@@ -149,15 +242,30 @@ mod tests {
     fn the_table_says_what_the_documentation_says() {
         for operation in Operation::ALL {
             let rules = operation.rules();
+            let confined = matches!(rules.wfp_name, "IPsecSaContextCreate" | "IPsecSaContextDeleteById");
             let call = rules.wfp_name.strip_prefix("IPsecSaContext");
-            let confined = matches!(call, Some("Create" | "DeleteById"));
             let changes = confined
-                || matches!(call, Some("GetSpi" | "SetSpi" | "AddInbound" | "AddOutbound" | "Expire"));
+                || rules.wfp_name.ends_with("SetSecurityInfo")
+                || matches!(
+                    call,
+                    Some("GetSpi" | "SetSpi" | "AddInbound" | "AddOutbound" | "Update" | "Expire")
+                );
             assert_eq!(rules.writes, changes, "{operation:?}");
-            assert_eq!(rules.in_transaction, !confined, "{operation:?}");
+            let outside = confined
+                || rules.wfp_name.ends_with("SecurityInfo")
+                || matches!(rules.wfp_name, "FwpmTransactionBegin")
+                || matches!(call, Some("Subscribe" | "Unsubscribe"));
+            assert_eq!(rules.in_transaction, !outside, "{operation:?}");
             assert_eq!(rules.in_dynamic_session, !confined, "{operation:?}");
         }
         assert!(Rights::ALL.contain(Operation::SaContextEnum.rules().rights));
         assert!(!Rights::ENUM.contain(Operation::SaContextEnum.rules().rights));
+    }
+
+    #[test]
+    fn rights_are_printed_by_their_names() {
+        assert_eq!(Rights::ENUM.and(Rights::READ).to_string(), "ENUM+READ");
+        assert_eq!(Rights(0x1000).and(Rights::ADD).to_string(), "ADD+0x1000");
+        assert_eq!(Rights::ALL.to_string().matches('+').count(), Rights::NAMES.len() - 1);
     }
 }
