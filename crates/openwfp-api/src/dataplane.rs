@@ -2,6 +2,7 @@
 
 use crate::Direction;
 use crate::KeyAccess;
+use crate::ProviderDrops;
 use crate::Result;
 use crate::SaContext;
 
@@ -15,33 +16,36 @@ pub trait Dataplane: Send + Sync {
     /// The code that fits the refusal, with the system's own words.
     fn install(&self, context: &SaContext, direction: Direction, keys: &KeyAccess) -> Result;
 
+    /// Brings the SAs of one direction from what the context was to what it becomes: addresses, UDP
+    /// encapsulation, flags.
+    ///
+    /// # Errors
+    /// The code that fits the refusal, with the system's own words.
+    fn update(&self, old: &SaContext, new: &SaContext, direction: Direction, keys: &KeyAccess) -> Result;
+
     /// Removes the SAs of one direction; that they are gone already is no error.
     ///
     /// # Errors
     /// The code that fits the refusal, with the system's own words.
     fn remove(&self, context: &SaContext, direction: Direction) -> Result;
 
-    /// Brings the context's counters up to date, as far as this dataplane counts.
+    /// Brings the context's counters up to date, as far as this dataplane counts, by
+    /// [`Mirror::count`](crate::Mirror::count).
     ///
     /// # Errors
     /// The code that fits the refusal, with the system's own words.
     fn refresh_counters(&self, context: &SaContext) -> Result;
-}
 
-/// No dataplane: the engine is a database only, as embedded `memory:` engines are.
-#[derive(Debug, Default)]
-pub struct NoDataplane;
-
-impl Dataplane for NoDataplane {
-    fn install(&self, _context: &SaContext, _direction: Direction, _keys: &KeyAccess) -> Result {
-        Ok(())
+    /// What it counts for the machine as a whole; nothing, unless it says otherwise.
+    ///
+    /// # Errors
+    /// The code that fits the refusal, with the system's own words.
+    fn drops(&self) -> Result<ProviderDrops> {
+        Ok(ProviderDrops::default())
     }
 
-    fn remove(&self, _context: &SaContext, _direction: Direction) -> Result {
-        Ok(())
-    }
-
-    fn refresh_counters(&self, _context: &SaContext) -> Result {
-        Ok(())
+    /// Whether it ends SAs itself when their lifetime is over, as kernels do; then the engine does not.
+    fn enforces_lifetimes(&self) -> bool {
+        false
     }
 }

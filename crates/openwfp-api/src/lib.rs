@@ -9,29 +9,41 @@
 //! [`SaDetails::bundle`], and so on. What Linux has and WFP lacks stands beside it, in [`LinuxSa`].
 #![forbid(unsafe_code)]
 
+mod change;
 mod claim;
 mod code;
 mod dataplane;
+mod enumeration;
 mod error;
+mod event;
 mod filter;
 mod mirror;
 mod operation;
 mod sa;
 mod security;
 mod session;
+mod statistics;
 mod template;
 mod time;
 
+pub use change::{
+    BatchMode, BundlePair, InboundRequest, NewSaContext, SaContextStep, StepOutcome, UpdateFlags,
+};
 pub use claim::{Claim, GiveBack};
 pub use code::{Code, CodeEntry, CodeFamily};
-pub use dataplane::{Dataplane, NoDataplane};
+pub use dataplane::Dataplane;
+pub use enumeration::{EnumId, EnumOptions, SaEntry, SaEnumOptions, Version};
 pub use error::{Error, Result};
+pub use event::{
+    EventCallback, EventKind, EventKinds, EventStream, Notification, SaContextEvent, SubscriptionId,
+    SubscriptionInfo, SubscriptionOptions,
+};
 pub use filter::{
     ConditionField, ConditionValue, FilterCondition, FilterId, Guid, MatchType, TransportFilter,
 };
 pub use ipnet::IpNet;
-pub use mirror::{Completeness, Mirror};
-pub use operation::{Operation, Rights, Rules};
+pub use mirror::{Completeness, CounterUpdate, Mirror};
+pub use operation::{Operation, Rights, Rules, Securable};
 pub use sa::bundle::{IpsecId, KeyModuleState, KeyingExtras, PfsGroup, Sa, SaBundle, SaList, Spi, Token};
 pub use sa::context::{Counters, DirectionCounters, Reservation, SaContext, SaContextId, SaState};
 pub use sa::details::{SaDetails, UdpEncapsulation, VirtualIfTunnel};
@@ -47,6 +59,7 @@ pub use sa::transform::{
     EspAuthAndCipher, Transform, TransformType, WfpAuth, WfpCipher, WfpTransform,
 };
 pub use security::{Ace, AceKind, Acl, Principal, SecurityDescriptor, SecurityInformation, Sid};
-pub use session::{EnumId, EnumOptions, InboundRequest, NewSaContext, Session, SessionNumber};
+pub use session::{Session, SessionInfo, SessionNumber, TransactionMode};
+pub use statistics::{Drops, ProtocolDrops, ProviderDrops, SaStatistics, Statistics, TrafficStatistics};
 pub use template::{AddressMatch, AddressRange, ContextTemplate};
-pub use time::Timestamp;
+pub use time::{Clock, Random, Timestamp};

@@ -1,7 +1,9 @@
-//! The mirror: how the kernel's follower tells the engine what is there.
+//! The mirror: how a provider tells the engine what is there.
 
+use crate::Direction;
 use crate::Result;
 use crate::SaContext;
+use crate::SaContextId;
 
 /// Whether a listing holds all that was there to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,6 +13,43 @@ pub enum Completeness {
     Whole,
     /// Not everything, for the reason given in words.
     Incomplete(String),
+}
+
+/// What a provider counted for one direction of a context, since its SA was added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CounterUpdate {
+    /// The context.
+    pub id: SaContextId,
+    /// Which of its directions.
+    pub direction: Direction,
+    /// Bytes.
+    pub bytes: u64,
+    /// Packets.
+    pub packets: u64,
+    /// When it was last used, in seconds since 1970; 0: never or not known.
+    pub last_used: u64,
+    /// Packets dropped as too old for the replay window.
+    pub replay_window_drops: u32,
+    /// Packets dropped as replayed.
+    pub replay_drops: u32,
+    /// Packets whose integrity check failed.
+    pub integrity_failures: u32,
+}
+
+impl CounterUpdate {
+    /// Bytes and packets, and nothing else.
+    pub fn traffic(id: SaContextId, direction: Direction, bytes: u64, packets: u64) -> CounterUpdate {
+        CounterUpdate {
+            id,
+            direction,
+            bytes,
+            packets,
+            last_used: 0,
+            replay_window_drops: 0,
+            replay_drops: 0,
+            integrity_failures: 0,
+        }
+    }
 }
 
 /// A privileged client of the engine that keeps it equal to what a provider holds, as a list-and-watch
@@ -24,4 +63,11 @@ pub trait Mirror: Send + Sync {
     /// # Errors
     /// Only those of the engine itself; nothing is changed then.
     fn replace(&self, contexts: Vec<SaContext>, completeness: Completeness) -> Result;
+
+    /// Takes over what was counted. Contexts whose limit of kilobytes or packets is reached expire, and a
+    /// soft expiry is told before; unknown ids are passed over, since a context may just have gone.
+    ///
+    /// # Errors
+    /// Only those of the engine itself.
+    fn count(&self, updates: &[CounterUpdate]) -> Result;
 }

@@ -1,123 +1,179 @@
 //! The session: what a client of an engine can call, wherever the engine is.
 
+use crate::BatchMode;
 use crate::Claim;
 use crate::Completeness;
-use crate::ContextTemplate;
-use crate::FilterId;
+use crate::EnumId;
+use crate::EnumOptions;
+use crate::EventCallback;
+use crate::EventStream;
+use crate::Guid;
+use crate::InboundRequest;
 use crate::KeyAccess;
+use crate::NewSaContext;
 use crate::Result;
 use crate::SaBundle;
 use crate::SaContext;
 use crate::SaContextId;
+use crate::SaContextStep;
+use crate::SaEntry;
+use crate::SaEnumOptions;
+use crate::Securable;
+use crate::SecurityDescriptor;
+use crate::SecurityInformation;
+use crate::Sid;
 use crate::Spi;
-use crate::Traffic;
-use crate::UdpEncapsulation;
-use crate::VirtualIfTunnel;
+use crate::Statistics;
+use crate::StepOutcome;
+use crate::SubscriptionId;
+use crate::SubscriptionInfo;
+use crate::SubscriptionOptions;
+use crate::Timestamp;
+use crate::UpdateFlags;
+use crate::Version;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The number of a session: unique while its engine lives, never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionNumber(pub u32);
 
-/// The id of an enumerator: its session and a serial number in it that is never used again.
-///
-/// As one number it is what a C caller's enum handle and a message's field hold, so that neither needs
-/// a table of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EnumId {
-    /// The session that made it, and the only one that may use it.
-    pub session: SessionNumber,
-    /// Counts from 1 in its session.
-    pub serial: u32,
-}
-
-impl EnumId {
-    /// As one number, which is never 0.
-    pub fn to_bits(self) -> u64 {
-        (u64::from(self.session.0) << 32) | u64::from(self.serial)
-    }
-
-    /// The id that [`EnumId::to_bits`] made.
-    pub fn from_bits(bits: u64) -> EnumId {
-        #[allow(clippy::cast_possible_truncation, reason = "the two halves")]
-        EnumId { session: SessionNumber((bits >> 32) as u32), serial: bits as u32 }
-    }
-}
-
-/// What an enumerator shows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EnumOptions {
-    /// WFP's template; the default one selects all.
-    pub template: ContextTemplate,
-    /// Only contexts that hold this SPI, in whichever direction; ours.
-    pub spi: Option<Spi>,
-    /// Only contexts with ids above this one, to go on where an earlier page ended; ours.
-    pub after: Option<SaContextId>,
-}
-
-/// What a new SA context protects. WFP: the arguments of `IPsecSaContextCreate1`.
+/// A session as others see it. WFP: `FWPM_SESSION0`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewSaContext {
-    /// The outbound traffic.
-    pub traffic: Traffic,
-    /// Its filter (transport mode) or tunnel policy; 0: none.
-    pub filter_id: FilterId,
-    /// The virtual interface of the tunnel, if any.
-    pub virtual_if_tunnel: Option<VirtualIfTunnel>,
+pub struct SessionInfo {
+    /// Its number; ours.
+    pub number: SessionNumber,
+    /// Its key: the caller's, or one that the engine made.
+    pub key: Guid,
+    /// `displayData.name`.
+    pub name: String,
+    /// `displayData.description`.
+    pub description: String,
+    /// Whether its objects go with it, `FWPM_SESSION_FLAG_DYNAMIC`.
+    pub dynamic: bool,
+    /// How long its calls wait for another session's transaction, `txnWaitTimeoutInMSec`.
+    pub transaction_wait: Duration,
+    /// The client's process; 0: not known.
+    pub process_id: u32,
+    /// The client's user.
+    pub user: Sid,
+    /// The user's name, as far as known.
+    pub user_name: String,
+    /// Whether the client called in kernel-mode form.
+    pub kernel_mode: bool,
+    /// When it was opened; ours.
+    pub opened: Timestamp,
 }
 
-/// What the inbound SPI is for. WFP: `IPSEC_GETSPI1`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InboundRequest {
-    /// The inbound traffic: addresses, type and IP version are the context's.
-    pub traffic: Traffic,
-    /// Its filter or tunnel policy; 0: none.
-    pub filter_id: FilterId,
-    /// UDP encapsulation, if any.
-    pub udp_encapsulation: Option<UdpEncapsulation>,
+/// What a transaction may do. WFP: the `flags` of `FwpmTransactionBegin0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TransactionMode {
+    /// Reading and writing, 0: one at a time in an engine.
+    ReadWrite,
+    /// Reading one version, `FWPM_TXN_READ_ONLY` 1.
+    ReadOnly,
 }
 
 /// A session with an engine, local or remote: all calls of the API that belong to a session.
 ///
-/// Every call checks, in this order: the session is open; the caller has the rights and the call fits the
-/// session, as [`Operation::rules`](crate::Operation::rules) says; then its arguments. A call that fails
-/// changes nothing. Sessions are shared by threads freely. Dropping the last reference closes the session.
+/// Every call checks, in this order: the session is open and was not ended by the engine; its transaction was
+/// not; the caller has the rights and the call fits the session and its transaction, as
+/// [`Operation::rules`](crate::Operation::rules) says; then its arguments. A call that fails changes nothing.
+/// Sessions are shared by threads freely. Dropping the last reference closes the session.
+///
+/// Every call can fail with `ERROR_INVALID_HANDLE` (the session is closed), `FWP_E_SESSION_ABORTED` (the
+/// engine ended it), `FWP_E_TXN_ABORTED` (the engine ended its transaction; told once),
+/// `ERROR_ACCESS_DENIED` (a right is missing), `FWP_E_TXN_IN_PROGRESS`, `FWP_E_DYNAMIC_SESSION_IN_PROGRESS`
+/// and `FWP_E_INCOMPATIBLE_TXN` (a write in a read-only transaction), as its row in the table of operations
+/// says; a write that is not in a transaction of its own also with `FWP_E_TIMEOUT` (another session's
+/// transaction took too long). What comes on top is said at each call.
 pub trait Session: Send + Sync {
     /// The session's number.
     fn number(&self) -> SessionNumber;
 
-    /// Creates an enumerator over the database as it is now. WFP: `IPsecSaContextCreateEnumHandle0`.
+    /// Ends the session: its transaction is aborted, then its enumerators and subscriptions go. WFP:
+    /// `FwpmEngineClose0`.
     ///
     /// # Errors
-    /// `FWP_E_INVALID_RANGE` for a bad template, `RPC_E_OUT_OF_RESOURCES` at the limit of open
-    /// enumerators, `ERROR_ACCESS_DENIED` without ENUM and READ.
-    fn sa_context_create_enum(&self, options: &EnumOptions) -> Result<EnumId>;
+    /// `ERROR_INVALID_HANDLE` if it is closed already, and no other.
+    fn close(&self) -> Result;
 
-    /// Claims the next contexts of an enumerator: `limit` of them, fewer only at its end, none after it.
-    /// WFP: `IPsecSaContextEnum0/1`.
+    /// The session as others see it.
     ///
     /// # Errors
-    /// `ERROR_INVALID_HANDLE` for an enumerator that is closed or never was, `FWP_E_WRONG_SESSION` for
-    /// another session's.
-    fn sa_context_enum(&self, id: EnumId, limit: u32) -> Result<Claim>;
+    /// Those of every call.
+    fn info(&self) -> Result<SessionInfo>;
 
-    /// Frees an enumerator. WFP: `IPsecSaContextDestroyEnumHandle0`.
+    /// Creates an enumerator of the sessions that are open now. WFP: `FwpmSessionCreateEnumHandle0`.
+    ///
+    /// # Errors
+    /// `RPC_E_OUT_OF_RESOURCES` at the limit of open enumerators.
+    fn session_create_enum(&self) -> Result<EnumId>;
+
+    /// The next sessions of an enumerator, in the order in which they were opened. WFP: `FwpmSessionEnum0`.
     ///
     /// # Errors
     /// As [`Session::sa_context_enum`].
-    fn sa_context_destroy_enum(&self, id: EnumId) -> Result;
+    fn session_enum(&self, id: EnumId, limit: u32) -> Result<Claim<Arc<SessionInfo>>>;
 
-    /// The newest version of one context. WFP: `IPsecSaContextGetById0/1`.
+    /// Begins a transaction: until its end the session reads one version of the database, and if it may
+    /// write, only it sees what it writes. WFP: `FwpmTransactionBegin0`.
     ///
     /// # Errors
-    /// `FWP_E_NOT_FOUND` for an unknown id, `ERROR_ACCESS_DENIED` without READ.
-    fn sa_context_by_id(&self, id: SaContextId) -> Result<Arc<SaContext>>;
+    /// `FWP_E_TXN_IN_PROGRESS` inside one, `FWP_E_TIMEOUT` if another session's read/write transaction does
+    /// not end in time.
+    fn transaction_begin(&self, mode: TransactionMode) -> Result;
+
+    /// Makes what the transaction wrote the engine's, all of it or, on an error, nothing. It has ended in
+    /// either case. WFP: `FwpmTransactionCommit0`.
+    ///
+    /// # Errors
+    /// `FWP_E_NO_TXN_IN_PROGRESS` outside one, and the dataplane's own.
+    fn transaction_commit(&self) -> Result;
+
+    /// Drops what the transaction wrote. WFP: `FwpmTransactionAbort0`.
+    ///
+    /// # Errors
+    /// `FWP_E_NO_TXN_IN_PROGRESS` outside one.
+    fn transaction_abort(&self) -> Result;
+
+    /// Makes one step in the life of an SA context; the methods named after the calls are this one.
+    ///
+    /// # Errors
+    /// Those of the calls that the step stands for.
+    fn sa_context_step(&self, step: SaContextStep) -> Result<StepOutcome>;
+
+    /// Makes many steps, in their order, each of them or all.
+    ///
+    /// # Errors
+    /// Of the batch as a whole: with [`BatchMode::AllOrNothing`] the first step's that failed, with its place in
+    /// the batch. With [`BatchMode::Each`] the steps' errors are in the list.
+    fn sa_context_batch(
+        &self,
+        steps: Vec<SaContextStep>,
+        mode: BatchMode,
+    ) -> Result<Vec<Result<StepOutcome>>>;
 
     /// Creates an SA context, with no SA yet. WFP: `IPsecSaContextCreate0/1`.
     ///
     /// # Errors
-    /// `ERROR_ACCESS_DENIED` without ADD.
-    fn sa_context_create(&self, new: &NewSaContext) -> Result<SaContextId>;
+    /// `FWP_E_TRAFFIC_MISMATCH` for a tunnel's traffic with ports or a protocol.
+    fn sa_context_create(&self, new: &NewSaContext) -> Result<SaContextId> {
+        self.sa_context_step(SaContextStep::Create(new.clone())).map(|outcome| outcome.id)
+    }
+
+    /// Has the engine choose the inbound SPI; the one that is set, if one is. WFP: `IPsecSaContextGetSpi0/1`.
+    ///
+    /// # Errors
+    /// `FWP_E_NOT_FOUND`, `FWP_E_TRAFFIC_MISMATCH` for other traffic than the context's,
+    /// `FWP_E_INCOMPATIBLE_SA_STATE` once there is an SA, `RPC_E_OUT_OF_RESOURCES` if all SPIs of the local
+    /// address are in use.
+    fn sa_context_get_spi(&self, id: SaContextId, request: &InboundRequest) -> Result<Spi> {
+        let outcome = self.sa_context_step(SaContextStep::GetSpi(id, request.clone()))?;
+        outcome
+            .inbound_spi
+            .ok_or_else(|| crate::Error::unreachable("an engine got an SPI and did not tell it"))
+    }
 
     /// Sets the inbound SPI, or sets another one before there is an SA. WFP: `IPsecSaContextSetSpi0`.
     ///
@@ -125,30 +181,164 @@ pub trait Session: Send + Sync {
     /// `FWP_E_NOT_FOUND` for an unknown id, `FWP_E_TRAFFIC_MISMATCH` for other traffic than the context's,
     /// `FWP_E_ALREADY_EXISTS` for an SPI in use on the local address, `FWP_E_OUT_OF_BOUNDS` for a reserved
     /// one, `FWP_E_INCOMPATIBLE_SA_STATE` once there is an SA.
-    fn sa_context_set_spi(&self, id: SaContextId, request: &InboundRequest, spi: Spi) -> Result;
+    fn sa_context_set_spi(&self, id: SaContextId, request: &InboundRequest, spi: Spi) -> Result {
+        self.sa_context_step(SaContextStep::SetSpi(id, request.clone(), spi)).map(drop)
+    }
 
-    /// Adds the inbound SAs, with the SPI that was set; done when the dataplane has them.
+    /// Adds the inbound SAs, with the SPI that was got or set; done when the dataplane has them.
     /// WFP: `IPsecSaContextAddInbound0/1`.
     ///
     /// # Errors
     /// `FWP_E_NOT_FOUND`, `FWP_E_INCOMPATIBLE_SA_STATE` unless the SPI is set and nothing was added,
-    /// `FWP_E_INVALID_PARAMETER` for another SPI, `FWP_E_INVALID_AUTH_TRANSFORM` or
-    /// `FWP_E_INVALID_CIPHER_TRANSFORM` for keys that do not fit, and the dataplane's own.
-    fn sa_context_add_inbound(&self, id: SaContextId, bundle: SaBundle) -> Result;
+    /// `FWP_E_INVALID_PARAMETER` for another SPI, `FWP_E_INVALID_FLAGS` for unknown flags,
+    /// `FWP_E_INVALID_AUTH_TRANSFORM` or `FWP_E_INVALID_CIPHER_TRANSFORM` for keys that do not fit, and the
+    /// dataplane's own.
+    fn sa_context_add_inbound(&self, id: SaContextId, bundle: SaBundle) -> Result {
+        self.sa_context_step(SaContextStep::AddInbound(id, bundle)).map(drop)
+    }
 
     /// Adds the outbound SAs, after which the context is complete. WFP: `IPsecSaContextAddOutbound0/1`.
     ///
     /// # Errors
-    /// `FWP_E_NOT_FOUND`, `FWP_E_INCOMPATIBLE_SA_STATE` unless the inbound SAs and nothing more were added,
-    /// `FWP_E_INVALID_AUTH_TRANSFORM` or `FWP_E_INVALID_CIPHER_TRANSFORM` for keys that do not fit, and the
-    /// dataplane's own.
-    fn sa_context_add_outbound(&self, id: SaContextId, bundle: SaBundle) -> Result;
+    /// As [`Session::sa_context_add_inbound`], and `FWP_E_INVALID_PARAMETER` where both bundles have a
+    /// `qm_sa_id` and they differ.
+    fn sa_context_add_outbound(&self, id: SaContextId, bundle: SaBundle) -> Result {
+        self.sa_context_step(SaContextStep::AddOutbound(id, bundle)).map(drop)
+    }
+
+    /// Changes the parts that the flags name to those of `values`, in the context with the values' id. WFP:
+    /// `IPsecSaContextUpdate0`.
+    ///
+    /// # Errors
+    /// `FWP_E_NOT_FOUND`, `FWP_E_INCOMPATIBLE_SA_STATE` unless it is complete, `FWP_E_TRAFFIC_MISMATCH` for
+    /// another mode or IP version, `FWP_E_INVALID_FLAGS` for unknown bundle flags, `FWP_E_ALREADY_EXISTS` if
+    /// the SPI is in use on the new local address, `FWP_E_NULL_POINTER` if a direction of the values has no
+    /// SA, and the dataplane's own.
+    fn sa_context_update(&self, flags: UpdateFlags, values: &SaContext) -> Result {
+        self.sa_context_step(SaContextStep::Update(flags, Box::new(values.clone()))).map(drop)
+    }
+
+    /// Starts the expiry of a context with an SA: the outbound SAs go at once, the inbound ones a minute later,
+    /// then the context. WFP: `IPsecSaContextExpire0`.
+    ///
+    /// # Errors
+    /// `FWP_E_NOT_FOUND`, `FWP_E_INCOMPATIBLE_SA_STATE` without an SA or if it began already, and the dataplane's
+    /// own.
+    fn sa_context_expire(&self, id: SaContextId) -> Result {
+        self.sa_context_step(SaContextStep::Expire(id)).map(drop)
+    }
 
     /// Deletes a context with its SAs at once, in any state. WFP: `IPsecSaContextDeleteById0`.
     ///
     /// # Errors
-    /// `FWP_E_NOT_FOUND`, `ERROR_ACCESS_DENIED` without DELETE, and the dataplane's own.
-    fn sa_context_delete_by_id(&self, id: SaContextId) -> Result;
+    /// `FWP_E_NOT_FOUND`, and the dataplane's own.
+    fn sa_context_delete_by_id(&self, id: SaContextId) -> Result {
+        self.sa_context_step(SaContextStep::Delete(id)).map(drop)
+    }
+
+    /// One context as it is now, or as the session's transaction sees it. WFP: `IPsecSaContextGetById0/1`.
+    ///
+    /// # Errors
+    /// `FWP_E_NOT_FOUND` for an unknown id.
+    fn sa_context_by_id(&self, id: SaContextId) -> Result<Arc<SaContext>>;
+
+    /// Creates an enumerator over the database as it is now, or as the session's transaction sees it. WFP:
+    /// `IPsecSaContextCreateEnumHandle0`.
+    ///
+    /// # Errors
+    /// `RPC_E_OUT_OF_RESOURCES` at the limit of open enumerators.
+    fn sa_context_create_enum(&self, options: &EnumOptions) -> Result<EnumId>;
+
+    /// Claims the next contexts of an enumerator: `limit` of them, fewer only at its end, none after it.
+    /// WFP: `IPsecSaContextEnum0/1`.
+    ///
+    /// # Errors
+    /// `ERROR_INVALID_HANDLE` for an enumerator that is closed, of another kind or never was,
+    /// `FWP_E_WRONG_SESSION` for another session's, `RPC_E_OUT_OF_RESOURCES` for one that the engine closed since
+    /// the old versions of the database took too much memory.
+    fn sa_context_enum(&self, id: EnumId, limit: u32) -> Result<Claim>;
+
+    /// Frees an enumerator of any kind. WFP: `IPsecSaContextDestroyEnumHandle0`, `IPsecSaDestroyEnumHandle0`,
+    /// `FwpmSessionDestroyEnumHandle0`.
+    ///
+    /// # Errors
+    /// `ERROR_INVALID_HANDLE` and `FWP_E_WRONG_SESSION` as [`Session::sa_context_enum`].
+    fn destroy_enum(&self, id: EnumId) -> Result;
+
+    /// The version of the database that an enumerator of contexts or SAs shows, to go on from with events; ours.
+    ///
+    /// # Errors
+    /// As [`Session::sa_context_enum`].
+    fn enum_version(&self, id: EnumId) -> Result<Version>;
+
+    /// Creates an enumerator of single SAs, one entry a direction. WFP: `IPsecSaCreateEnumHandle0`.
+    ///
+    /// # Errors
+    /// As [`Session::sa_context_create_enum`].
+    fn sa_create_enum(&self, options: &SaEnumOptions) -> Result<EnumId>;
+
+    /// Claims the next SAs of an enumerator, ascending by their context's id, inbound before outbound. WFP:
+    /// `IPsecSaEnum0/1`.
+    ///
+    /// # Errors
+    /// As [`Session::sa_context_enum`].
+    fn sa_enum(&self, id: EnumId, limit: u32) -> Result<Claim<SaEntry>>;
+
+    /// Subscribes with a callback, called on a thread of the engine's own, in the order of commits. WFP:
+    /// `IPsecSaContextSubscribe0`.
+    ///
+    /// # Errors
+    /// `RPC_E_OUT_OF_RESOURCES` at the limit of subscriptions, `FWP_E_OUT_OF_BOUNDS` for a queue of length 0.
+    fn sa_context_subscribe(
+        &self,
+        options: &SubscriptionOptions,
+        callback: EventCallback,
+    ) -> Result<SubscriptionId>;
+
+    /// Subscribes with a stream that the caller pulls; ours.
+    ///
+    /// # Errors
+    /// As [`Session::sa_context_subscribe`].
+    fn sa_context_events(&self, options: &SubscriptionOptions) -> Result<Box<dyn EventStream>>;
+
+    /// Ends a subscription. No callback of it runs once this has returned, except the one that calls it. A lock
+    /// that the callback takes must not be held by the caller. WFP: `IPsecSaContextUnsubscribe0`.
+    ///
+    /// # Errors
+    /// `ERROR_INVALID_HANDLE` and `FWP_E_WRONG_SESSION` as [`Session::sa_context_enum`].
+    fn sa_context_unsubscribe(&self, id: SubscriptionId) -> Result;
+
+    /// The subscriptions of all sessions. WFP: `IPsecSaContextSubscriptionsGet0`.
+    ///
+    /// # Errors
+    /// Those of every call.
+    fn sa_context_subscriptions(&self) -> Result<Vec<SubscriptionInfo>>;
+
+    /// The statistics. WFP: `IPsecGetStatistics0/1`.
+    ///
+    /// # Errors
+    /// The dataplane's own.
+    fn statistics(&self) -> Result<Statistics>;
+
+    /// The asked parts of a security descriptor. WFP: `FwpmEngineGetSecurityInfo0`,
+    /// `IPsecSaDbGetSecurityInfo0`.
+    ///
+    /// # Errors
+    /// Those of every call.
+    fn security_info(&self, of: Securable, parts: SecurityInformation) -> Result<SecurityDescriptor>;
+
+    /// Changes the given parts of a security descriptor. WFP: `FwpmEngineSetSecurityInfo0`,
+    /// `IPsecSaDbSetSecurityInfo0`.
+    ///
+    /// # Errors
+    /// `ERROR_ACCESS_DENIED` also without WRITE_OWNER where the owner or group is changed,
+    /// `FWP_E_NULL_POINTER` for a part that the descriptor does not have.
+    fn set_security_info(
+        &self,
+        of: Securable,
+        parts: SecurityInformation,
+        descriptor: &SecurityDescriptor,
+    ) -> Result;
 
     /// The right to read keys, for a caller who has it.
     ///
@@ -159,12 +349,6 @@ pub trait Session: Send + Sync {
     /// Whether the engine's contexts are all that its provider holds.
     ///
     /// # Errors
-    /// Only those of the session itself.
+    /// Those of every call.
     fn completeness(&self) -> Result<Completeness>;
-
-    /// Ends the session: its enumerators go with it. WFP: `FwpmEngineClose0`.
-    ///
-    /// # Errors
-    /// `ERROR_INVALID_HANDLE` if it is closed already.
-    fn close(&self) -> Result;
 }

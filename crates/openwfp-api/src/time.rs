@@ -1,4 +1,4 @@
-//! Moments. Time is an argument: nothing in the pure rooms asks a clock.
+//! Moments and clocks. Time is an argument: nothing in the pure rooms asks a clock of its own.
 
 use std::time::Duration;
 
@@ -11,4 +11,28 @@ impl Timestamp {
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
+}
+
+/// Where an engine's time comes from: given to it when it is built, so that tests turn it by hand.
+pub trait Clock: Send + Sync {
+    /// The calendar's time; it may jump when somebody sets it.
+    fn wall(&self) -> Timestamp;
+
+    /// Time since some fixed moment; it never jumps. Lifetimes and time-outs are measured by it.
+    fn monotonic(&self) -> Duration;
+
+    /// How long a thread may sleep before it looks again whether `ahead` has passed: for a clock that
+    /// follows real time `ahead` itself, for one that is turned by hand a moment.
+    fn pause(&self, ahead: Duration) -> Duration {
+        ahead
+    }
+}
+
+/// Where an engine's SPIs and session keys come from: a cryptographic generator, except in tests.
+pub trait Random: Send + Sync {
+    /// Fills the bytes.
+    ///
+    /// # Errors
+    /// The system's own, where it has no randomness to give.
+    fn fill(&self, bytes: &mut [u8]) -> crate::Result;
 }
