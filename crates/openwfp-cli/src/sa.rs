@@ -74,7 +74,7 @@ pub(crate) fn list(engine: &EngineUrl, args: &ListArgs) -> Result<(), Failure> {
             break;
         }
     }
-    let more = !session.sa_context_enum(enumerator, 1)?.contexts().is_empty();
+    let more = !session.sa_context_enum(enumerator, 1)?.entries().is_empty();
     let completeness = session.completeness()?;
     let end = End {
         count,
@@ -121,7 +121,7 @@ fn resolve(session: &dyn Session, reference: Reference) -> Result<SaContextId, E
     let options = EnumOptions { spi: Some(spi), ..EnumOptions::default() };
     let enumerator = session.sa_context_create_enum(&options)?;
     let found = session.sa_context_enum(enumerator, u32::MAX)?.accept();
-    session.sa_context_destroy_enum(enumerator)?;
+    session.destroy_enum(enumerator)?;
     match &found[..] {
         [context] => Ok(context.id),
         [] => Err(Error::new(Code::FWP_E_NOT_FOUND, format!("no SA context holds the SPI {spi}"))

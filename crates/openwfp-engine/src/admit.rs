@@ -1,55 +1,169 @@
 //! Admission: the rules that hold for every call, checked in one place.
 
+use crate::faults::Injector;
+use crate::record::SessionRecord;
+use crate::record::TransactionState;
+use crate::sync::atomic::Ordering;
 use openwfp_api::Code;
 use openwfp_api::Error;
 use openwfp_api::Operation;
 use openwfp_api::Result;
-use openwfp_api::Rights;
+use openwfp_api::Securable;
+use openwfp_api::TransactionMode;
 
-/// What of a session decides whether it may make a call.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Caller {
-    pub(crate) open: bool,
-    pub(crate) rights: Rights,
-}
-
-/// Admits a call or says why not.
+/// Admits a call of an open session or says why not.
 ///
 /// # Errors
-/// `ERROR_INVALID_HANDLE` for a closed session, `ERROR_ACCESS_DENIED` without the rights.
-pub(crate) fn admit(caller: Caller, operation: Operation) -> Result {
+/// `FWP_E_SESSION_ABORTED`, `FWP_E_TXN_ABORTED`, `ERROR_ACCESS_DENIED`, `FWP_E_TXN_IN_PROGRESS`,
+/// `FWP_E_DYNAMIC_SESSION_IN_PROGRESS`, `FWP_E_INCOMPATIBLE_TXN`, in this order, then the faults asked for.
+pub(crate) fn admit(session: &SessionRecord, operation: Operation, faults: Option<&Injector>) -> Result {
     let rules = operation.rules();
-    if !caller.open {
-        return Err(Error::new(
-            Code::ERROR_INVALID_HANDLE,
-            format!("{}: the session is closed", rules.wfp_name),
-        ));
+    let name = rules.wfp_name;
+    if session.cancelled.load(Ordering::Acquire) {
+        let what = format!("{name}: the engine has ended the session");
+        return Err(
+            Error::new(Code::FWP_E_SESSION_ABORTED, what).with_remedy("close it and open another one")
+        );
     }
-    if !caller.rights.contain(rules.rights) {
+    let transaction = session.transaction();
+    if transaction == TransactionState::Ended && session.take_ended() {
+        let what = format!("{name}: the engine has ended the transaction, which was held too long");
+        return Err(Error::new(Code::FWP_E_TXN_ABORTED, what).with_remedy("begin another one"));
+    }
+    let missing = rules.rights.without(session.rights_on(rules.on));
+    if missing != openwfp_api::Rights::NONE {
+        let on = match rules.on {
+            Securable::Engine => "the engine",
+            Securable::SaDb => "the SA database",
+        };
+        let who = &session.info.user;
         return Err(Error::new(
             Code::ERROR_ACCESS_DENIED,
-            format!("{}: the caller lacks {:?} on the SA database", rules.wfp_name, rules.rights),
+            format!("{name}: {who} lacks the right {missing} on {on}"),
+        )
+        .with_remedy(
+            "have its owner grant it, see IPsecSaDbSetSecurityInfo0 and FwpmEngineSetSecurityInfo0",
         ));
     }
-    Ok(())
+    if let TransactionState::In(mode) = transaction {
+        if !rules.in_transaction {
+            return Err(Error::new(
+                Code::FWP_E_TXN_IN_PROGRESS,
+                format!("{name} is not called within a transaction"),
+            )
+            .with_remedy("commit or abort the session's transaction first"));
+        }
+        if rules.writes && mode == TransactionMode::ReadOnly {
+            return Err(Error::new(
+                Code::FWP_E_INCOMPATIBLE_TXN,
+                format!("{name} writes, and the session's transaction is read-only"),
+            ));
+        }
+    }
+    if session.info.dynamic && !rules.in_dynamic_session {
+        return Err(Error::new(
+            Code::FWP_E_DYNAMIC_SESSION_IN_PROGRESS,
+            format!("{name} is not called in a dynamic session"),
+        )
+        .with_remedy("open another session without the dynamic flag"));
+    }
+    match faults {
+        None => Ok(()),
+        Some(faults) => faults.call(operation),
+    }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests {
     use super::*;
+    use openwfp_api::Guid;
+    use openwfp_api::Principal;
+    use openwfp_api::Rights;
+    use openwfp_api::SessionInfo;
+    use openwfp_api::SessionNumber;
+    use openwfp_api::Sid;
+    use openwfp_api::Timestamp;
+    use std::time::Duration;
+
+    fn session(dynamic: bool, engine: Rights, sa_db: Rights) -> SessionRecord {
+        let info = SessionInfo {
+            number: SessionNumber(1),
+            key: Guid::default(),
+            name: String::new(),
+            description: String::new(),
+            dynamic,
+            transaction_wait: Duration::from_secs(15),
+            process_id: 0,
+            user: Sid::unix_user(7),
+            user_name: String::new(),
+            kernel_mode: false,
+            opened: Timestamp(0),
+        };
+        let record = SessionRecord::new(info, Principal::unix(7, &[]));
+        record.set_rights(Securable::Engine, engine);
+        record.set_rights(Securable::SaDb, sa_db);
+        record
+    }
 
     #[test]
-    fn every_operation_needs_an_open_session_and_exactly_its_rights() {
+    fn every_operation_needs_exactly_its_rights_on_its_object() {
         for operation in Operation::ALL {
-            let rights = operation.rules().rights;
-            let closed = admit(Caller { open: false, rights: Rights::ALL }, *operation);
-            assert_eq!(closed.unwrap_err().code(), Code::ERROR_INVALID_HANDLE, "{operation:?}");
-            assert!(admit(Caller { open: true, rights }, *operation).is_ok(), "{operation:?}");
-            for bit in (0..32).map(|shift| 1 << shift).filter(|bit| rights.0 & bit != 0) {
-                let fewer = Caller { open: true, rights: Rights(Rights::ALL.0 & !bit) };
-                let denied = admit(fewer, *operation).unwrap_err();
-                assert_eq!(denied.code(), Code::ERROR_ACCESS_DENIED, "{operation:?} without {bit:#x}");
+            let rules = operation.rules();
+            let with = |engine, sa_db| admit(&session(false, engine, sa_db), *operation, None);
+            let with_rights = |rights| match rules.on {
+                Securable::Engine => with(rights, Rights::NONE),
+                Securable::SaDb => with(Rights::NONE, rights),
+            };
+            assert!(with_rights(rules.rights).is_ok(), "{operation:?}");
+            for bit in (0..32).map(|shift| Rights(1 << shift)).filter(|bit| rules.rights.contain(*bit)) {
+                let denied = with_rights(Rights::ALL.without(bit)).unwrap_err();
+                assert_eq!(denied.code(), Code::ERROR_ACCESS_DENIED, "{operation:?} without {bit}");
+                assert!(denied.what().contains(&bit.to_string()), "{denied}");
             }
+        }
+    }
+
+    #[test]
+    fn every_operation_in_every_kind_of_transaction_and_session_is_as_its_row_says() {
+        let modes = [
+            TransactionState::None,
+            TransactionState::In(TransactionMode::ReadOnly),
+            TransactionState::In(TransactionMode::ReadWrite),
+        ];
+        for operation in Operation::ALL {
+            let rules = operation.rules();
+            for mode in modes {
+                for dynamic in [false, true] {
+                    let session = session(dynamic, Rights::ALL, Rights::ALL);
+                    session.set_transaction(mode);
+                    let code = admit(&session, *operation, None).err().map(|error| error.code());
+                    let inside = mode != TransactionState::None;
+                    let expected = if inside && !rules.in_transaction {
+                        Some(Code::FWP_E_TXN_IN_PROGRESS)
+                    } else if rules.writes && mode == TransactionState::In(TransactionMode::ReadOnly) {
+                        Some(Code::FWP_E_INCOMPATIBLE_TXN)
+                    } else if dynamic && !rules.in_dynamic_session {
+                        Some(Code::FWP_E_DYNAMIC_SESSION_IN_PROGRESS)
+                    } else {
+                        None
+                    };
+                    assert_eq!(code, expected, "{operation:?} {mode:?} dynamic: {dynamic}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_session_that_the_engine_ended_says_so_always_and_of_its_transaction_once() {
+        let session = session(false, Rights::ALL, Rights::ALL);
+        session.set_transaction(TransactionState::Ended);
+        let first = admit(&session, Operation::SaContextEnum, None).unwrap_err();
+        assert_eq!(first.code(), Code::FWP_E_TXN_ABORTED);
+        assert!(admit(&session, Operation::SaContextEnum, None).is_ok());
+        session.cancelled.store(true, Ordering::Release);
+        for operation in Operation::ALL {
+            let error = admit(&session, *operation, None).unwrap_err();
+            assert_eq!(error.code(), Code::FWP_E_SESSION_ABORTED);
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Making the database equal to a fresh listing, with the ids of what is still there.
 
+use crate::change::Change;
 use crate::database::Database;
 use crate::database::sas;
+use crate::statistics::Growth;
+use openwfp_api::Direction;
 use openwfp_api::DirectionCounters;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
@@ -11,28 +14,41 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
-/// Makes the database hold exactly these contexts.
+/// Makes the database hold exactly these contexts and returns what changed; `grown` gets what was counted on top in
+/// contexts that stay.
 ///
 /// A listed context that shares an SA with one of the database is that one: it keeps the id, and the
 /// counters go on in the same cell. Without an SPI, traffic and selectors must agree.
-pub(crate) fn replace(database: &mut Database, listed: Vec<SaContext>) {
+pub(crate) fn replace(
+    database: &mut Database,
+    listed: Vec<SaContext>,
+    new_id: &dyn Fn() -> SaContextId,
+    grown: &mut dyn FnMut(&SaContext, Direction, Growth),
+) -> Vec<Change> {
+    let mut changes = Vec::new();
     let mut kept = HashSet::with_capacity(if database.len() == 0 { 0 } else { listed.len() });
     let mut new = Vec::new();
-    for context in listed {
+    for mut context in listed {
         match find(database, &context, &kept) {
             Some(old) => {
                 kept.insert(old.id);
-                renew(database, &old, context);
+                changes.extend(renew(database, old, context, grown));
             }
-            None => new.push(context),
+            None => {
+                context.id = new_id();
+                new.push(Arc::new(context));
+            }
         }
     }
     let gone: Vec<SaContextId> =
         database.after(None).map(|context| context.id).filter(|id| !kept.contains(id)).collect();
     for id in gone {
-        database.remove(id);
+        let old = database.remove(id);
+        changes.push(Change { id, old, new: None });
     }
-    database.put_new(new);
+    database.put_new(&new);
+    changes.extend(new.into_iter().map(|context| Change { id: context.id, old: None, new: Some(context) }));
+    changes
 }
 
 /// The context of the database that a listed one is, unless another listed one is it already.
@@ -67,26 +83,49 @@ fn mark(context: &SaContext) -> Option<openwfp_api::Mark> {
         .find_map(|(_, details)| details.bundle.sas.first().linux.as_ref().and_then(|linux| linux.mark()))
 }
 
-fn renew(database: &mut Database, old: &Arc<SaContext>, mut listed: SaContext) {
+fn renew(
+    database: &mut Database,
+    old: Arc<SaContext>,
+    mut listed: SaContext,
+    grown: &mut dyn FnMut(&SaContext, Direction, Growth),
+) -> Option<Change> {
     listed.id = old.id;
-    let fresh = std::mem::replace(&mut listed.counters, Arc::clone(&old.counters));
-    store(&old.counters.inbound, &fresh.inbound);
-    store(&old.counters.outbound, &fresh.outbound);
-    if listed != **old {
-        database.put(Arc::new(listed));
+    // What the API said for the SAs to come is not the provider's to know.
+    if listed.inbound.is_none() || listed.outbound.is_none() {
+        listed.reservation.clone_from(&old.reservation);
     }
+    let fresh = std::mem::replace(&mut listed.counters, Arc::clone(&old.counters));
+    for direction in [Direction::Inbound, Direction::Outbound] {
+        let growth = store(old.counters.direction(direction), fresh.direction(direction));
+        grown(&listed, direction, growth);
+    }
+    if listed == *old {
+        return None;
+    }
+    let new = Arc::new(listed);
+    database.put(Arc::clone(&new));
+    Some(Change { id: old.id, old: Some(old), new: Some(new) })
 }
 
-fn store(cell: &DirectionCounters, fresh: &DirectionCounters) {
-    let copy = |to: &AtomicU64, from: &AtomicU64| to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
-    let copy_small =
-        |to: &AtomicU32, from: &AtomicU32| to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
-    copy(&cell.bytes, &fresh.bytes);
-    copy(&cell.packets, &fresh.packets);
-    copy(&cell.last_used, &fresh.last_used);
-    copy_small(&cell.replay_window_drops, &fresh.replay_window_drops);
-    copy_small(&cell.replay_drops, &fresh.replay_drops);
-    copy_small(&cell.integrity_failures, &fresh.integrity_failures);
+/// Takes over fresh counters and returns what they have on top; a counter that began anew counts from 0.
+pub(crate) fn store(cell: &DirectionCounters, fresh: &DirectionCounters) -> Growth {
+    let grow = |old: u64, new: u64| if new >= old { new - old } else { new };
+    let wide = |to: &AtomicU64, from: &AtomicU64| {
+        let new = from.load(Ordering::Relaxed);
+        grow(to.swap(new, Ordering::Relaxed), new)
+    };
+    let small = |to: &AtomicU32, from: &AtomicU32| {
+        let new = from.load(Ordering::Relaxed);
+        grow(to.swap(new, Ordering::Relaxed).into(), new.into())
+    };
+    wide(&cell.last_used, &fresh.last_used);
+    Growth {
+        bytes: wide(&cell.bytes, &fresh.bytes),
+        packets: wide(&cell.packets, &fresh.packets),
+        integrity_failures: small(&cell.integrity_failures, &fresh.integrity_failures),
+        replay_failures: small(&cell.replay_window_drops, &fresh.replay_window_drops)
+            + small(&cell.replay_drops, &fresh.replay_drops),
+    }
 }
 
 #[cfg(test)]
@@ -97,6 +136,7 @@ mod tests {
     use openwfp_api::SaState;
     use openwfp_api::Spi;
     use openwfp_api::Traffic;
+    use std::collections::BTreeMap;
 
     fn listed(number: u32, spi: u32) -> SaContext {
         let remote = std::net::Ipv4Addr::from(0x0A00_0000 + number);
@@ -109,6 +149,16 @@ mod tests {
         context
     }
 
+    fn relist(database: &mut Database, listed: Vec<SaContext>) -> Vec<Change> {
+        let newest = database.after(None).last().map_or(0, |context| context.id.0);
+        let next = std::cell::Cell::new(newest);
+        let new_id = || {
+            next.set(next.get() + 1);
+            SaContextId(next.get())
+        };
+        replace(database, listed, &new_id, &mut |_, _, _| {})
+    }
+
     #[test]
     fn indexes_stay_true_through_listings_of_all_kinds() {
         let mut database = Database::default();
@@ -119,8 +169,19 @@ mod tests {
                 numbers.map(|n| listed(n, if n % 11 == 0 { 0 } else { 256 + n / 2 + n % 3 * round }));
             let contexts: Vec<_> = contexts.collect();
             let count = contexts.len();
-            replace(&mut database, contexts);
+            let mut before: BTreeMap<_, _> = database.after(None).map(|c| (c.id, Arc::clone(c))).collect();
+            for change in relist(&mut database, contexts) {
+                let old = match change.new {
+                    Some(new) => before.insert(change.id, new),
+                    None => before.remove(&change.id),
+                };
+                assert_eq!(old, change.old);
+            }
             assert_eq!(database.len(), count);
+            assert!(
+                database.after(None).eq(before.values()),
+                "the changes lead from one listing to the next"
+            );
             database.check();
         }
     }
@@ -128,8 +189,8 @@ mod tests {
     #[test]
     fn without_an_spi_traffic_and_selectors_tell_what_is_the_same() {
         let mut database = Database::default();
-        replace(&mut database, vec![listed(1, 0), listed(2, 0)]);
-        replace(&mut database, vec![listed(2, 0), listed(3, 0)]);
+        relist(&mut database, vec![listed(1, 0), listed(2, 0)]);
+        relist(&mut database, vec![listed(2, 0), listed(3, 0)]);
         let ids: Vec<u64> = database.after(None).map(|context| context.id.0).collect();
         assert_eq!(ids, [2, 3]);
     }

@@ -2,11 +2,16 @@
 
 use crate::database::Database;
 use crate::database::Side;
+use crate::enumerator::Walk;
 use openwfp_api::AddressMatch;
 use openwfp_api::ContextTemplate;
+use openwfp_api::Direction;
 use openwfp_api::EnumOptions;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
+use openwfp_api::SaEntry;
+use openwfp_api::SessionInfo;
+use openwfp_api::SessionNumber;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -42,10 +47,17 @@ impl Selection {
         };
         Selection { source, template }
     }
+}
 
-    /// As many contexts as there can be in the database that this selects; with a template that only a walk
-    /// answers, a guess that costs little if it is wrong.
-    pub(crate) fn size_hint(&self, database: &Database) -> usize {
+impl Walk for Selection {
+    type Entry = Arc<SaContext>;
+    type Key = SaContextId;
+
+    fn key(context: &Arc<SaContext>) -> SaContextId {
+        context.id
+    }
+
+    fn size_hint(&self, database: &Database) -> usize {
         match &self.source {
             Source::All if self.template == ContextTemplate::default() => database.len(),
             Source::All | Source::Address(..) => database.len().min(GUESSED_SIZE),
@@ -53,8 +65,7 @@ impl Selection {
         }
     }
 
-    /// Adds the next contexts behind an id to a page, until it holds `limit` or there are no more.
-    pub(crate) fn fill(
+    fn fill(
         &self,
         database: &Database,
         after: Option<SaContextId>,
@@ -100,5 +111,77 @@ impl Source {
             }
         }
         Source::All
+    }
+}
+
+/// The walk over single SAs.
+pub(crate) struct SaSelection {
+    pub(crate) direction: Option<Direction>,
+}
+
+/// The order of a context's SAs: inbound, then outbound.
+const DIRECTIONS: [Direction; 2] = [Direction::Inbound, Direction::Outbound];
+
+impl Walk for SaSelection {
+    type Entry = SaEntry;
+    type Key = (SaContextId, bool);
+
+    fn key(entry: &SaEntry) -> (SaContextId, bool) {
+        (entry.context().id, entry.direction() == Direction::Outbound)
+    }
+
+    fn size_hint(&self, database: &Database) -> usize {
+        database.len().saturating_mul(if self.direction.is_none() { 2 } else { 1 })
+    }
+
+    fn fill(
+        &self,
+        database: &Database,
+        after: Option<(SaContextId, bool)>,
+        limit: usize,
+        page: &mut Vec<SaEntry>,
+    ) {
+        let room = limit.saturating_sub(page.len());
+        // The context of the last entry is looked at again: its outbound SA may be to come.
+        let before = after.map(|(id, _)| SaContextId(id.0.saturating_sub(1)));
+        let entries = database
+            .after(before)
+            .flat_map(|context| {
+                DIRECTIONS.into_iter().filter_map(|direction| SaEntry::new(context, direction))
+            })
+            .filter(|entry| self.direction.is_none_or(|direction| direction == entry.direction()))
+            .filter(|entry| after.is_none_or(|after| SaSelection::key(entry) > after));
+        page.extend(entries.take(room));
+    }
+}
+
+/// The walk over the sessions that were open at its creation.
+pub(crate) struct SessionSelection {
+    /// Sorted by their numbers.
+    pub(crate) sessions: Vec<Arc<SessionInfo>>,
+}
+
+impl Walk for SessionSelection {
+    type Entry = Arc<SessionInfo>;
+    type Key = SessionNumber;
+
+    fn key(session: &Arc<SessionInfo>) -> SessionNumber {
+        session.number
+    }
+
+    fn size_hint(&self, _database: &Database) -> usize {
+        self.sessions.len()
+    }
+
+    fn fill(
+        &self,
+        _database: &Database,
+        after: Option<SessionNumber>,
+        limit: usize,
+        page: &mut Vec<Arc<SessionInfo>>,
+    ) {
+        let room = limit.saturating_sub(page.len());
+        let start = after.map_or(0, |after| self.sessions.partition_point(|session| session.number <= after));
+        page.extend(self.sessions[start..].iter().take(room).cloned());
     }
 }

@@ -1,196 +1,664 @@
 //! A session with the engine in this process.
 
 use crate::admit;
+use crate::audit;
+use crate::change::not_found;
 use crate::engine::Shared;
-use crate::engine::not_found;
 use crate::enumerator::Enumerator;
-use crate::lock::lock;
+use crate::enumerator::Evict;
+use crate::enumerator::Walk;
+use crate::events;
+use crate::events::Queue;
+use crate::record::SessionRecord;
+use crate::record::TransactionState;
+use crate::selection::SaSelection;
+use crate::selection::Selection;
+use crate::selection::SessionSelection;
+use crate::snapshots::Snapshot;
+use crate::sync::Mutex;
+use crate::sync::lock;
+use openwfp_api::BatchMode;
 use openwfp_api::Claim;
 use openwfp_api::Code;
 use openwfp_api::Completeness;
-use openwfp_api::Direction;
 use openwfp_api::EnumId;
 use openwfp_api::EnumOptions;
 use openwfp_api::Error;
-use openwfp_api::InboundRequest;
+use openwfp_api::EventCallback;
+use openwfp_api::EventStream;
+use openwfp_api::Guid;
 use openwfp_api::KeyAccess;
-use openwfp_api::NewSaContext;
+use openwfp_api::Notification;
 use openwfp_api::Operation;
+use openwfp_api::Principal;
 use openwfp_api::Result;
 use openwfp_api::Rights;
-use openwfp_api::SaBundle;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
+use openwfp_api::SaContextStep;
+use openwfp_api::SaEntry;
+use openwfp_api::SaEnumOptions;
+use openwfp_api::Securable;
+use openwfp_api::SecurityDescriptor;
+use openwfp_api::SecurityInformation;
 use openwfp_api::Session;
+use openwfp_api::SessionInfo;
 use openwfp_api::SessionNumber;
-use openwfp_api::Spi;
+use openwfp_api::Statistics;
+use openwfp_api::StepOutcome;
+use openwfp_api::SubscriptionId;
+use openwfp_api::SubscriptionInfo;
+use openwfp_api::SubscriptionOptions;
+use openwfp_api::TransactionMode;
+use openwfp_api::Version;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
+use std::sync::Weak;
+use std::time::Duration;
 
 /// How many enumerators a session may have open: each may hold an old version of the database.
 pub const ENUMERATORS_PER_SESSION_MAX: usize = 1024;
 
-/// How a session is opened.
-#[derive(Clone, Copy, Debug)]
+/// How many subscriptions a session may have open: each with a callback has a thread.
+pub const SUBSCRIPTIONS_PER_SESSION_MAX: usize = 64;
+
+/// How a session is opened. WFP: `FWPM_SESSION0`.
+///
+/// ```
+/// use openwfp_api::Principal;
+/// use openwfp_engine::SessionOptions;
+/// use std::time::Duration;
+///
+/// let options = SessionOptions::new()
+///     .name("charon")
+///     .principal(Principal::unix(0, &[0]))
+///     .transaction_wait(Duration::from_secs(2));
+/// # drop(options);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
 pub struct SessionOptions {
-    /// What the caller may do; default: everything, as fits an engine in the caller's own process.
-    pub rights: Rights,
+    pub(crate) key: Option<Guid>,
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) dynamic: bool,
+    pub(crate) transaction_wait: Duration,
+    pub(crate) principal: Option<Principal>,
+    pub(crate) process_id: u32,
+    pub(crate) user_name: String,
+    pub(crate) kernel_mode: bool,
 }
 
 impl Default for SessionOptions {
     fn default() -> SessionOptions {
-        SessionOptions { rights: Rights::ALL }
+        SessionOptions::new()
+    }
+}
+
+impl SessionOptions {
+    /// How long calls wait for another session's transaction where nothing else is said.
+    pub const TRANSACTION_WAIT: Duration = Duration::from_secs(15);
+
+    /// A session of the engine's owner, as fits an engine in the caller's own process.
+    pub fn new() -> SessionOptions {
+        SessionOptions {
+            key: None,
+            name: String::new(),
+            description: String::new(),
+            dynamic: false,
+            transaction_wait: SessionOptions::TRANSACTION_WAIT,
+            principal: None,
+            process_id: 0,
+            user_name: String::new(),
+            kernel_mode: false,
+        }
+    }
+
+    /// The session's key, `sessionKey`; default, and for the zero GUID: the engine makes one.
+    pub fn key(mut self, key: Guid) -> SessionOptions {
+        self.key = Some(key);
+        self
+    }
+
+    /// The session's name for people, `displayData.name`.
+    pub fn name(mut self, name: impl Into<String>) -> SessionOptions {
+        self.name = name.into();
+        self
+    }
+
+    /// What the session is for, `displayData.description`.
+    pub fn description(mut self, description: impl Into<String>) -> SessionOptions {
+        self.description = description.into();
+        self
+    }
+
+    /// A dynamic session, `FWPM_SESSION_FLAG_DYNAMIC`: its objects go with it, and calls that make others are refused.
+    pub fn dynamic(mut self) -> SessionOptions {
+        self.dynamic = true;
+        self
+    }
+
+    /// How long calls wait for another session's transaction, `txnWaitTimeoutInMSec`; zero: 15 seconds.
+    pub fn transaction_wait(mut self, wait: Duration) -> SessionOptions {
+        self.transaction_wait = if wait.is_zero() { SessionOptions::TRANSACTION_WAIT } else { wait };
+        self
+    }
+
+    /// Who the client is; default: the engine's owner.
+    pub fn principal(mut self, principal: Principal) -> SessionOptions {
+        self.principal = Some(principal);
+        self
+    }
+
+    /// The client's process, as whoever opens the session for it knows.
+    pub fn process(mut self, id: u32) -> SessionOptions {
+        self.process_id = id;
+        self
+    }
+
+    /// The name of the client's user.
+    pub fn user_name(mut self, name: impl Into<String>) -> SessionOptions {
+        self.user_name = name.into();
+        self
+    }
+
+    /// A client that calls in kernel-mode form: its transactions are not aborted by force.
+    pub fn kernel_mode(mut self) -> SessionOptions {
+        self.kernel_mode = true;
+        self
     }
 }
 
 /// A session with an engine in this process.
 pub(crate) struct LocalSession {
-    number: SessionNumber,
+    record: Arc<SessionRecord>,
     engine: Arc<Shared>,
-    rights: Rights,
-    state: Mutex<State>,
+    /// None once it is closed.
+    handles: Mutex<Option<Handles>>,
 }
 
-/// What of a session changes.
-struct State {
-    open: bool,
+#[derive(Default)]
+struct Handles {
     newest_serial: u32,
-    enumerators: HashMap<u32, Arc<Enumerator>>,
+    open: HashMap<u32, Handle>,
+    subscriptions: usize,
+}
+
+/// What an id of the session stands for.
+#[derive(Clone)]
+enum Handle {
+    Contexts(Arc<Enumerator<Selection>>),
+    Sas(Arc<Enumerator<SaSelection>>),
+    Sessions(Arc<Enumerator<SessionSelection>>),
+    Subscription(Arc<Queue>),
+}
+
+impl Handles {
+    fn insert(&mut self, session: SessionNumber, handle: impl FnOnce(EnumId) -> Handle) -> Result<EnumId> {
+        let serial = self.newest_serial.checked_add(1).ok_or_else(|| {
+            Error::new(Code::RPC_E_OUT_OF_RESOURCES, "the session has used up its handles")
+                .with_remedy("open another")
+        })?;
+        self.newest_serial = serial;
+        let id = EnumId { session, serial };
+        self.open.insert(serial, handle(id));
+        Ok(id)
+    }
+
+    /// Drops subscriptions that ended by themselves: their stream was dropped, or their callback panicked.
+    fn forget_ended(&mut self) {
+        self.open.retain(|_, handle| !matches!(handle, Handle::Subscription(queue) if queue.is_closed()));
+        self.subscriptions =
+            self.open.values().filter(|handle| matches!(handle, Handle::Subscription(_))).count();
+    }
+
+    fn check_room(&self, subscription: bool) -> Result {
+        let enumerators = self.open.len() - self.subscriptions;
+        let (count, limit, what) = if subscription {
+            (self.subscriptions, SUBSCRIPTIONS_PER_SESSION_MAX, "subscriptions")
+        } else {
+            (enumerators, ENUMERATORS_PER_SESSION_MAX, "enumerators")
+        };
+        if count < limit {
+            return Ok(());
+        }
+        Err(Error::new(
+            Code::RPC_E_OUT_OF_RESOURCES,
+            format!("the session has {limit} {what} open, the limit"),
+        )
+        .with_remedy("close those that are no longer used"))
+    }
 }
 
 impl LocalSession {
-    pub(crate) fn new(number: SessionNumber, engine: Arc<Shared>, options: SessionOptions) -> LocalSession {
-        let state = State { open: true, newest_serial: 0, enumerators: HashMap::new() };
-        LocalSession { number, engine, rights: options.rights, state: Mutex::new(state) }
+    pub(crate) fn new(record: Arc<SessionRecord>, engine: Arc<Shared>) -> LocalSession {
+        LocalSession { record, engine, handles: Mutex::new(Some(Handles::default())) }
     }
 
-    /// Admits a call and gives the session's state to it.
-    fn admit(&self, operation: Operation) -> Result<MutexGuard<'_, State>> {
-        let state = lock(&self.state);
-        admit::admit(admit::Caller { open: state.open, rights: self.rights }, operation)?;
-        Ok(state)
+    fn number(&self) -> SessionNumber {
+        self.record.number()
+    }
+
+    /// Admits a call.
+    fn admit(&self, operation: Operation) -> Result {
+        if lock(&self.handles).is_none() {
+            return Err(closed(operation));
+        }
+        admit::admit(&self.record, operation, self.engine.faults.as_ref()).inspect_err(|error| {
+            if operation.rules().writes || error.code() == Code::ERROR_ACCESS_DENIED {
+                audit::denied(&self.record, operation, error);
+            }
+        })
+    }
+
+    /// Finds what an id stands for.
+    fn handle(&self, operation: Operation, id: EnumId) -> Result<Handle> {
+        self.admit(operation)?;
+        self.check_owner(id)?;
+        let handles = lock(&self.handles);
+        let open = &handles.as_ref().ok_or_else(|| closed(operation))?.open;
+        open.get(&id.serial).cloned().ok_or_else(|| no_handle(id))
     }
 
     fn check_owner(&self, id: EnumId) -> Result {
-        if id.session == self.number {
+        if id.session == self.number() {
             return Ok(());
         }
         if self.engine.has_session(id.session) {
-            let what =
-                format!("the enumerator belongs to session {}, not to {}", id.session.0, self.number.0);
+            let what = format!("the handle belongs to session {}, not to {}", id.session.0, self.number().0);
             return Err(Error::new(Code::FWP_E_WRONG_SESSION, what));
         }
-        Err(no_enumerator(id))
+        Err(no_handle(id))
+    }
+
+    /// Opens an enumerator; its snapshot is taken between two looks at the limit, without the session's lock.
+    fn open_enum<W: Walk>(
+        &self,
+        operation: Operation,
+        new: impl FnOnce(Snapshot) -> Enumerator<W>,
+        handle: fn(Arc<Enumerator<W>>) -> Handle,
+    ) -> Result<EnumId> {
+        self.admit(operation)?;
+        let room =
+            |handles: &Option<Handles>| handles.as_ref().ok_or_else(|| closed(operation))?.check_room(false);
+        room(&lock(&self.handles))?;
+        let snapshot = self.engine.snapshot(&self.record);
+        let key = snapshot.key();
+        let enumerator = Arc::new(new(snapshot));
+        if self.engine.evicts() {
+            let holder: Weak<dyn Evict> = Arc::downgrade(&(Arc::clone(&enumerator) as Arc<dyn Evict>));
+            Snapshot::held_by(self.engine.snapshots(), key, holder);
+        }
+        let mut handles = lock(&self.handles);
+        room(&handles)?;
+        let handles = handles.as_mut().ok_or_else(|| closed(operation))?;
+        handles.insert(self.number(), |_| handle(enumerator))
+    }
+
+    fn subscribe_queue(&self, options: &SubscriptionOptions) -> Result<Arc<Queue>> {
+        let operation = Operation::SaContextSubscribe;
+        self.admit(operation)?;
+        if options.queue_length == 0 {
+            let what = "a subscription's queue has a length of at least 1";
+            return Err(Error::new(Code::FWP_E_OUT_OF_BOUNDS, what));
+        }
+        let mut handles = lock(&self.handles);
+        let handles = handles.as_mut().ok_or_else(|| closed(operation))?;
+        handles.forget_ended();
+        handles.check_room(true)?;
+        let mut queue = None;
+        handles.insert(self.number(), |id| {
+            let new = Arc::new(Queue::new(id, options.clone(), Arc::clone(&self.record)));
+            queue = Some(Arc::clone(&new));
+            Handle::Subscription(new)
+        })?;
+        handles.subscriptions += 1;
+        queue.ok_or_else(|| Error::unreachable("a handle without its subscription"))
+    }
+
+    /// Takes a subscription out of the session and ends it.
+    fn end_subscription(&self, id: SubscriptionId, queue: &Queue) {
+        if let Some(handles) = &mut *lock(&self.handles)
+            && handles.open.remove(&id.serial).is_some()
+        {
+            handles.subscriptions -= 1;
+        }
+        self.engine.unsubscribe(queue);
+    }
+
+    /// Makes steps, all or nothing.
+    fn steps(&self, steps: Vec<SaContextStep>) -> Result<Vec<StepOutcome>> {
+        match self.record.transaction() {
+            TransactionState::In(_) => self.engine.steps_in_transaction(&self.record, steps),
+            _ => self.engine.steps(steps, &self.record),
+        }
+    }
+
+    fn admit_step(&self, step: &SaContextStep) -> Result {
+        step.operations().iter().try_for_each(|operation| self.admit(*operation))
+    }
+
+    fn step(&self, step: SaContextStep) -> Result<StepOutcome> {
+        self.admit_step(&step)?;
+        let (operation, id) = (last_operation(&step), step.id());
+        let outcome = match self.record.transaction() {
+            TransactionState::In(_) => {
+                let outcomes = self.engine.steps_in_transaction(&self.record, vec![step]);
+                outcomes.and_then(|outcomes| {
+                    outcomes.first().copied().ok_or_else(|| Error::unreachable("a step without its outcome"))
+                })
+            }
+            _ => self.engine.step(step, self.record.info.transaction_wait),
+        };
+        self.audit(operation, outcome.as_ref().ok().map(|outcome| outcome.id).or(id), outcome.as_ref().err());
+        outcome
+    }
+
+    fn audit(&self, operation: Operation, id: Option<SaContextId>, error: Option<&Error>) {
+        let endpoints = || {
+            let id = id?;
+            self.engine
+                .read(&self.record, |database| database.get(id).map(|context| context.traffic.endpoints))
+        };
+        audit::changed(&self.record, operation, id, endpoints, error);
     }
 }
 
-fn no_enumerator(id: EnumId) -> Error {
-    let what = format!("{:#x} is no open enumerator of this session", id.to_bits());
+/// The call that a step ends with, by which it is audited.
+fn last_operation(step: &SaContextStep) -> Operation {
+    step.operations().last().copied().unwrap_or(Operation::SaContextCreate)
+}
+
+fn closed(operation: Operation) -> Error {
+    Error::new(Code::ERROR_INVALID_HANDLE, format!("{}: the session is closed", operation.rules().wfp_name))
+}
+
+fn no_handle(id: EnumId) -> Error {
+    let what = format!("{:#x} is no open handle of this kind of this session", id.to_bits());
     Error::new(Code::ERROR_INVALID_HANDLE, what)
+}
+
+fn entries(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 impl Session for LocalSession {
     fn number(&self) -> SessionNumber {
-        self.number
+        self.record.number()
     }
 
-    fn sa_context_create_enum(&self, options: &EnumOptions) -> Result<EnumId> {
-        let out_of_room = || {
-            let what = format!("the session has {ENUMERATORS_PER_SESSION_MAX} enumerators open, the limit");
-            Error::new(Code::RPC_E_OUT_OF_RESOURCES, what)
-                .with_remedy("destroy those that are read to their end")
-        };
-        if self.admit(Operation::SaContextCreateEnumHandle)?.enumerators.len() >= ENUMERATORS_PER_SESSION_MAX
-        {
-            return Err(out_of_room());
-        }
-        let enumerator = Arc::new(Enumerator::new(self.engine.snapshot(), options));
-        let mut state = self.admit(Operation::SaContextCreateEnumHandle)?;
-        if state.enumerators.len() >= ENUMERATORS_PER_SESSION_MAX {
-            return Err(out_of_room());
-        }
-        let serial = state.newest_serial.checked_add(1).ok_or_else(out_of_room)?;
-        state.newest_serial = serial;
-        state.enumerators.insert(serial, enumerator);
-        Ok(EnumId { session: self.number, serial })
-    }
-
-    fn sa_context_enum(&self, id: EnumId, limit: u32) -> Result<Claim> {
-        let enumerator = {
-            let state = self.admit(Operation::SaContextEnum)?;
-            self.check_owner(id)?;
-            Arc::clone(state.enumerators.get(&id.serial).ok_or_else(|| no_enumerator(id))?)
-        };
-        Ok(enumerator.claim(usize::try_from(limit).unwrap_or(usize::MAX)))
-    }
-
-    fn sa_context_destroy_enum(&self, id: EnumId) -> Result {
-        let enumerator = {
-            let mut state = self.admit(Operation::SaContextDestroyEnumHandle)?;
-            self.check_owner(id)?;
-            state.enumerators.remove(&id.serial).ok_or_else(|| no_enumerator(id))?
-        };
-        // Its snapshot is freed without the session's lock.
-        drop(enumerator);
+    fn close(&self) -> Result {
+        let Some(handles) = lock(&self.handles).take() else { return Err(closed(Operation::EngineClose)) };
+        self.engine.abort_if_any(self.number());
+        self.engine.unsubscribe_all(self.number());
+        self.engine.forget_session(self.number());
+        drop(handles);
         Ok(())
     }
 
+    fn info(&self) -> Result<SessionInfo> {
+        self.admit(Operation::EngineClose)?;
+        Ok((*self.record.info).clone())
+    }
+
+    fn session_create_enum(&self) -> Result<EnumId> {
+        let new = |snapshot| {
+            Enumerator::new(SessionSelection { sessions: self.engine.session_infos() }, snapshot, None)
+        };
+        self.open_enum(Operation::SessionCreateEnumHandle, new, Handle::Sessions)
+    }
+
+    fn session_enum(&self, id: EnumId, limit: u32) -> Result<Claim<Arc<SessionInfo>>> {
+        match self.handle(Operation::SessionEnum, id)? {
+            Handle::Sessions(enumerator) => enumerator.claim(entries(limit)),
+            _ => Err(no_handle(id)),
+        }
+    }
+
+    fn transaction_begin(&self, mode: TransactionMode) -> Result {
+        self.admit(match mode {
+            TransactionMode::ReadOnly => Operation::TransactionBeginReadOnly,
+            TransactionMode::ReadWrite => Operation::TransactionBegin,
+        })?;
+        self.engine.begin(&self.record, mode)?;
+        if lock(&self.handles).is_none() {
+            // Closed by another thread meanwhile: its transaction ends with it.
+            self.engine.abort_if_any(self.number());
+            return Err(closed(Operation::TransactionBegin));
+        }
+        Ok(())
+    }
+
+    fn transaction_commit(&self) -> Result {
+        self.admit(Operation::TransactionCommit)?;
+        let result = self.engine.commit_transaction(&self.record);
+        audit::changed(&self.record, Operation::TransactionCommit, None, || None, result.as_ref().err());
+        result
+    }
+
+    fn transaction_abort(&self) -> Result {
+        self.admit(Operation::TransactionAbort)?;
+        self.engine.abort_transaction(&self.record)
+    }
+
+    fn sa_context_step(&self, step: SaContextStep) -> Result<StepOutcome> {
+        self.step(step)
+    }
+
+    fn sa_context_batch(
+        &self,
+        steps: Vec<SaContextStep>,
+        mode: BatchMode,
+    ) -> Result<Vec<Result<StepOutcome>>> {
+        if mode == BatchMode::Each {
+            if lock(&self.handles).is_none() {
+                return Err(closed(Operation::SaContextCreate));
+            }
+            return Ok(steps.into_iter().map(|step| self.step(step)).collect());
+        }
+        steps.iter().try_for_each(|step| self.admit_step(step))?;
+        let told: Vec<_> = steps.iter().map(|step| (last_operation(step), step.id())).collect();
+        let result = self.steps(steps);
+        match &result {
+            Ok(outcomes) => {
+                for ((operation, _), outcome) in told.iter().zip(outcomes) {
+                    self.audit(*operation, Some(outcome.id), None);
+                }
+            }
+            Err(error) => {
+                if let Some((operation, id)) = told.first() {
+                    self.audit(*operation, *id, Some(error));
+                }
+            }
+        }
+        Ok(result?.into_iter().map(Ok).collect())
+    }
+
     fn sa_context_by_id(&self, id: SaContextId) -> Result<Arc<SaContext>> {
-        drop(self.admit(Operation::SaContextGetById)?);
-        self.engine.context(id).ok_or_else(|| not_found(id))
+        self.admit(Operation::SaContextGetById)?;
+        self.engine.read(&self.record, |database| database.get(id).cloned()).ok_or_else(|| not_found(id))
     }
 
-    fn sa_context_create(&self, new: &NewSaContext) -> Result<SaContextId> {
-        drop(self.admit(Operation::SaContextCreate)?);
-        Ok(self.engine.create(new))
+    fn sa_context_create_enum(&self, options: &EnumOptions) -> Result<EnumId> {
+        let new = |snapshot: Snapshot| {
+            let selection = Selection::new(options, &snapshot.database);
+            Enumerator::new(selection, snapshot, options.after)
+        };
+        self.open_enum(Operation::SaContextCreateEnumHandle, new, Handle::Contexts)
     }
 
-    fn sa_context_set_spi(&self, id: SaContextId, request: &InboundRequest, spi: Spi) -> Result {
-        drop(self.admit(Operation::SaContextSetSpi)?);
-        self.engine.set_spi(id, request, spi)
+    fn sa_context_enum(&self, id: EnumId, limit: u32) -> Result<Claim> {
+        match self.handle(Operation::SaContextEnum, id)? {
+            Handle::Contexts(enumerator) => enumerator.claim(entries(limit)),
+            _ => Err(no_handle(id)),
+        }
     }
 
-    fn sa_context_add_inbound(&self, id: SaContextId, bundle: SaBundle) -> Result {
-        drop(self.admit(Operation::SaContextAddInbound)?);
-        self.engine.add(id, Direction::Inbound, bundle)
+    fn destroy_enum(&self, id: EnumId) -> Result {
+        if matches!(self.handle(Operation::SaContextDestroyEnumHandle, id)?, Handle::Subscription(_)) {
+            return Err(no_handle(id));
+        }
+        let enumerator = lock(&self.handles).as_mut().and_then(|handles| handles.open.remove(&id.serial));
+        // Its snapshot is freed without the session's lock.
+        enumerator.map(drop).ok_or_else(|| no_handle(id))
     }
 
-    fn sa_context_add_outbound(&self, id: SaContextId, bundle: SaBundle) -> Result {
-        drop(self.admit(Operation::SaContextAddOutbound)?);
-        self.engine.add(id, Direction::Outbound, bundle)
+    fn enum_version(&self, id: EnumId) -> Result<Version> {
+        match self.handle(Operation::SaContextEnum, id)? {
+            Handle::Contexts(enumerator) => Ok(enumerator.version()),
+            Handle::Sas(enumerator) => Ok(enumerator.version()),
+            Handle::Sessions(_) | Handle::Subscription(_) => Err(no_handle(id)),
+        }
     }
 
-    fn sa_context_delete_by_id(&self, id: SaContextId) -> Result {
-        drop(self.admit(Operation::SaContextDeleteById)?);
-        self.engine.delete(id)
+    fn sa_create_enum(&self, options: &SaEnumOptions) -> Result<EnumId> {
+        let new = |snapshot| Enumerator::new(SaSelection { direction: options.direction }, snapshot, None);
+        self.open_enum(Operation::SaCreateEnumHandle, new, Handle::Sas)
+    }
+
+    fn sa_enum(&self, id: EnumId, limit: u32) -> Result<Claim<SaEntry>> {
+        match self.handle(Operation::SaEnum, id)? {
+            Handle::Sas(enumerator) => enumerator.claim(entries(limit)),
+            _ => Err(no_handle(id)),
+        }
+    }
+
+    fn sa_context_subscribe(
+        &self,
+        options: &SubscriptionOptions,
+        callback: EventCallback,
+    ) -> Result<SubscriptionId> {
+        let queue = self.subscribe_queue(options)?;
+        if let Err(error) = events::deliver(Arc::clone(&queue), callback) {
+            self.end_subscription(queue.id, &queue);
+            return Err(error);
+        }
+        self.engine.subscribe(Arc::clone(&queue));
+        self.close_if_late(&queue)?;
+        Ok(queue.id)
+    }
+
+    fn sa_context_events(&self, options: &SubscriptionOptions) -> Result<Box<dyn EventStream>> {
+        let queue = self.subscribe_queue(options)?;
+        self.engine.subscribe(Arc::clone(&queue));
+        self.close_if_late(&queue)?;
+        Ok(Box::new(LocalStream { queue, engine: Arc::downgrade(&self.engine) }))
+    }
+
+    fn sa_context_unsubscribe(&self, id: SubscriptionId) -> Result {
+        match self.handle(Operation::SaContextUnsubscribe, id)? {
+            Handle::Subscription(queue) => {
+                self.end_subscription(id, &queue);
+                Ok(())
+            }
+            _ => Err(no_handle(id)),
+        }
+    }
+
+    fn sa_context_subscriptions(&self) -> Result<Vec<SubscriptionInfo>> {
+        self.admit(Operation::SaContextSubscriptionsGet)?;
+        let info = |queue: &Arc<Queue>| SubscriptionInfo {
+            id: queue.id,
+            session_key: queue.session.info.key,
+            options: queue.options.clone(),
+        };
+        Ok(self.engine.subscriptions().iter().map(info).collect())
+    }
+
+    fn statistics(&self) -> Result<Statistics> {
+        self.admit(Operation::GetStatistics)?;
+        self.engine.statistics()
+    }
+
+    fn security_info(&self, of: Securable, parts: SecurityInformation) -> Result<SecurityDescriptor> {
+        self.admit(match of {
+            Securable::Engine => Operation::EngineGetSecurityInfo,
+            Securable::SaDb => Operation::SaDbGetSecurityInfo,
+        })?;
+        Ok(self.engine.security_info(of, parts))
+    }
+
+    fn set_security_info(
+        &self,
+        of: Securable,
+        parts: SecurityInformation,
+        descriptor: &SecurityDescriptor,
+    ) -> Result {
+        let operation = match of {
+            Securable::Engine => Operation::EngineSetSecurityInfo,
+            Securable::SaDb => Operation::SaDbSetSecurityInfo,
+        };
+        self.admit(operation)?;
+        let takes_over = parts.any(SecurityInformation::OWNER.and(SecurityInformation::GROUP));
+        let result = if takes_over && !self.record.rights_on(of).contain(Rights::WRITE_OWNER) {
+            let what = format!("{}: the caller lacks the right WRITE_OWNER", operation.rules().wfp_name);
+            Err(Error::new(Code::ERROR_ACCESS_DENIED, what))
+        } else {
+            self.engine.set_security_info(of, parts, descriptor)
+        };
+        audit::changed(&self.record, operation, None, || None, result.as_ref().err());
+        result
     }
 
     fn key_access(&self) -> Result<KeyAccess> {
-        drop(self.admit(Operation::KeyRead)?);
+        self.admit(Operation::KeyRead)?;
         Ok(KeyAccess::grant())
     }
 
     fn completeness(&self) -> Result<Completeness> {
-        drop(self.admit(Operation::SaContextCreateEnumHandle)?);
-        Ok(self.engine.completeness())
+        self.admit(Operation::SaContextGetById)?;
+        Ok(self.engine.completeness(&self.record))
     }
+}
 
-    fn close(&self) -> Result {
-        let enumerators = {
-            let mut state = self.admit(Operation::EngineClose)?;
-            state.open = false;
-            std::mem::take(&mut state.enumerators)
-        };
-        self.engine.forget_session(self.number);
-        drop(enumerators);
-        Ok(())
+impl LocalSession {
+    /// Ends a subscription whose session was closed or ended between its two halves.
+    fn close_if_late(&self, queue: &Queue) -> Result {
+        let operation = Operation::SaContextSubscribe;
+        let cancelled = self.record.cancelled.load(crate::sync::atomic::Ordering::Acquire);
+        if lock(&self.handles).is_some() && !cancelled {
+            return Ok(());
+        }
+        self.engine.unsubscribe(queue);
+        Err(if cancelled { Error::from(Code::FWP_E_SESSION_ABORTED) } else { closed(operation) })
     }
 }
 
 impl Drop for LocalSession {
     fn drop(&mut self) {
-        self.engine.forget_session(self.number);
+        // A session that was closed already answers so, and there is nothing else to do.
+        drop(Session::close(self));
+    }
+}
+
+/// A subscription that is pulled.
+struct LocalStream {
+    queue: Arc<Queue>,
+    engine: Weak<Shared>,
+}
+
+impl EventStream for LocalStream {
+    fn id(&self) -> SubscriptionId {
+        self.queue.id
+    }
+
+    fn next(&mut self, at_most: Duration) -> Result<Option<Notification>> {
+        match self.engine.upgrade() {
+            Some(engine) => {
+                let clock = Arc::clone(&engine.clock);
+                // A reader that waits does not keep the engine alive.
+                drop(engine);
+                self.queue.next(at_most, &*clock)
+            }
+            None => Err(Error::new(Code::ERROR_INVALID_HANDLE, "the subscription's engine is gone")),
+        }
+    }
+}
+
+impl Drop for LocalStream {
+    fn drop(&mut self) {
+        if let Some(engine) = self.engine.upgrade() {
+            engine.unsubscribe(&self.queue);
+        }
     }
 }

@@ -2,17 +2,23 @@
 //! code that says why not. No lock, no map, no kernel.
 //!
 //! ```text
-//! create ──▶ Created ── set SPI ──▶ HasSpi ── add inbound ──▶ Inbound ── add outbound ──▶ Complete
-//!                                    │  ▲
-//!                                    └──┘ set another SPI
+//! create ──▶ Created ── get or set SPI ──▶ HasSpi ── add inbound ──▶ Inbound ── add outbound ──▶ Complete ─┐
+//!                                           │  ▲                        │                         │    ▲   │
+//!                                           └──┘ set another SPI        └───────── expire ────────┤    └───┘
+//!                                                                                                 ▼   update
+//!                                                          gone ◀── a minute later ──────────  Expiring
 //! ```
 //!
 //! Deleting is possible in every state and leaves nothing, so it is no function here.
 
 use openwfp_api::Code;
+use openwfp_api::Direction;
+use openwfp_api::Endpoints;
 use openwfp_api::Error;
 use openwfp_api::FilterId;
 use openwfp_api::InboundRequest;
+use openwfp_api::IpVersion;
+use openwfp_api::KeyingExtras;
 use openwfp_api::NewSaContext;
 use openwfp_api::Reservation;
 use openwfp_api::Result;
@@ -22,54 +28,58 @@ use openwfp_api::SaContextId;
 use openwfp_api::SaDetails;
 use openwfp_api::SaState;
 use openwfp_api::Spi;
+use openwfp_api::Timestamp;
+use openwfp_api::Traffic;
+use openwfp_api::TrafficType;
+use openwfp_api::UpdateFlags;
+
+/// The bits of a bundle's flags that have a meaning, `IPSEC_SA_BUNDLE_FLAG_*`.
+const BUNDLE_FLAGS: u32 = 0xF0FF_FEFF;
 
 /// A context in its first state.
-pub(crate) fn create(id: SaContextId, new: &NewSaContext) -> SaContext {
-    let mut context = SaContext::new(id, new.traffic.clone());
+pub(crate) fn create(id: SaContextId, new: NewSaContext) -> Result<SaContext> {
+    let traffic = &new.traffic;
+    let selects = (traffic.ip_protocol, traffic.local_port, traffic.remote_port) != (0, 0, 0);
+    if selects && traffic.mode.traffic_type() == TrafficType::Tunnel {
+        return Err(Error::new(
+            Code::FWP_E_RESERVED,
+            "the traffic of a tunnel has a protocol or ports, which stay 0: its policy holds the inner selectors",
+        ));
+    }
+    let mut context = SaContext::new(id, new.traffic);
     context.reservation = Some(Box::new(Reservation {
         outbound_filter_id: new.filter_id,
         virtual_if_tunnel: new.virtual_if_tunnel,
         ..Reservation::default()
     }));
-    context
+    Ok(context)
 }
 
-/// The context with its inbound SPI set.
-pub(crate) fn set_spi(context: &SaContext, request: &InboundRequest, spi: Spi) -> Result<SaContext> {
+/// Checks that an inbound SPI may be got or set for a context.
+pub(crate) fn check_request(context: &SaContext, request: &InboundRequest) -> Result {
     if !matches!(context.state, SaState::Created | SaState::HasSpi { .. }) {
-        return Err(out_of_order(context, "an SPI is set before there is an SA"));
+        return Err(out_of_order(context, "an SPI is got or set before there is an SA"));
     }
     if !context.traffic.agrees_with(&request.traffic) {
-        return Err(Error::new(
-            Code::FWP_E_TRAFFIC_MISMATCH,
-            format!(
-                "the inbound traffic is {:?} in {} mode, that of SA context {} is {:?} in {} mode",
-                request.traffic.endpoints,
-                request.traffic.mode,
-                context.id,
-                context.traffic.endpoints,
-                context.traffic.mode
-            ),
-        ));
+        return Err(mismatch(context, "the inbound traffic", &request.traffic));
     }
-    if spi.get() < Spi::UNRESERVED_MIN {
-        return Err(Error::new(
-            Code::FWP_E_OUT_OF_BOUNDS,
-            format!("the SPI {spi} is reserved: SPIs start at {:#x} (RFC 4303)", Spi::UNRESERVED_MIN),
-        ));
-    }
-    let mut next = context.clone();
-    next.state = SaState::HasSpi { inbound_spi: spi };
-    let reservation = next.reservation.get_or_insert_default();
+    Ok(())
+}
+
+/// The context with its inbound SPI, after [`check_request`].
+pub(crate) fn with_spi(mut context: SaContext, request: &InboundRequest, spi: Spi) -> Result<SaContext> {
+    check_spi(spi)?;
+    context.state = SaState::HasSpi { inbound_spi: spi };
+    let reservation = context.reservation.get_or_insert_default();
     reservation.inbound_filter_id = request.filter_id;
     reservation.udp_encapsulation = request.udp_encapsulation;
-    Ok(next)
+    Ok(context)
 }
 
 /// The context with its inbound SAs.
-pub(crate) fn add_inbound(context: &SaContext, bundle: SaBundle) -> Result<SaContext> {
+pub(crate) fn add_inbound(mut context: SaContext, bundle: SaBundle) -> Result<SaContext> {
     let SaState::HasSpi { inbound_spi } = context.state else {
-        return Err(out_of_order(context, "the inbound SAs come after the SPI and before all others"));
+        return Err(out_of_order(&context, "the inbound SAs come after the SPI and before all others"));
     };
     if let Some(sa) = bundle.sas.iter().find(|sa| sa.spi != inbound_spi) {
         return Err(Error::new(
@@ -77,29 +87,149 @@ pub(crate) fn add_inbound(context: &SaContext, bundle: SaBundle) -> Result<SaCon
             format!("the bundle has the SPI {}, and {inbound_spi} was set for it", sa.spi),
         ));
     }
-    check(&bundle)?;
-    let mut next = context.clone();
+    check(&context, &bundle)?;
     let reservation = context.reservation.as_deref().cloned().unwrap_or_default();
-    next.inbound = Some(details(&reservation, reservation.inbound_filter_id, bundle));
-    next.state = SaState::Inbound;
-    Ok(next)
+    context.inbound = Some(details(&reservation, reservation.inbound_filter_id, bundle));
+    context.state = SaState::Inbound;
+    Ok(context)
 }
 
 /// The context with its outbound SAs, which makes it complete.
-pub(crate) fn add_outbound(context: &SaContext, bundle: SaBundle) -> Result<SaContext> {
-    if context.state != SaState::Inbound {
-        return Err(out_of_order(context, "the outbound SAs come after the inbound ones"));
+pub(crate) fn add_outbound(mut context: SaContext, bundle: SaBundle) -> Result<SaContext> {
+    let (SaState::Inbound, Some(inbound)) = (context.state, &context.inbound) else {
+        return Err(out_of_order(&context, "the outbound SAs come after the inbound ones"));
+    };
+    check(&context, &bundle)?;
+    let (one, other) = (inbound.bundle.qm_sa_id, bundle.qm_sa_id);
+    if one != other && one != 0 && other != 0 {
+        return Err(Error::new(
+            Code::FWP_E_INVALID_PARAMETER,
+            format!("the outbound bundle has the qmSaId {other}, the inbound one {one}: a pair shares it"),
+        ));
     }
-    check(&bundle)?;
-    let mut next = context.clone();
-    let reservation = next.reservation.take().map(|reservation| *reservation).unwrap_or_default();
-    next.outbound = Some(details(&reservation, reservation.outbound_filter_id, bundle));
-    next.state = SaState::Complete;
-    Ok(next)
+    let reservation = context.reservation.take().map(|reservation| *reservation).unwrap_or_default();
+    context.outbound = Some(details(&reservation, reservation.outbound_filter_id, bundle));
+    context.state = SaState::Complete;
+    Ok(context)
 }
 
-fn check(bundle: &SaBundle) -> Result {
-    bundle.sas.iter().try_for_each(|sa| sa.transform.check())
+/// The complete context with the named parts of the values.
+pub(crate) fn update(mut context: SaContext, flags: UpdateFlags, values: &SaContext) -> Result<SaContext> {
+    if context.state != SaState::Complete {
+        return Err(out_of_order(&context, "only a complete one is updated"));
+    }
+    if flags.contain(UpdateFlags::TRAFFIC) {
+        let (old, new) = (&context.traffic, &values.traffic);
+        let same_version = old.endpoints.ip_version() == new.endpoints.ip_version();
+        if old.mode.traffic_type() != new.mode.traffic_type() || !same_version {
+            return Err(mismatch(&context, "the new traffic", new));
+        }
+        // The mode is wider than WFP's view of it, which is all that the values need to agree with.
+        context.traffic = Traffic { mode: context.traffic.mode, ..new.clone() };
+    }
+    let endpoints = context.traffic.endpoints;
+    for (direction, slot) in
+        [(Direction::Inbound, &mut context.inbound), (Direction::Outbound, &mut context.outbound)]
+    {
+        let (Some(details), Some(new)) = (slot, values.details(direction)) else {
+            return Err(Error::new(
+                Code::FWP_E_NULL_POINTER,
+                format!(
+                    "the new values have no {direction:?} SA, and an update takes those of both directions"
+                ),
+            ));
+        };
+        update_details(details, flags, new, endpoints)?;
+    }
+    Ok(context)
+}
+
+fn update_details(
+    details: &mut SaDetails,
+    flags: UpdateFlags,
+    new: &SaDetails,
+    endpoints: Endpoints,
+) -> Result {
+    if flags.contain(UpdateFlags::TRAFFIC) {
+        details.filter_id = new.filter_id;
+    }
+    if flags.contain(UpdateFlags::UDP_ENCAPSULATION) {
+        details.udp_encapsulation = new.udp_encapsulation;
+    }
+    if flags.contain(UpdateFlags::FLAGS) {
+        check_flags(new.bundle.flags)?;
+        details.bundle.flags = new.bundle.flags;
+    }
+    if flags.contain(UpdateFlags::MM_SA_ID) {
+        details.bundle.mm_sa_id = new.bundle.mm_sa_id;
+    }
+    let mut keying = details.bundle.keying.as_deref().cloned().unwrap_or_default();
+    let new_keying = new.bundle.keying.as_deref().cloned().unwrap_or_default();
+    if flags.contain(UpdateFlags::NAP_CONTEXT) {
+        keying.nap_context = new_keying.nap_context;
+    }
+    if flags.contain(UpdateFlags::KEY_MODULE_STATE) {
+        keying.key_module_state = new_keying.key_module_state;
+    }
+    if flags.contain(UpdateFlags::PEER_V4_PRIVATE_ADDRESS) {
+        keying.peer_v4_private_address = new_keying.peer_v4_private_address;
+        check_private_address(&keying, endpoints)?;
+    }
+    details.bundle.keying = (keying != KeyingExtras::default()).then(|| Box::new(keying));
+    Ok(())
+}
+
+/// The context in its expiry: without its outbound SAs; none if nothing is left of it then.
+pub(crate) fn expire(mut context: SaContext, now: Timestamp) -> Result<Option<SaContext>> {
+    match context.state {
+        SaState::Inbound | SaState::Complete => {
+            context.state = SaState::Expiring { since: now };
+            context.outbound = None;
+            context.reservation = None;
+            Ok(Some(context))
+        }
+        SaState::Outbound => Ok(None),
+        _ => Err(out_of_order(&context, "expiry begins once, with an SA; delete it instead")),
+    }
+}
+
+fn check(context: &SaContext, bundle: &SaBundle) -> Result {
+    check_flags(bundle.flags)?;
+    if let Some(keying) = &bundle.keying {
+        check_private_address(keying, context.traffic.endpoints)?;
+    }
+    bundle.sas.iter().try_for_each(|sa| {
+        check_spi(sa.spi)?;
+        sa.transform.check()
+    })
+}
+
+fn check_flags(flags: u32) -> Result {
+    if flags & !BUNDLE_FLAGS == 0 {
+        return Ok(());
+    }
+    let what = format!("the bundle flags {:#x} have no meaning", flags & !BUNDLE_FLAGS);
+    Err(Error::new(Code::FWP_E_INVALID_FLAGS, what).with_remedy("see IPSEC_SA_BUNDLE_FLAG_*"))
+}
+
+fn check_spi(spi: Spi) -> Result {
+    if spi.get() >= Spi::UNRESERVED_MIN {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::FWP_E_OUT_OF_BOUNDS,
+        format!("the SPI {spi} is reserved: SPIs start at {:#x} (RFC 4303)", Spi::UNRESERVED_MIN),
+    ))
+}
+
+fn check_private_address(keying: &KeyingExtras, endpoints: Endpoints) -> Result {
+    match keying.peer_v4_private_address {
+        Some(address) if endpoints.ip_version() == IpVersion::V6 => Err(Error::new(
+            Code::FWP_E_TRAFFIC_MISMATCH,
+            format!("the peer's private address {address} is IPv4, and the traffic is IPv6"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn details(reservation: &Reservation, filter_id: FilterId, bundle: SaBundle) -> SaDetails {
@@ -109,6 +239,16 @@ fn details(reservation: &Reservation, filter_id: FilterId, bundle: SaBundle) -> 
         udp_encapsulation: reservation.udp_encapsulation,
         virtual_if_tunnel: reservation.virtual_if_tunnel.map(Box::new),
     }
+}
+
+fn mismatch(context: &SaContext, what: &str, traffic: &Traffic) -> Error {
+    Error::new(
+        Code::FWP_E_TRAFFIC_MISMATCH,
+        format!(
+            "{what} is {:?} in {} mode, that of SA context {} is {:?} in {} mode",
+            traffic.endpoints, traffic.mode, context.id, context.traffic.endpoints, context.traffic.mode
+        ),
+    )
 }
 
 fn out_of_order(context: &SaContext, rule: &str) -> Error {
@@ -123,13 +263,10 @@ mod tests {
     use super::*;
     use openwfp_api::Aead;
     use openwfp_api::AeadAlgorithm;
-    use openwfp_api::Endpoints;
     use openwfp_api::Key;
     use openwfp_api::Mode;
     use openwfp_api::Sa;
     use openwfp_api::SaList;
-    use openwfp_api::Timestamp;
-    use openwfp_api::Traffic;
     use openwfp_api::Transform;
     use openwfp_api::UdpEncapsulation;
     use openwfp_api::VirtualIfTunnel;
@@ -156,16 +293,22 @@ mod tests {
         let virtual_if_tunnel = Some(VirtualIfTunnel { virtual_if_tunnel_id: 3, traffic_selector_id: 4 });
         create(
             SaContextId(1),
-            &NewSaContext { traffic: traffic(2), filter_id: FilterId(7), virtual_if_tunnel },
+            NewSaContext { virtual_if_tunnel, ..NewSaContext::new(traffic(2)).filter(FilterId(7)) },
         )
+        .unwrap()
+    }
+
+    fn set_spi(context: &SaContext, request: &InboundRequest, spi: Spi) -> Result<SaContext> {
+        check_request(context, request)?;
+        with_spi(context.clone(), request, spi)
     }
 
     /// A context in each state that there is.
     fn in_every_state() -> Vec<SaContext> {
         let created = created();
         let has_spi = set_spi(&created, &request(2), spi(0x1000)).unwrap();
-        let inbound = add_inbound(&has_spi, bundle(0x1000)).unwrap();
-        let complete = add_outbound(&inbound, bundle(0x2000)).unwrap();
+        let inbound = add_inbound(has_spi.clone(), bundle(0x1000)).unwrap();
+        let complete = add_outbound(inbound.clone(), bundle(0x2000)).unwrap();
         let outbound = SaContext { inbound: None, state: SaState::Outbound, ..complete.clone() };
         let expiring = SaContext {
             outbound: None,
@@ -180,13 +323,18 @@ mod tests {
         let allowed = |word: &str, call: usize| match call {
             0 => matches!(word, "Created" | "HasSpi"),
             1 => word == "HasSpi",
-            _ => word == "Inbound",
+            2 => word == "Inbound",
+            3 => word == "Complete",
+            _ => matches!(word, "Inbound" | "Outbound" | "Complete"),
         };
+        let values = &in_every_state()[3];
         for context in in_every_state() {
             let outcomes = [
                 set_spi(&context, &request(2), spi(0x1000)),
-                add_inbound(&context, bundle(0x1000)),
-                add_outbound(&context, bundle(0x2000)),
+                add_inbound(context.clone(), bundle(0x1000)),
+                add_outbound(context.clone(), bundle(0x2000)),
+                update(context.clone(), UpdateFlags::ALL, values),
+                expire(context.clone(), Timestamp(9)).map(|next| next.unwrap_or(context.clone())),
             ];
             let word = format!("{:?}", context.state);
             let word = word.split(' ').next().unwrap();
@@ -240,16 +388,128 @@ mod tests {
                 linux: None,
             }))
         };
-        for outcome in [add_inbound(&states[1], short(0x1000)), add_outbound(&states[2], short(0x2000))] {
+        for outcome in
+            [add_inbound(states[1].clone(), short(0x1000)), add_outbound(states[2].clone(), short(0x2000))]
+        {
             assert_eq!(outcome.unwrap_err().code(), Code::FWP_E_INVALID_CIPHER_TRANSFORM);
         }
     }
 
     #[test]
     fn a_bundle_with_another_spi_than_the_one_set_is_refused() {
-        let has_spi = &in_every_state()[1];
+        let has_spi = in_every_state().remove(1);
         let error = add_inbound(has_spi, bundle(0x1001)).unwrap_err();
         assert_eq!(error.code(), Code::FWP_E_INVALID_PARAMETER);
         assert!(error.what().contains("0x00001001") && error.what().contains("0x00001000"), "{error}");
+    }
+
+    #[test]
+    fn an_update_changes_the_parts_that_its_flags_name_and_no_other() {
+        let complete = &in_every_state()[3];
+        let mut values = complete.clone();
+        values.traffic = Traffic { local_port: 0, real_if_profile_id: 5, ..traffic(77) };
+        for details in [&mut values.inbound, &mut values.outbound].into_iter().flatten() {
+            details.filter_id = FilterId(99);
+            details.udp_encapsulation = Some(UdpEncapsulation { local_port: 1, remote_port: 2 });
+            details.bundle.flags = 0x0800;
+            details.bundle.mm_sa_id = 5;
+            details.bundle.idle_timeout_seconds = 1234;
+            details.bundle.keying = Some(Box::new(KeyingExtras {
+                nap_context: 6,
+                key_module_state: Some(openwfp_api::KeyModuleState {
+                    key_module_key: openwfp_api::Guid::default(),
+                    state_blob: [1, 2].into(),
+                }),
+                peer_v4_private_address: Some([192, 168, 0, 9].into()),
+                qm_filter_id: 7,
+                ..KeyingExtras::default()
+            }));
+        }
+        // What each flag carries over, as a function of the context.
+        type Part = fn(&SaContext) -> String;
+        let parts: [(UpdateFlags, Part); 7] = [
+            (UpdateFlags::TRAFFIC, |c| {
+                format!("{:?} {:?}", c.traffic, c.directions().map(|(_, d)| d.filter_id).collect::<Vec<_>>())
+            }),
+            (UpdateFlags::UDP_ENCAPSULATION, |c| {
+                format!("{:?}", c.directions().map(|(_, d)| d.udp_encapsulation).collect::<Vec<_>>())
+            }),
+            (UpdateFlags::FLAGS, |c| format!("{:?}", bundles(c).map(|b| b.flags).collect::<Vec<_>>())),
+            (UpdateFlags::NAP_CONTEXT, |c| format!("{:?}", keying(c, |k| k.nap_context))),
+            (UpdateFlags::KEY_MODULE_STATE, |c| format!("{:?}", keying(c, |k| k.key_module_state.clone()))),
+            (UpdateFlags::PEER_V4_PRIVATE_ADDRESS, |c| {
+                format!("{:?}", keying(c, |k| k.peer_v4_private_address))
+            }),
+            (UpdateFlags::MM_SA_ID, |c| format!("{:?}", bundles(c).map(|b| b.mm_sa_id).collect::<Vec<_>>())),
+        ];
+        fn bundles(context: &SaContext) -> impl Iterator<Item = &SaBundle> {
+            context.directions().map(|(_, details)| &details.bundle)
+        }
+        fn keying<T>(context: &SaContext, part: fn(&KeyingExtras) -> T) -> Vec<T> {
+            bundles(context).map(|b| part(&b.keying.as_deref().cloned().unwrap_or_default())).collect()
+        }
+        for bits in 0..=UpdateFlags::ALL.bits() {
+            let flags = UpdateFlags::from_bits(bits).unwrap();
+            let next = update(complete.clone(), flags, &values).unwrap();
+            for (flag, part) in parts {
+                let from = if flags.contain(flag) { &values } else { complete };
+                assert_eq!(part(&next), part(from), "{flag:?} of {flags:?}");
+            }
+            let bundle = &next.inbound.as_ref().unwrap().bundle;
+            assert_eq!(bundle.idle_timeout_seconds, 0, "no flag carries this");
+            assert_eq!(bundle.keying.as_deref().map_or(0, |keying| keying.qm_filter_id), 0);
+        }
+        assert_eq!(UpdateFlags::from_bits(0x80).unwrap_err().code(), Code::FWP_E_INVALID_FLAGS);
+    }
+
+    #[test]
+    fn an_update_that_cannot_be_is_refused_whole() {
+        let complete = &in_every_state()[3];
+        let refused = |change: fn(&mut SaContext)| {
+            let mut values = complete.clone();
+            change(&mut values);
+            update(complete.clone(), UpdateFlags::ALL, &values).unwrap_err().code()
+        };
+        let v6: fn(&mut SaContext) = |values| {
+            values.traffic.endpoints = Endpoints::new([1; 8].into(), [2; 8].into()).unwrap();
+        };
+        assert_eq!(refused(v6), Code::FWP_E_TRAFFIC_MISMATCH);
+        assert_eq!(refused(|values| values.traffic.mode = Mode::Transport), Code::FWP_E_TRAFFIC_MISMATCH);
+        assert_eq!(refused(|values| values.outbound = None), Code::FWP_E_NULL_POINTER);
+        let unknown: fn(&mut SaContext) = |values| values.inbound.as_mut().unwrap().bundle.flags = 0x100;
+        assert_eq!(refused(unknown), Code::FWP_E_INVALID_FLAGS);
+    }
+
+    #[test]
+    fn bundles_that_break_a_rule_are_refused_by_its_code() {
+        let has_spi = || in_every_state().remove(1);
+        let inbound = || in_every_state().remove(2);
+        let unknown_flags = SaBundle { flags: 0x100, ..bundle(0x1000) };
+        assert_eq!(add_inbound(has_spi(), unknown_flags).unwrap_err().code(), Code::FWP_E_INVALID_FLAGS);
+        let reserved = add_outbound(inbound(), bundle(255)).unwrap_err();
+        assert_eq!(reserved.code(), Code::FWP_E_OUT_OF_BOUNDS);
+        let mut pair = inbound();
+        pair.inbound.as_mut().unwrap().bundle.qm_sa_id = 7;
+        let other = SaBundle { qm_sa_id: 8, ..bundle(0x2000) };
+        assert_eq!(add_outbound(pair.clone(), other).unwrap_err().code(), Code::FWP_E_INVALID_PARAMETER);
+        assert!(add_outbound(pair, bundle(0x2000)).is_ok(), "0 is no id, and real callers leave it so");
+        let mut v6 = has_spi();
+        v6.traffic.endpoints = Endpoints::new([1; 8].into(), [2; 8].into()).unwrap();
+        let keying =
+            KeyingExtras { peer_v4_private_address: Some([10, 0, 0, 1].into()), ..KeyingExtras::default() };
+        let mixed = SaBundle { keying: Some(Box::new(keying)), ..bundle(0x1000) };
+        assert_eq!(add_inbound(v6, mixed).unwrap_err().code(), Code::FWP_E_TRAFFIC_MISMATCH);
+        let ports = Traffic { local_port: 80, ..traffic(2) };
+        let tunnel_with_ports = create(SaContextId(1), NewSaContext::new(ports)).unwrap_err();
+        assert_eq!(tunnel_with_ports.code(), Code::FWP_E_RESERVED);
+    }
+
+    #[test]
+    fn expiry_takes_the_outbound_sas_first() {
+        let states = in_every_state();
+        let expiring = expire(states[3].clone(), Timestamp(9)).unwrap().unwrap();
+        assert!(expiring.outbound.is_none() && expiring.inbound.is_some());
+        assert_eq!(expiring.state, SaState::Expiring { since: Timestamp(9) });
+        assert!(expire(states[4].clone(), Timestamp(9)).unwrap().is_none(), "nothing but an outbound SA");
     }
 }

@@ -38,6 +38,14 @@ impl Dataplane for Notes {
         })
     }
 
+    fn update(&self, old: &SaContext, new: &SaContext, direction: Direction, _keys: &KeyAccess) -> Result {
+        assert_ne!(old, new);
+        self.note(match direction {
+            Direction::Inbound => "update inbound",
+            Direction::Outbound => "update outbound",
+        })
+    }
+
     fn remove(&self, _context: &SaContext, direction: Direction) -> Result {
         self.note(match direction {
             Direction::Inbound => "remove inbound",
@@ -55,11 +63,11 @@ fn traffic(last: u8) -> Traffic {
 }
 
 fn new(last: u8) -> NewSaContext {
-    NewSaContext { traffic: traffic(last), filter_id: FilterId(7), virtual_if_tunnel: None }
+    NewSaContext::new(traffic(last)).filter(FilterId(7))
 }
 
 fn request(last: u8) -> InboundRequest {
-    InboundRequest { traffic: traffic(last), filter_id: FilterId(8), udp_encapsulation: None }
+    InboundRequest::new(traffic(last)).filter(FilterId(8))
 }
 
 fn spi(value: u32) -> Spi {
@@ -73,7 +81,7 @@ fn bundle(value: u32) -> SaBundle {
 
 fn engine() -> (Arc<Notes>, Engine, Arc<dyn Session>) {
     let notes = Arc::new(Notes::default());
-    let engine = Engine::with_dataplane(Arc::clone(&notes) as Arc<dyn Dataplane>);
+    let engine = Engine::builder().dataplane(Arc::clone(&notes) as Arc<dyn Dataplane>).build();
     let session = engine.open_session(SessionOptions::default()).unwrap();
     (notes, engine, session)
 }
@@ -96,7 +104,7 @@ fn a_context_is_created_completed_listed_and_deleted() {
     assert_eq!(session.sa_context_enum(found, 9).unwrap().accept()[0].id, id);
     session.sa_context_delete_by_id(id).unwrap();
     assert_eq!(session.sa_context_by_id(id).unwrap_err().code(), Code::FWP_E_NOT_FOUND);
-    assert_eq!(notes.take(), ["install inbound", "install outbound", "remove inbound", "remove outbound"]);
+    assert_eq!(notes.take(), ["install inbound", "install outbound", "remove outbound", "remove inbound"]);
 }
 
 #[test]

@@ -198,7 +198,7 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
                 let (id, left) = which.get(&model.open).clone();
                 let claim = session.sa_context_enum(id, *limit).unwrap();
                 let expected: Vec<u64> = left.iter().copied().take(*limit as usize).collect();
-                prop_assert_eq!(ids(claim.contexts()), expected.clone(), "{:?}", step);
+                prop_assert_eq!(ids(claim.entries()), expected.clone(), "{:?}", step);
                 let accepted = claim.accept_first(*accept);
                 prop_assert_eq!(ids(&accepted), &expected[..expected.len().min(*accept)]);
                 let at = which.index(model.open.len());
@@ -208,7 +208,7 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
                 let at = which.index(model.open.len());
                 let first = session.sa_context_enum(model.open[at].0, *limit).unwrap();
                 let second = session.sa_context_enum(model.open[at].0, *limit).unwrap();
-                let count = first.contexts().len();
+                let count = first.entries().len();
                 let shown = ids(&second.accept());
                 drop(first);
                 let expected: Vec<u64> =
@@ -218,7 +218,7 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
             }
             Step::Destroy(which) if !model.open.is_empty() => {
                 let (id, _) = model.open.remove(which.index(model.open.len()));
-                session.sa_context_destroy_enum(id).unwrap();
+                session.destroy_enum(id).unwrap();
                 prop_assert_eq!(
                     session.sa_context_enum(id, 1).unwrap_err().code(),
                     Code::ERROR_INVALID_HANDLE
@@ -235,7 +235,7 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
     }
     for (id, left) in model.open {
         prop_assert_eq!(ids(&session.sa_context_enum(id, u32::MAX).unwrap().accept()), Vec::from(left));
-        prop_assert!(session.sa_context_enum(id, 1).unwrap().contexts().is_empty());
+        prop_assert!(session.sa_context_enum(id, 1).unwrap().entries().is_empty());
     }
     Ok(())
 }

@@ -160,7 +160,7 @@ fn enumerate(engine: &Engine, count: u32) {
             let start = Instant::now();
             let id = session.sa_context_create_enum(&EnumOptions::default()).unwrap();
             times.push(start.elapsed());
-            session.sa_context_destroy_enum(id).unwrap();
+            session.destroy_enum(id).unwrap();
         }
     }
     for (times, size) in times.iter_mut().zip([1000, count]) {
@@ -196,7 +196,7 @@ fn walk_count(session: &dyn Session) -> usize {
         let page = black_box(session.sa_context_enum(id, 1000).unwrap().accept());
         count += page.len();
         if page.len() < 1000 {
-            session.sa_context_destroy_enum(id).unwrap();
+            session.destroy_enum(id).unwrap();
             return count;
         }
     }

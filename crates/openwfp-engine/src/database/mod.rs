@@ -3,7 +3,7 @@
 //! Invariants:
 //! 1. A clone is a snapshot: it shares all with its original and costs the same at any size.
 //! 2. The indexes hold exactly the addresses and SPIs of the contexts in the map.
-//! 3. Ids only grow, and one that is gone is never given again.
+//! 3. Ids are given by the caller, and a new context's is above all that were ever given.
 
 mod index;
 
@@ -18,8 +18,10 @@ use openwfp_api::Protocol;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
 use openwfp_api::Spi;
+use openwfp_api::Version;
 use std::net::IpAddr;
 use std::ops::Bound;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// One version of the database.
@@ -29,7 +31,7 @@ pub(crate) struct Database {
     by_local: OrdSet<AddressKey>,
     by_remote: OrdSet<AddressKey>,
     by_spi: OrdSet<SpiKey>,
-    newest_id: u64,
+    pub(crate) version: Version,
     pub(crate) completeness: Completeness,
 }
 
@@ -61,7 +63,7 @@ impl Database {
         side: Side,
         (low, high): (IpAddr, IpAddr),
         after: Option<SaContextId>,
-    ) -> impl Iterator<Item = SaContextId> {
+    ) -> impl DoubleEndedIterator<Item = SaContextId> {
         let index = match side {
             Side::Local => &self.by_local,
             Side::Remote => &self.by_remote,
@@ -73,7 +75,8 @@ impl Database {
 
     /// The ids of contexts that hold an SPI in whichever direction, sorted, each once.
     pub(crate) fn ids_with_spi(&self, spi: Spi) -> Vec<SaContextId> {
-        let mut ids: Vec<_> = self.by_spi.range(SpiKey::all_of(spi)).map(SpiKey::id).collect();
+        let mut ids: Vec<_> =
+            self.by_spi.range(SpiKey::all_of(spi.get()..=spi.get())).map(SpiKey::id).collect();
         ids.sort_unstable();
         ids.dedup();
         ids
@@ -86,42 +89,57 @@ impl Database {
         protocol: Protocol,
         destination: IpAddr,
     ) -> impl Iterator<Item = SaContextId> {
-        self.by_spi.range(SpiKey::all_of_sa(spi, protocol, destination)).map(SpiKey::id)
+        let held = move |id: &SaContextId| {
+            self.get(*id).is_some_and(|context| sas(context).any(|sa| sa == (spi, protocol, destination)))
+        };
+        self.by_spi.range(SpiKey::all_of_sa(spi, protocol)).map(SpiKey::id).filter(held)
     }
 
-    /// A new id, above all that were ever given.
-    pub(crate) fn new_id(&mut self) -> SaContextId {
-        self.newest_id += 1;
-        SaContextId(self.newest_id)
+    /// The lowest SPI of a range that no SA of ESP or AH at an address has.
+    pub(crate) fn first_free_spi(&self, local: IpAddr, range: RangeInclusive<u32>) -> Option<Spi> {
+        let (mut free, high) = range.clone().into_inner();
+        for key in self.by_spi.range(SpiKey::all_of(range)) {
+            if key.spi() > free {
+                break;
+            }
+            let is_here = |(spi, protocol, to): (Spi, Protocol, IpAddr)| {
+                (spi.get(), protocol.number()) == (key.spi(), key.protocol()) && to == local
+            };
+            let counts = key.protocol() != Protocol::Ipcomp.number();
+            if key.spi() == free
+                && counts
+                && self.get(key.id()).is_some_and(|context| sas(context).any(is_here))
+            {
+                if free == high {
+                    return None;
+                }
+                free += 1;
+            }
+        }
+        Spi::new(free)
     }
 
-    /// Puts contexts in with new ids, above all that were ever given, in their order.
+    /// Puts in contexts with new ids, sorted by them.
     ///
     /// The maps get their keys sorted, as [`fill_nodes`] says.
-    pub(crate) fn put_new(&mut self, contexts: Vec<SaContext>) {
-        let mut new = Vec::with_capacity(contexts.len());
-        for mut context in contexts {
-            context.id = self.new_id();
-            new.push((context.id, Arc::new(context)));
-        }
-        fill_nodes(&new, |(id, context)| {
-            self.contexts.insert(id, context);
+    pub(crate) fn put_new(&mut self, contexts: &[Arc<SaContext>]) {
+        fill_nodes(contexts, |context| {
+            self.contexts.insert(context.id, context);
         });
         for (index, address) in [
             (&mut self.by_local, Endpoints::local as fn(&Endpoints) -> IpAddr),
             (&mut self.by_remote, Endpoints::remote),
         ] {
-            let key = |(id, context): &(SaContextId, Arc<SaContext>)| {
-                AddressKey::new(address(&context.traffic.endpoints), *id)
-            };
-            let mut keys: Vec<AddressKey> = new.iter().map(key).collect();
+            let key =
+                |context: &Arc<SaContext>| AddressKey::new(address(&context.traffic.endpoints), context.id);
+            let mut keys: Vec<AddressKey> = contexts.iter().map(key).collect();
             keys.sort_unstable();
             fill_nodes(&keys, |key| {
                 index.insert(key);
             });
         }
-        let mut keys = Vec::with_capacity(2 * new.len());
-        keys.extend(new.iter().flat_map(|(_, context)| spi_keys(context)));
+        let mut keys = Vec::with_capacity(2 * contexts.len());
+        keys.extend(contexts.iter().flat_map(|context| spi_keys(context)));
         keys.sort_unstable();
         fill_nodes(&keys, |key| {
             self.by_spi.insert(key);
@@ -130,7 +148,6 @@ impl Database {
 
     /// Puts a context in, in place of one with the same id.
     pub(crate) fn put(&mut self, context: Arc<SaContext>) {
-        self.newest_id = self.newest_id.max(context.id.0);
         let old = self.contexts.get(&context.id);
         if !old.is_some_and(|old| has_same_keys(old, &context)) {
             if let Some(old) = old.cloned() {
@@ -175,7 +192,6 @@ impl Database {
         }
         assert!(fresh.by_local == self.by_local && fresh.by_remote == self.by_remote);
         assert!(fresh.by_spi == self.by_spi);
-        assert!(self.contexts.keys().all(|id| id.0 <= self.newest_id));
     }
 }
 
@@ -190,7 +206,7 @@ fn fill_nodes<T: Clone>(sorted: &[T], insert: impl FnMut(T)) {
 
 /// The keys of the SPIs that a context holds.
 pub(crate) fn spi_keys(context: &SaContext) -> impl Iterator<Item = SpiKey> {
-    sas(context).map(|(spi, protocol, destination)| SpiKey::new(spi, protocol, destination, context.id))
+    sas(context).map(|(spi, protocol, _)| SpiKey::new(spi, protocol, context.id))
 }
 
 /// SPI, protocol and destination of everything in a context that has an SPI.

@@ -1,0 +1,153 @@
+//! Access: the security descriptors of the engine and of its database of SAs, and what follows from them.
+
+use openwfp_api::Ace;
+use openwfp_api::Acl;
+use openwfp_api::Code;
+use openwfp_api::Error;
+use openwfp_api::Principal;
+use openwfp_api::Result;
+use openwfp_api::Rights;
+use openwfp_api::Securable;
+use openwfp_api::SecurityDescriptor;
+use openwfp_api::SecurityInformation;
+use openwfp_api::Sid;
+
+/// Who may do what.
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
+    engine: SecurityDescriptor,
+    sa_db: SecurityDescriptor,
+}
+
+impl Access {
+    /// The owner and root may do everything, others open sessions only.
+    pub(crate) fn of_owner(owner: Sid) -> Access {
+        let mut aces = vec![Ace::allow(owner, Rights::ALL).inherit()];
+        if owner != Sid::ROOT {
+            aces.push(Ace::allow(Sid::ROOT, Rights::ALL).inherit());
+        }
+        aces.push(Ace::allow(Sid::EVERYONE, Rights::OPEN));
+        let mut access = Access {
+            engine: SecurityDescriptor {
+                owner: Some(owner),
+                dacl: Some(Acl::new(aces)),
+                ..SecurityDescriptor::default()
+            },
+            sa_db: SecurityDescriptor {
+                owner: Some(owner),
+                dacl: Some(Acl::default()),
+                ..SecurityDescriptor::default()
+            },
+        };
+        access.inherit();
+        access
+    }
+
+    pub(crate) fn rights_of(&self, principal: &Principal, on: Securable) -> Rights {
+        self.of(on).rights_of(principal)
+    }
+
+    pub(crate) fn of(&self, securable: Securable) -> &SecurityDescriptor {
+        match securable {
+            Securable::Engine => &self.engine,
+            Securable::SaDb => &self.sa_db,
+        }
+    }
+
+    /// These descriptors with parts of one replaced, and what is inherited with them.
+    ///
+    /// # Errors
+    /// `FWP_E_NULL_POINTER` for an owner or group that is asked for and not there.
+    pub(crate) fn with(
+        &self,
+        securable: Securable,
+        parts: SecurityInformation,
+        new: &SecurityDescriptor,
+    ) -> Result<Access> {
+        let missing = |what| {
+            Error::new(
+                Code::FWP_E_NULL_POINTER,
+                format!("the {what} is to be set, and the descriptor has none"),
+            )
+        };
+        let mut access = self.clone();
+        let descriptor = match securable {
+            Securable::Engine => &mut access.engine,
+            Securable::SaDb => &mut access.sa_db,
+        };
+        if parts.any(SecurityInformation::OWNER) {
+            descriptor.owner = Some(new.owner.ok_or_else(|| missing("owner"))?);
+        }
+        if parts.any(SecurityInformation::GROUP) {
+            descriptor.group = Some(new.group.ok_or_else(|| missing("group"))?);
+        }
+        if parts.any(SecurityInformation::DACL) {
+            descriptor.dacl = new.dacl.clone();
+            descriptor.protected = new.protected;
+        }
+        access.inherit();
+        Ok(access)
+    }
+
+    /// Brings the inherited part of the database's list in line with the engine's; its own part stands first.
+    fn inherit(&mut self) {
+        let Some(dacl) = &mut self.sa_db.dacl else { return };
+        if self.sa_db.protected {
+            // What was inherited and is kept is its own from now on.
+            dacl.aces.iter_mut().for_each(|ace| ace.flags &= !Ace::INHERITED);
+            self.sa_db.auto_inherited = false;
+            return;
+        }
+        dacl.aces.retain(|ace| ace.flags & Ace::INHERITED == 0);
+        match &self.engine.dacl {
+            Some(above) => dacl.aces.extend(above.inherited()),
+            None => dacl.aces.push(Ace { flags: Ace::INHERITED, ..Ace::allow(Sid::EVERYONE, Rights::ALL) }),
+        }
+        self.sa_db.auto_inherited = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWNER: Sid = Sid::unix_user(1000);
+
+    fn rights(access: &Access, uid: u32) -> (Rights, Rights) {
+        let principal = Principal::unix(uid, &[uid]);
+        (access.rights_of(&principal, Securable::Engine), access.rights_of(&principal, Securable::SaDb))
+    }
+
+    #[test]
+    fn by_default_the_owner_and_root_may_do_everything_and_others_open_sessions() {
+        let access = Access::of_owner(OWNER);
+        assert_eq!(rights(&access, 1000), (Rights::ALL, Rights::ALL));
+        assert_eq!(rights(&access, 0), (Rights::ALL, Rights::ALL));
+        assert_eq!(rights(&access, 1001), (Rights::OPEN, Rights::NONE));
+        assert_eq!(
+            access.of(Securable::SaDb).to_sddl(),
+            "O:S-1-22-1-1000D:AI(A;CIID;0xf0fff;;;S-1-22-1-1000)(A;CIID;0xf0fff;;;S-1-22-1-0)"
+        );
+    }
+
+    #[test]
+    fn what_is_set_on_the_engine_is_inherited_until_the_database_protects_itself() {
+        let access = Access::of_owner(OWNER);
+        let dacl = |text: &str| text.parse::<SecurityDescriptor>().unwrap();
+        let set = |access: &Access, on, text: &str| {
+            access.with(on, SecurityInformation::DACL, &dacl(text)).unwrap()
+        };
+        let read = Rights::READ.and(Rights::ENUM);
+        let open = set(&access, Securable::Engine, "D:(A;CI;0xa0;;;S-1-22-2-1001)(A;;0x40;;;WD)");
+        assert_eq!(rights(&open, 1001), (read.and(Rights::OPEN), read));
+        // An entry of its own stands before those that are inherited.
+        let own = set(&open, Securable::SaDb, "D:(D;;0x80;;;S-1-22-1-1001)");
+        assert_eq!(rights(&own, 1001).1, Rights::ENUM);
+        let closed = set(&own, Securable::SaDb, "D:P(A;;0x20;;;S-1-22-1-1002)");
+        assert_eq!((rights(&closed, 1001).1, rights(&closed, 1002).1), (Rights::NONE, Rights::ENUM));
+        let still = set(&closed, Securable::Engine, "D:(A;CI;0xa0;;;S-1-22-1-1001)");
+        assert_eq!(rights(&still, 1001).1, Rights::NONE);
+        let again = set(&still, Securable::SaDb, "D:");
+        assert_eq!(rights(&again, 1001).1, read);
+    }
+}

@@ -1,0 +1,260 @@
+//! A change of one context: what it was and what it becomes. All that follows from a change is read off that pair:
+//! what the dataplane has to do, which event is told, which timers are set, what the statistics count.
+
+use crate::database::Database;
+use crate::spi;
+use crate::transition;
+use openwfp_api::Code;
+use openwfp_api::Dataplane;
+use openwfp_api::Direction;
+use openwfp_api::Error;
+use openwfp_api::EventKind;
+use openwfp_api::KeyAccess;
+use openwfp_api::Random;
+use openwfp_api::Result;
+use openwfp_api::SaContext;
+use openwfp_api::SaContextId;
+use openwfp_api::SaContextStep as Step;
+use openwfp_api::SaState;
+use openwfp_api::Spi;
+use openwfp_api::StepOutcome;
+use openwfp_api::Timestamp;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+/// A change of one context.
+#[derive(Clone)]
+pub(crate) struct Change {
+    pub(crate) id: SaContextId,
+    pub(crate) old: Option<Arc<SaContext>>,
+    pub(crate) new: Option<Arc<SaContext>>,
+}
+
+/// What planning needs besides the database.
+pub(crate) struct Means<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) random: &'a dyn Random,
+    pub(crate) spis: &'a RangeInclusive<u32>,
+    pub(crate) new_id: &'a dyn Fn() -> SaContextId,
+}
+
+/// What a step would change, with nothing changed yet.
+pub(crate) fn plan(database: &Database, step: Step, means: &Means<'_>) -> Result<(Change, StepOutcome)> {
+    let existing = |id: SaContextId| database.get(id).cloned().ok_or_else(|| not_found(id));
+    let mut inbound_spi = None;
+    let (old, new) = match step {
+        Step::Create(new) => (None, Some(transition::create((means.new_id)(), new)?)),
+        Step::GetSpi(id, request) => {
+            let old = existing(id)?;
+            transition::check_request(&old, &request)?;
+            let spi = match old.state {
+                SaState::HasSpi { inbound_spi } => inbound_spi,
+                _ => choose(database, &old, means)?,
+            };
+            inbound_spi = Some(spi);
+            let new = transition::with_spi((*old).clone(), &request, spi)?;
+            (Some(old), Some(new))
+        }
+        Step::SetSpi(id, request, spi) => {
+            let old = existing(id)?;
+            transition::check_request(&old, &request)?;
+            let new = transition::with_spi((*old).clone(), &request, spi)?;
+            check_free(database, &new, spi)?;
+            inbound_spi = Some(spi);
+            (Some(old), Some(new))
+        }
+        Step::AddInbound(id, bundle) => {
+            let old = existing(id)?;
+            let new = transition::add_inbound((*old).clone(), bundle)?;
+            (Some(old), Some(new))
+        }
+        Step::AddOutbound(id, bundle) => {
+            let old = existing(id)?;
+            let new = transition::add_outbound((*old).clone(), bundle)?;
+            (Some(old), Some(new))
+        }
+        Step::Update(flags, values) => {
+            let old = existing(values.id)?;
+            let new = transition::update((*old).clone(), flags, &values)?;
+            if new.traffic.endpoints.local() != old.traffic.endpoints.local() {
+                let spis = new.inbound.iter().flat_map(|details| details.bundle.sas.iter()).map(|sa| sa.spi);
+                for spi in spis {
+                    check_free(database, &new, spi)?;
+                }
+            }
+            (Some(old), Some(new))
+        }
+        Step::Expire(id) => {
+            let old = existing(id)?;
+            let new = transition::expire((*old).clone(), means.now)?;
+            (Some(old), new)
+        }
+        Step::Delete(id) => (Some(existing(id)?), None),
+        Step::Reserve(new, request) => {
+            let context = transition::create((means.new_id)(), new)?;
+            transition::check_request(&context, &request)?;
+            let spi = choose(database, &context, means)?;
+            inbound_spi = Some(spi);
+            (None, Some(transition::with_spi(context, &request, spi)?))
+        }
+        Step::Complete(id, bundles) => {
+            let old = existing(id)?;
+            let new = transition::add_inbound((*old).clone(), bundles.inbound)?;
+            (Some(old), Some(transition::add_outbound(new, bundles.outbound)?))
+        }
+        Step::Establish(new, request, bundles) => {
+            let context = transition::create((means.new_id)(), new)?;
+            transition::check_request(&context, &request)?;
+            let spi = bundles.inbound.sas.first().spi;
+            let context = transition::with_spi(context, &request, spi)?;
+            check_free(database, &context, spi)?;
+            inbound_spi = Some(spi);
+            let context = transition::add_inbound(context, bundles.inbound)?;
+            (None, Some(transition::add_outbound(context, bundles.outbound)?))
+        }
+        _ => return Err(Error::unreachable("a step that this engine does not know")),
+    };
+    let Some(id) = old.as_deref().or(new.as_ref()).map(|context| context.id) else {
+        return Err(Error::unreachable("a change from nothing to nothing"));
+    };
+    Ok((Change { id, old, new: new.map(Arc::new) }, StepOutcome { id, inbound_spi }))
+}
+
+fn choose(database: &Database, context: &SaContext, means: &Means<'_>) -> Result<Spi> {
+    spi::choose(database, context.traffic.endpoints.local(), means.spis, means.random)
+}
+
+fn check_free(database: &Database, context: &SaContext, spi: Spi) -> Result {
+    let local = context.traffic.endpoints.local();
+    match spi::holder(database, spi, local, Some(context.id)) {
+        None => Ok(()),
+        Some(other) => {
+            let what = format!("the SPI {spi} on {local} is SA context {other}'s");
+            Err(Error::new(Code::FWP_E_ALREADY_EXISTS, what).with_remedy("choose another SPI"))
+        }
+    }
+}
+
+/// There is no such context.
+pub(crate) fn not_found(id: SaContextId) -> Error {
+    Error::new(Code::FWP_E_NOT_FOUND, format!("there is no SA context with the id {id}"))
+}
+
+/// What the dataplane has to do for one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    Install(Direction),
+    Update(Direction),
+    Remove(Direction),
+}
+
+impl Change {
+    /// The change that brings everything back.
+    pub(crate) fn reversed(&self) -> Change {
+        Change { id: self.id, old: self.new.clone(), new: self.old.clone() }
+    }
+
+    /// Which event it is to those who subscribed.
+    pub(crate) fn event(&self) -> Option<EventKind> {
+        let (old, new) = (self.old.as_deref(), self.new.as_deref());
+        match (old.is_some_and(is_announced), new.is_some_and(is_announced)) {
+            (false, true) => Some(EventKind::Add),
+            (true, false) => Some(EventKind::Delete),
+            (true, true) if old.map(|old| old.state) != new.map(|new| new.state) => {
+                let expires = new.is_some_and(|new| matches!(new.state, SaState::Expiring { .. }));
+                Some(if expires { EventKind::Expire } else { EventKind::Change })
+            }
+            (true, true) => Some(EventKind::Change),
+            (false, false) => None,
+        }
+    }
+
+    /// Whether the context becomes one that protects traffic.
+    pub(crate) fn is_addition(&self) -> bool {
+        self.event() == Some(EventKind::Add)
+    }
+
+    /// Whether the dataplane has anything to do.
+    pub(crate) fn has_effects(&self) -> bool {
+        self.effects().next().is_some()
+    }
+
+    /// What the dataplane has to do: what is removed stops sending first, what is installed receives first.
+    fn effects(&self) -> impl Iterator<Item = Effect> {
+        let (old, new) = (self.old.as_deref(), self.new.as_deref());
+        let effect = move |direction| {
+            let before = old.and_then(|old| old.details(direction));
+            let after = new.and_then(|new| new.details(direction));
+            match (before, after) {
+                (None, None) => None,
+                (None, Some(_)) => Some(Effect::Install(direction)),
+                (Some(_), None) => Some(Effect::Remove(direction)),
+                (Some(before), Some(after)) => {
+                    let moved = old.map(|old| &old.traffic) != new.map(|new| &new.traffic);
+                    (moved || before != after).then_some(Effect::Update(direction))
+                }
+            }
+        };
+        let removals = [Direction::Outbound, Direction::Inbound]
+            .into_iter()
+            .filter_map(effect)
+            .filter(|effect| matches!(effect, Effect::Remove(_)));
+        let others = [Direction::Inbound, Direction::Outbound]
+            .into_iter()
+            .filter_map(effect)
+            .filter(|effect| !matches!(effect, Effect::Remove(_)));
+        removals.chain(others)
+    }
+
+    /// Has the dataplane do it, all of it or nothing.
+    pub(crate) fn carry_out(&self, dataplane: &dyn Dataplane) -> Result {
+        for (done, effect) in self.effects().enumerate() {
+            if let Err(error) = self.carry_out_one(effect, dataplane) {
+                for effect in self.effects().take(done) {
+                    self.undo(effect, dataplane);
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings back what [`Change::carry_out`] did.
+    pub(crate) fn take_back(&self, dataplane: &dyn Dataplane) {
+        for effect in self.effects() {
+            self.undo(effect, dataplane);
+        }
+    }
+
+    fn carry_out_one(&self, effect: Effect, dataplane: &dyn Dataplane) -> Result {
+        let keys = KeyAccess::grant();
+        match (effect, self.old.as_deref(), self.new.as_deref()) {
+            (Effect::Install(direction), _, Some(new)) => dataplane.install(new, direction, &keys),
+            (Effect::Update(direction), Some(old), Some(new)) => dataplane.update(old, new, direction, &keys),
+            (Effect::Remove(direction), Some(old), _) => dataplane.remove(old, direction),
+            _ => Err(Error::unreachable("an effect without the context that it is read off")),
+        }
+    }
+
+    fn undo(&self, effect: Effect, dataplane: &dyn Dataplane) {
+        let back = match effect {
+            Effect::Install(direction) => Effect::Remove(direction),
+            Effect::Update(direction) => Effect::Update(direction),
+            Effect::Remove(direction) => Effect::Install(direction),
+        };
+        if let Err(error) = self.reversed().carry_out_one(back, dataplane) {
+            tracing::error!(
+                sa_context = self.id.0,
+                what = ?back,
+                %error,
+                "a refused change could not be taken back in the dataplane"
+            );
+        }
+    }
+}
+
+/// Whether a context is one that subscribers know of: with an SA, and not waiting for more from the API.
+fn is_announced(context: &SaContext) -> bool {
+    let has_sa = context.inbound.is_some() || context.outbound.is_some();
+    has_sa && context.reservation.is_none()
+}

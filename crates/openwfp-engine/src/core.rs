@@ -1,0 +1,220 @@
+//! The core: the newest version of the database, who may change it when, and what follows from a commit.
+//!
+//! ```text
+//! a call          ── plan on the newest version ── (dataplane, no lock) ── commit in place ─┐
+//! a transaction   ── plan on its own version … commit ── (dataplane) ── swap ───────────────┤
+//! a provider      ── reconcile on a private version, no lock ── swap ───────────────────────┤
+//! a timer         ── plan on the newest version ── (dataplane) ── commit in place ──────────┤
+//!                                                                                           ▼
+//!                                          Core::note: events · timers · statistics · old versions
+//! ```
+//!
+//! Invariants:
+//! 1. The core's lock is held for steps that are short at any size of the database.
+//! 2. While a context is busy (the dataplane works on it) nobody else changes it.
+//! 3. While the gate is exclusive (a private version will be swapped in) nobody changes the newest version.
+//! 4. While a session's read/write transaction is open, other sessions' calls change nothing; providers and timers do,
+//!    and at the commit what they changed wins.
+
+use crate::change::Change;
+use crate::database::Database;
+use crate::events::Queue;
+use crate::faults::Injector;
+use crate::lifetime;
+use crate::lifetime::IdleTimeout;
+use crate::lifetime::Timer;
+use crate::lifetime::Wheel;
+use crate::record::SessionRecord;
+use crate::statistics::Tally;
+use openwfp_api::EventKind;
+use openwfp_api::SaContext;
+use openwfp_api::SaContextEvent;
+use openwfp_api::SaContextId;
+use openwfp_api::SessionNumber;
+use openwfp_api::TransactionMode;
+use openwfp_api::Version;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What one lock protects.
+#[derive(Default)]
+pub(crate) struct Core {
+    pub(crate) newest: Database,
+    pub(crate) gate: Gate,
+    pub(crate) transactions: HashMap<SessionNumber, Transaction>,
+    pub(crate) subscriptions: Vec<Arc<Queue>>,
+    pub(crate) wheel: Wheel,
+    pub(crate) tally: Tally,
+    /// The moment until which the housekeeper sleeps; none: until it is woken.
+    pub(crate) sleeps_until: Option<Duration>,
+}
+
+/// Who may change the newest version.
+#[derive(Default)]
+pub(crate) struct Gate {
+    /// The session whose read/write transaction is open.
+    pub(crate) explicit: Option<SessionNumber>,
+    /// A private version will be swapped in.
+    pub(crate) exclusive: bool,
+    /// The contexts that the dataplane works on for a call.
+    pub(crate) busy: HashSet<SaContextId>,
+    /// So many wait for the gate to be free of calls; new calls stand behind them.
+    pub(crate) waiting: usize,
+}
+
+impl Gate {
+    /// Whether a call may change a context.
+    pub(crate) fn admits_call(&self, id: Option<SaContextId>) -> bool {
+        self.explicit.is_none() && self.waiting == 0 && self.admits_engine(id)
+    }
+
+    /// Whether the engine itself may change a context, or count.
+    pub(crate) fn admits_engine(&self, id: Option<SaContextId>) -> bool {
+        !self.exclusive && id.is_none_or(|id| self.busy.is_empty() || !self.busy.contains(&id))
+    }
+
+    /// Whether a private version may be begun that will be swapped in.
+    pub(crate) fn admits_exclusive(&self) -> bool {
+        !self.exclusive && self.busy.is_empty()
+    }
+
+    /// Whether a read/write transaction may begin.
+    pub(crate) fn admits_transaction(&self) -> bool {
+        self.explicit.is_none() && self.admits_exclusive()
+    }
+}
+
+/// An open transaction.
+pub(crate) struct Transaction {
+    pub(crate) session: Arc<SessionRecord>,
+    pub(crate) mode: TransactionMode,
+    /// When it is aborted by force.
+    pub(crate) deadline: Duration,
+    /// What the session sees.
+    pub(crate) database: Database,
+    /// The version that it began with.
+    pub(crate) base: Version,
+    /// What it changed, with what was there before.
+    pub(crate) changed: BTreeMap<SaContextId, Option<Arc<SaContext>>>,
+    /// What providers and timers changed meanwhile, with what is there now.
+    pub(crate) overtaken: BTreeMap<SaContextId, Option<Arc<SaContext>>>,
+}
+
+impl Transaction {
+    /// Puts a change into the transaction's own version.
+    pub(crate) fn put(&mut self, change: Change) {
+        self.changed.entry(change.id).or_insert(change.old);
+        match change.new {
+            Some(new) => self.database.put(new),
+            None => drop(self.database.remove(change.id)),
+        }
+    }
+
+    /// What it changes in all, from the version that it began with.
+    pub(crate) fn changes(&self) -> Vec<Change> {
+        self.changed
+            .iter()
+            .filter(|(id, _)| !self.overtaken.contains_key(id))
+            .map(|(id, old)| Change { id: *id, old: old.clone(), new: self.database.get(*id).cloned() })
+            .filter(|change| change.old != change.new)
+            .collect()
+    }
+}
+
+/// Who a change comes from, as far as it matters for what follows from it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A session's call or its transaction.
+    Call,
+    /// The engine itself, as a timer or a counter says.
+    Engine,
+    /// A provider, which also ends what it began.
+    Provider,
+}
+
+/// What noting changes needs to know.
+pub(crate) struct Circumstances<'a> {
+    pub(crate) origin: Origin,
+    pub(crate) now: Duration,
+    pub(crate) idle: IdleTimeout,
+    /// Whether the engine ends lifetimes, and not its dataplane.
+    pub(crate) ends_lifetimes: bool,
+    pub(crate) faults: Option<&'a Injector>,
+}
+
+impl Core {
+    /// Commits a change in place.
+    pub(crate) fn commit(&mut self, change: &Change, circumstances: &Circumstances<'_>) {
+        match &change.new {
+            Some(new) => self.newest.put(Arc::clone(new)),
+            None => drop(self.newest.remove(change.id)),
+        }
+        self.newest.version.0 += 1;
+        self.tally.note(change, Some(&self.newest));
+        self.note(change, circumstances);
+    }
+
+    /// What follows from a change that is in the newest version: events, timers, and for the transaction that is
+    /// open. Statistics are counted apart, since a provider's many changes are counted without the lock.
+    pub(crate) fn note(&mut self, change: &Change, circumstances: &Circumstances<'_>) {
+        if !self.subscriptions.is_empty()
+            && let Some(kind) = change.event()
+            && let Some(context) = change.new.as_ref().or(change.old.as_ref())
+        {
+            self.announce(kind, context, circumstances.faults);
+        }
+        if circumstances.origin != Origin::Provider
+            && let Some(new) = &change.new
+            && change.old.as_ref().is_none_or(|old| old.state != new.state)
+        {
+            for timer in lifetime::timers(new, circumstances.now, circumstances.idle) {
+                if circumstances.ends_lifetimes || timer.kind() == lifetime::TimerKind::End {
+                    self.wheel.insert(timer);
+                }
+            }
+        }
+        if circumstances.origin != Origin::Call
+            && let Some(writer) = self.gate.explicit
+            && let Some(transaction) = self.transactions.get_mut(&writer)
+        {
+            transaction.overtaken.insert(change.id, change.new.clone());
+        }
+    }
+
+    /// Tells those who subscribed.
+    pub(crate) fn announce(&mut self, kind: EventKind, context: &Arc<SaContext>, faults: Option<&Injector>) {
+        let event = SaContextEvent { kind, id: context.id, version: self.newest.version, context: None };
+        self.subscriptions.retain(|queue| queue.push(&event, context, faults));
+    }
+
+    /// Puts a timer in.
+    pub(crate) fn schedule(&mut self, timer: Timer) {
+        self.wheel.insert(timer);
+    }
+
+    /// When the next timer or transaction is due.
+    pub(crate) fn next_due(&self) -> Option<Duration> {
+        let transactions = self.transactions.values().map(|transaction| transaction.deadline);
+        transactions.chain(self.wheel.next()).min()
+    }
+
+    /// Whether something became due before the housekeeper would look.
+    pub(crate) fn is_due_earlier(&self) -> bool {
+        match (self.next_due(), self.sleeps_until) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(due), Some(until)) => due < until,
+        }
+    }
+
+    /// Drops the timers of contexts that are gone once they are most of all.
+    pub(crate) fn sweep_timers(&mut self) {
+        if self.wheel.len() > 4 * self.newest.len() + 4096 {
+            let newest = &self.newest;
+            self.wheel.retain(|timer| newest.get(timer.id()).is_some());
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Delivery: a subscription with a callback has a thread of its own, so that a slow one or one that panics is
+//! nobody else's trouble.
+
+use super::Queue;
+use crate::sync::lock;
+use crate::sync::thread;
+use openwfp_api::Code;
+use openwfp_api::Error;
+use openwfp_api::EventCallback;
+use openwfp_api::Notification;
+use openwfp_api::Result;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::sync::Arc;
+use std::sync::PoisonError;
+
+/// Starts the thread that calls back for each notification until the queue is closed.
+///
+/// # Errors
+/// `RPC_E_OUT_OF_RESOURCES` if the system gives no thread.
+pub(crate) fn deliver(queue: Arc<Queue>, callback: EventCallback) -> Result {
+    let body = move || {
+        while let Some(notification) = queue.begin() {
+            // The callback is the only state that a panic can leave broken, and it is not called again.
+            let outcome = catch_unwind(AssertUnwindSafe(|| callback(&notification)));
+            queue.end(outcome.is_err());
+        }
+    };
+    thread::Builder::new().name("openwfp-events".into()).spawn(body).map(drop).map_err(|error| {
+        Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("no thread for the subscription: {error}"))
+    })
+}
+
+impl Queue {
+    /// Waits for a notification and marks the callback as running; none once the queue is closed.
+    fn begin(&self) -> Option<Notification> {
+        let mut state = lock(&self.state);
+        loop {
+            if state.closed {
+                return None;
+            }
+            if let Some(notification) = state.take() {
+                state.delivering = Some(thread::current().id());
+                return Some(notification);
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The callback returned; one that panicked ends its subscription.
+    fn end(&self, panicked: bool) {
+        let mut state = lock(&self.state);
+        state.delivering = None;
+        if panicked {
+            state.closed = true;
+            state.waiting.clear();
+            tracing::error!(
+                subscription = self.id.to_bits(),
+                session = self.id.session.0,
+                "a subscriber's callback panicked; its subscription has ended"
+            );
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+}

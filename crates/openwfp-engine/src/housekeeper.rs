@@ -1,0 +1,239 @@
+//! Housekeeping: doing what is due, by a thread of the engine's own or by whoever calls.
+
+use crate::engine::Shared;
+use crate::engine::Want;
+use crate::lifetime;
+use crate::lifetime::Reached;
+use crate::lifetime::Timer;
+use crate::lifetime::TimerKind;
+use crate::reconcile;
+use crate::record::TransactionState;
+use crate::sync::Condvar;
+use crate::sync::Mutex;
+use crate::sync::lock;
+use crate::sync::thread;
+use crate::sync::wait;
+use openwfp_api::Code;
+use openwfp_api::CounterUpdate;
+use openwfp_api::DirectionCounters;
+use openwfp_api::EventKind;
+use openwfp_api::Result;
+use openwfp_api::SaContextId;
+use openwfp_api::SaContextStep;
+use openwfp_api::SaState;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::Weak;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+/// So many timers are taken at a time, and so many counters, so that nobody waits long for the lock.
+const BATCH: usize = 256;
+
+/// How long after the dataplane failed to remove an SA it is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// How the housekeeper's thread is started, woken and stopped.
+#[derive(Default)]
+pub(crate) struct Signal {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    started: bool,
+    woken: bool,
+    stopped: bool,
+}
+
+impl Signal {
+    /// Has the housekeeper look again; the first time it gets its thread.
+    pub(crate) fn wake(self: &Arc<Signal>, engine: &Weak<Shared>) {
+        let starts = {
+            let mut state = lock(&self.state);
+            state.woken = true;
+            !std::mem::replace(&mut state.started, true)
+        };
+        self.changed.notify_all();
+        if starts {
+            let (signal, engine) = (Arc::clone(self), Weak::clone(engine));
+            let body = move || signal.keep_house(&engine);
+            if let Err(error) = thread::Builder::new().name("openwfp-timers".into()).spawn(body) {
+                // The next commit tries again.
+                lock(&self.state).started = false;
+                tracing::error!(%error, "no thread for the engine's timers: nothing expires until there is one");
+            }
+        }
+    }
+
+    pub(crate) fn stop(&self) {
+        lock(&self.state).stopped = true;
+        self.changed.notify_all();
+    }
+
+    fn keep_house(&self, engine: &Weak<Shared>) {
+        loop {
+            lock(&self.state).woken = false;
+            // The engine lives on only while something is done for it.
+            let Some(shared) = engine.upgrade() else { return };
+            let clock = Arc::clone(&shared.clock);
+            let due = shared.run_due();
+            drop(shared);
+            let mut state = lock(&self.state);
+            while !state.woken && !state.stopped {
+                let Some(due) = due else {
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    continue;
+                };
+                let left = due.saturating_sub(clock.monotonic());
+                if left.is_zero() {
+                    break;
+                }
+                state = wait(&self.changed, state, clock.pause(left));
+            }
+            if state.stopped {
+                return;
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Does what is due and returns when the next thing is.
+    pub(crate) fn run_due(&self) -> Option<Duration> {
+        let _one_at_a_time = lock(&self.housekeeping);
+        loop {
+            let now = self.clock.monotonic();
+            self.abort_overdue(now);
+            let due = {
+                let mut core = self.core();
+                let due = core.wheel.turn(now, BATCH);
+                core.sweep_timers();
+                if due.is_empty() {
+                    core.sleeps_until = core.next_due();
+                    drop(core);
+                    // Whoever waits by this clock looks at it again.
+                    self.gate_changed.notify_all();
+                    return self.core().sleeps_until;
+                }
+                due
+            };
+            for timer in due {
+                self.fire(timer, now);
+            }
+        }
+    }
+
+    fn abort_overdue(&self, now: Duration) {
+        let overdue: Vec<_> = self
+            .core()
+            .transactions
+            .values()
+            .filter(|transaction| transaction.deadline <= now)
+            .map(|transaction| transaction.session.number())
+            .collect();
+        for session in overdue {
+            if self.end_transaction(session, TransactionState::Ended) {
+                tracing::warn!(session = session.0, "a transaction was held too long and is aborted");
+            }
+        }
+    }
+
+    fn fire(&self, timer: Timer, now: Duration) {
+        let id = timer.id();
+        let Some(context) = self.core().newest.get(id).cloned() else { return };
+        if (timer.kind() == TimerKind::End) != matches!(context.state, SaState::Expiring { .. }) {
+            // It began to expire before this limit was reached.
+            return;
+        }
+        match timer.kind() {
+            TimerKind::Soft => {
+                let mut core = self.core();
+                core.announce(EventKind::SoftExpiry, &context, self.faults.as_ref());
+                let hard = now.saturating_add(lifetime::hard_after_soft(&context));
+                core.schedule(Timer::new(hard, id, TimerKind::Hard));
+            }
+            TimerKind::Hard | TimerKind::End => self.end(SaContextStep::Delete(id), id, timer.kind(), now),
+            TimerKind::Idle => {
+                let Some(limit) = lifetime::idle_timeout(&context, self.idle()) else { return };
+                // Timers go by monotonic time and uses by the calendar; their distances are the same.
+                let idle = self.clock.wall().since(openwfp_api::Timestamp(lifetime::last_used(&context)));
+                if idle >= limit {
+                    self.end(SaContextStep::Expire(id), id, timer.kind(), now);
+                } else {
+                    self.core().schedule(Timer::new(now.saturating_add(limit - idle), id, TimerKind::Idle));
+                }
+            }
+        }
+    }
+
+    /// Ends a context for the engine itself; what the dataplane refuses is tried again later.
+    fn end(&self, step: SaContextStep, id: SaContextId, kind: TimerKind, now: Duration) {
+        let operation = step.operations()[0];
+        let result = self.step_by_itself(step);
+        crate::audit::by_engine(operation, id, &format!("{kind:?}"), result.as_ref().err());
+        if let Err(error) = result
+            && error.code() != Code::FWP_E_NOT_FOUND
+        {
+            self.core().schedule(Timer::new(now.saturating_add(RETRY), id, kind));
+        }
+    }
+
+    /// Takes over what a provider counted.
+    pub(crate) fn count(&self, updates: &[CounterUpdate]) -> Result {
+        let ends_lifetimes = self.ends_lifetimes();
+        for updates in updates.chunks(BATCH) {
+            let mut over = Vec::new();
+            let mut core = self.enter(&Want::Engine(None), None)?;
+            for update in updates {
+                let Some(context) = core.newest.get(update.id).cloned() else { continue };
+                let cell = context.counters.direction(update.direction);
+                let before = cell.traffic();
+                let growth = reconcile::store(cell, &self.counters(update, before, cell));
+                core.tally.count(&context, update.direction, growth);
+                if !ends_lifetimes {
+                    continue;
+                }
+                match lifetime::reached(&context, update.direction, before, (update.bytes, update.packets)) {
+                    Some(Reached::Hard) => over.push(context.id),
+                    Some(Reached::Soft) => {
+                        core.announce(EventKind::SoftExpiry, &context, self.faults.as_ref());
+                    }
+                    None => {}
+                }
+            }
+            drop(core);
+            over.dedup();
+            for id in over {
+                let result = self.step_by_itself(SaContextStep::Delete(id));
+                let operation = openwfp_api::Operation::SaContextDeleteById;
+                crate::audit::by_engine(operation, id, "Counted", result.as_ref().err());
+            }
+        }
+        Ok(())
+    }
+
+    /// The counters of an update; a provider that does not know when an SA was used tells by what grew.
+    fn counters(
+        &self,
+        update: &CounterUpdate,
+        before: (u64, u64),
+        cell: &DirectionCounters,
+    ) -> DirectionCounters {
+        let last_used = match update.last_used {
+            0 if (update.bytes, update.packets) != before => self.clock.wall().0,
+            0 => cell.last_used.load(std::sync::atomic::Ordering::Relaxed),
+            time => time,
+        };
+        DirectionCounters {
+            bytes: AtomicU64::new(update.bytes),
+            packets: AtomicU64::new(update.packets),
+            last_used: AtomicU64::new(last_used),
+            replay_window_drops: AtomicU32::new(update.replay_window_drops),
+            replay_drops: AtomicU32::new(update.replay_drops),
+            integrity_failures: AtomicU32::new(update.integrity_failures),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What the engine knows of a session, shared with the session itself.
+
+use crate::sync::atomic::AtomicBool;
+use crate::sync::atomic::AtomicU8;
+use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::Ordering;
+use openwfp_api::Principal;
+use openwfp_api::Rights;
+use openwfp_api::Securable;
+use openwfp_api::SessionInfo;
+use openwfp_api::SessionNumber;
+use openwfp_api::TransactionMode;
+
+/// One session.
+pub(crate) struct SessionRecord {
+    pub(crate) info: std::sync::Arc<SessionInfo>,
+    pub(crate) principal: Principal,
+    engine_rights: AtomicU32,
+    sa_db_rights: AtomicU32,
+    /// Set by the engine when it ends the session.
+    pub(crate) cancelled: AtomicBool,
+    transaction: AtomicU8,
+}
+
+/// What is to be known of a session's transaction before a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TransactionState {
+    None,
+    In(TransactionMode),
+    /// The engine ended it, and the session was not told yet.
+    Ended,
+}
+
+impl SessionRecord {
+    pub(crate) fn new(info: SessionInfo, principal: Principal) -> SessionRecord {
+        SessionRecord {
+            info: std::sync::Arc::new(info),
+            principal,
+            engine_rights: AtomicU32::new(0),
+            sa_db_rights: AtomicU32::new(0),
+            cancelled: AtomicBool::new(false),
+            transaction: AtomicU8::new(0),
+        }
+    }
+
+    pub(crate) fn number(&self) -> SessionNumber {
+        self.info.number
+    }
+
+    /// The rights on the database of SAs, as of now.
+    pub(crate) fn rights(&self) -> Rights {
+        self.rights_on(Securable::SaDb)
+    }
+
+    pub(crate) fn rights_on(&self, securable: Securable) -> Rights {
+        Rights(self.cell(securable).load(Ordering::Acquire))
+    }
+
+    pub(crate) fn set_rights(&self, securable: Securable, rights: Rights) {
+        self.cell(securable).store(rights.0, Ordering::Release);
+    }
+
+    fn cell(&self, securable: Securable) -> &AtomicU32 {
+        match securable {
+            Securable::Engine => &self.engine_rights,
+            Securable::SaDb => &self.sa_db_rights,
+        }
+    }
+
+    pub(crate) fn transaction(&self) -> TransactionState {
+        match self.transaction.load(Ordering::Acquire) {
+            0 => TransactionState::None,
+            1 => TransactionState::In(TransactionMode::ReadOnly),
+            2 => TransactionState::In(TransactionMode::ReadWrite),
+            _ => TransactionState::Ended,
+        }
+    }
+
+    pub(crate) fn set_transaction(&self, state: TransactionState) {
+        let bits = match state {
+            TransactionState::None => 0,
+            TransactionState::In(TransactionMode::ReadOnly) => 1,
+            TransactionState::In(TransactionMode::ReadWrite) => 2,
+            TransactionState::Ended => 3,
+        };
+        self.transaction.store(bits, Ordering::Release);
+    }
+
+    /// Whether the engine ended the session's transaction; tells it once.
+    pub(crate) fn take_ended(&self) -> bool {
+        self.transaction.compare_exchange(3, 0, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+}

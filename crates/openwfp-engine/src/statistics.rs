@@ -1,0 +1,192 @@
+//! What the engine counts as it goes, so that asking for statistics walks nothing.
+
+use crate::change::Change;
+use crate::database::Database;
+use crate::database::Side;
+use openwfp_api::Direction;
+use openwfp_api::Drops;
+use openwfp_api::Protocol;
+use openwfp_api::ProtocolDrops;
+use openwfp_api::ProviderDrops;
+use openwfp_api::SaContext;
+use openwfp_api::SaDetails;
+use openwfp_api::SaState;
+use openwfp_api::SaStatistics;
+use openwfp_api::Statistics;
+use openwfp_api::TrafficStatistics;
+use openwfp_api::TrafficType;
+use openwfp_api::Transform;
+use std::sync::atomic::Ordering;
+
+/// `IPSEC_SA_BUNDLE_FLAG_SA_OFFLOADED`.
+const FLAG_OFFLOADED: u32 = 0x20_0000;
+
+/// So many of a peer's newest contexts are looked at to tell a rekey.
+const REKEY_LOOKS: usize = 64;
+
+/// The running totals.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Tally {
+    sas: SaStatistics,
+    inbound: TrafficStatistics,
+    outbound: TrafficStatistics,
+    esp: Failures,
+    ah: Failures,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Failures {
+    authentication: u64,
+    replay: u64,
+}
+
+/// What was counted on top for one direction of a context.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Growth {
+    pub(crate) bytes: u64,
+    pub(crate) packets: u64,
+    pub(crate) integrity_failures: u64,
+    pub(crate) replay_failures: u64,
+}
+
+impl Tally {
+    /// Counts a change; `database` is the one before it, where rekeys are to be told from new traffic.
+    pub(crate) fn note(&mut self, change: &Change, database: Option<&Database>) {
+        let (old, new) = (change.old.as_deref(), change.new.as_deref());
+        for direction in [Direction::Inbound, Direction::Outbound] {
+            let spi = |context: Option<&SaContext>| {
+                context
+                    .and_then(|context| context.details(direction))
+                    .map(|details| details.bundle.sas.first().spi)
+            };
+            let (before, after) = (spi(old), spi(new));
+            if before != after {
+                self.sas.total_deleted += u64::from(before.is_some());
+                self.sas.total_added += u64::from(after.is_some());
+            }
+        }
+        if let Some(new) = new {
+            self.shape(new, |count, by| *count += by);
+            if old.is_none() {
+                for (direction, _) in new.directions() {
+                    let counters = new.counters.direction(direction);
+                    let (bytes, packets) = counters.traffic();
+                    let growth = Growth {
+                        bytes,
+                        packets,
+                        integrity_failures: counters.integrity_failures.load(Ordering::Relaxed).into(),
+                        replay_failures: u64::from(counters.replay_drops.load(Ordering::Relaxed))
+                            + u64::from(counters.replay_window_drops.load(Ordering::Relaxed)),
+                    };
+                    self.count(new, direction, growth);
+                }
+            }
+            if change.is_addition() && database.is_some_and(|database| is_rekey(new, database)) {
+                self.sas.successful_rekeys += 1;
+            }
+        }
+        if let Some(old) = old {
+            self.shape(old, |count, by| *count = count.saturating_sub(by));
+        }
+    }
+
+    /// Adds or takes what one context is among the present ones.
+    fn shape(&mut self, context: &SaContext, mut by: impl FnMut(&mut u64, u64)) {
+        let waits = context.reservation.is_some() && context.state == SaState::Inbound;
+        let pending = waits || matches!(context.state, SaState::Created | SaState::HasSpi { .. });
+        by(&mut self.sas.pending_negotiations, pending.into());
+        let directions: u64 = context.directions().map(|_| 1).sum();
+        by(&mut self.sas.active, directions);
+        let tunnel = context.traffic.mode.traffic_type() == TrafficType::Tunnel && directions > 0;
+        by(&mut self.sas.active_tunnels, tunnel.into());
+        let offloaded = context.directions().filter(|(_, details)| is_offloaded(details)).map(|_| 1).sum();
+        by(&mut self.sas.offloaded, offloaded);
+    }
+
+    /// Counts traffic and failures of one direction.
+    pub(crate) fn count(&mut self, context: &SaContext, direction: Direction, growth: Growth) {
+        let Some(details) = context.details(direction) else { return };
+        let totals = match direction {
+            Direction::Inbound => &mut self.inbound,
+            Direction::Outbound => &mut self.outbound,
+        };
+        let bytes = growth.bytes;
+        totals.packets += growth.packets;
+        match context.traffic.mode.traffic_type() {
+            TrafficType::Transport => totals.transport_bytes += bytes,
+            TrafficType::Tunnel => totals.tunnel_bytes += bytes,
+        }
+        totals.offload_bytes += if is_offloaded(details) { bytes } else { 0 };
+        for sa in details.bundle.sas.iter() {
+            match &sa.transform {
+                Transform::Ah(_) => totals.authenticated_ah_bytes += bytes,
+                Transform::EspAuth(_) => totals.authenticated_esp_bytes += bytes,
+                Transform::EspCipher(_) => totals.encrypted_bytes += bytes,
+                Transform::EspAuthAndCipher(_) | Transform::EspAead(_) => {
+                    totals.authenticated_esp_bytes += bytes;
+                    totals.encrypted_bytes += bytes;
+                }
+                _ => {}
+            }
+        }
+        let failures = match details.bundle.sas.first().transform.protocol() {
+            Protocol::Ah => &mut self.ah,
+            _ => &mut self.esp,
+        };
+        failures.authentication += growth.integrity_failures;
+        failures.replay += growth.replay_failures;
+    }
+
+    /// The statistics, with what the provider knows.
+    pub(crate) fn statistics(&self, provider: ProviderDrops) -> Statistics {
+        let of_protocol = |failures: Failures, known: ProtocolDrops| ProtocolDrops {
+            authentication_failures: known.authentication_failures.or(Some(failures.authentication)),
+            replay_check_failures: known.replay_check_failures.or(Some(failures.replay)),
+            ..known
+        };
+        let authentication = self.esp.authentication + self.ah.authentication;
+        let replay = self.esp.replay + self.ah.replay;
+        Statistics {
+            sas: self.sas,
+            esp_drops: of_protocol(self.esp, provider.esp),
+            ah_drops: of_protocol(self.ah, provider.ah),
+            drops: Drops {
+                authentication_failures: provider.all.authentication_failures.or(Some(authentication)),
+                replay_check_failures: provider.all.replay_check_failures.or(Some(replay)),
+                ..provider.all
+            },
+            inbound: self.inbound,
+            outbound: self.outbound,
+        }
+    }
+}
+
+fn is_offloaded(details: &SaDetails) -> bool {
+    let by_kernel = |sa: &openwfp_api::Sa| {
+        sa.linux
+            .as_ref()
+            .and_then(|linux| linux.extras.as_ref())
+            .is_some_and(|extras| extras.offload.is_some())
+    };
+    details.bundle.flags & FLAG_OFFLOADED != 0 || details.bundle.sas.iter().any(by_kernel)
+}
+
+/// Whether another complete context protects the same traffic.
+fn is_rekey(new: &SaContext, database: &Database) -> bool {
+    let remote = new.traffic.endpoints.remote();
+    let filters = |context: &SaContext| {
+        [Direction::Inbound, Direction::Outbound].map(|direction| context.filter_id(direction))
+    };
+    database
+        .ids_between(Side::Remote, (remote, remote), None)
+        .rev()
+        .take(REKEY_LOOKS)
+        .filter(|id| *id != new.id)
+        .filter_map(|id| database.get(id))
+        .any(|other| {
+            other.state == SaState::Complete
+                && other.traffic == new.traffic
+                && other.selectors == new.selectors
+                && filters(other) == filters(new)
+        })
+}
