@@ -331,7 +331,7 @@ pub trait Session: Send + Sync {
     /// `IPsecSaDbSetSecurityInfo0`.
     ///
     /// # Errors
-    /// `ERROR_ACCESS_DENIED` also without WRITE_OWNER where the owner or group is changed,
+    /// `ERROR_ACCESS_DENIED` also without the right `WRITE_OWNER` where the owner or group is changed,
     /// `FWP_E_NULL_POINTER` for a part that the descriptor does not have.
     fn set_security_info(
         &self,

@@ -2,8 +2,11 @@
 //! what the dataplane has to do, which event is told, which timers are set, what the statistics count.
 
 use crate::database::Database;
+use crate::database::holds;
+use crate::database::sas;
 use crate::spi;
 use crate::transition;
+use openwfp_api::Clock;
 use openwfp_api::Code;
 use openwfp_api::Dataplane;
 use openwfp_api::Direction;
@@ -18,7 +21,6 @@ use openwfp_api::SaContextStep as Step;
 use openwfp_api::SaState;
 use openwfp_api::Spi;
 use openwfp_api::StepOutcome;
-use openwfp_api::Timestamp;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -32,7 +34,7 @@ pub(crate) struct Change {
 
 /// What planning needs besides the database.
 pub(crate) struct Means<'a> {
-    pub(crate) now: Timestamp,
+    pub(crate) clock: &'a dyn Clock,
     pub(crate) random: &'a dyn Random,
     pub(crate) spis: &'a RangeInclusive<u32>,
     pub(crate) new_id: &'a dyn Fn() -> SaContextId,
@@ -40,84 +42,115 @@ pub(crate) struct Means<'a> {
 
 /// What a step would change, with nothing changed yet.
 pub(crate) fn plan(database: &Database, step: Step, means: &Means<'_>) -> Result<(Change, StepOutcome)> {
-    let existing = |id: SaContextId| database.get(id).cloned().ok_or_else(|| not_found(id));
     let mut inbound_spi = None;
     let (old, new) = match step {
-        Step::Create(new) => (None, Some(transition::create((means.new_id)(), new)?)),
+        Step::Create(new) => (None, Some(Arc::new(transition::create((means.new_id)(), new)?))),
         Step::GetSpi(id, request) => {
-            let old = existing(id)?;
-            transition::check_request(&old, &request)?;
-            let spi = match old.state {
+            let mut next = Next::of(database, id)?;
+            transition::check_request(&next.old, &request)?;
+            let spi = match next.old.state {
                 SaState::HasSpi { inbound_spi } => inbound_spi,
-                _ => choose(database, &old, means)?,
+                _ => choose(database, &next.old, means)?,
             };
             inbound_spi = Some(spi);
-            let new = transition::with_spi((*old).clone(), &request, spi)?;
-            (Some(old), Some(new))
+            transition::with_spi(next.context()?, &request, spi)?;
+            next.parts()
         }
         Step::SetSpi(id, request, spi) => {
-            let old = existing(id)?;
-            transition::check_request(&old, &request)?;
-            let new = transition::with_spi((*old).clone(), &request, spi)?;
-            check_free(database, &new, spi)?;
+            let mut next = Next::of(database, id)?;
+            transition::check_request(&next.old, &request)?;
+            transition::with_spi(next.context()?, &request, spi)?;
+            check_free(database, &next.new, spi)?;
             inbound_spi = Some(spi);
-            (Some(old), Some(new))
+            next.parts()
         }
         Step::AddInbound(id, bundle) => {
-            let old = existing(id)?;
-            let new = transition::add_inbound((*old).clone(), bundle)?;
-            (Some(old), Some(new))
+            let mut next = Next::of(database, id)?;
+            transition::add_inbound(next.context()?, bundle)?;
+            next.parts()
         }
         Step::AddOutbound(id, bundle) => {
-            let old = existing(id)?;
-            let new = transition::add_outbound((*old).clone(), bundle)?;
-            (Some(old), Some(new))
+            let mut next = Next::of(database, id)?;
+            transition::add_outbound(next.context()?, bundle)?;
+            next.parts()
         }
         Step::Update(flags, values) => {
-            let old = existing(values.id)?;
-            let new = transition::update((*old).clone(), flags, &values)?;
+            let mut next = Next::of(database, values.id)?;
+            transition::update(next.context()?, flags, &values)?;
+            let (old, new) = (&next.old, &next.new);
             if new.traffic.endpoints.local() != old.traffic.endpoints.local() {
                 let spis = new.inbound.iter().flat_map(|details| details.bundle.sas.iter()).map(|sa| sa.spi);
                 for spi in spis {
-                    check_free(database, &new, spi)?;
+                    check_free(database, new, spi)?;
                 }
             }
-            (Some(old), Some(new))
+            next.parts()
         }
         Step::Expire(id) => {
-            let old = existing(id)?;
-            let new = transition::expire((*old).clone(), means.now)?;
-            (Some(old), new)
+            let mut next = Next::of(database, id)?;
+            let is_left = transition::expire(next.context()?, means.clock.wall())?;
+            let (old, new) = next.parts();
+            (old, new.filter(|_| is_left))
         }
-        Step::Delete(id) => (Some(existing(id)?), None),
+        Step::Delete(id) => (Some(existing(database, id)?), None),
         Step::Reserve(new, request) => {
-            let context = transition::create((means.new_id)(), new)?;
+            let mut context = transition::create((means.new_id)(), new)?;
             transition::check_request(&context, &request)?;
             let spi = choose(database, &context, means)?;
             inbound_spi = Some(spi);
-            (None, Some(transition::with_spi(context, &request, spi)?))
+            transition::with_spi(&mut context, &request, spi)?;
+            (None, Some(Arc::new(context)))
         }
         Step::Complete(id, bundles) => {
-            let old = existing(id)?;
-            let new = transition::add_inbound((*old).clone(), bundles.inbound)?;
-            (Some(old), Some(transition::add_outbound(new, bundles.outbound)?))
+            let mut next = Next::of(database, id)?;
+            transition::add_inbound(next.context()?, bundles.inbound)?;
+            transition::add_outbound(next.context()?, bundles.outbound)?;
+            next.parts()
         }
         Step::Establish(new, request, bundles) => {
-            let context = transition::create((means.new_id)(), new)?;
+            let mut context = transition::create((means.new_id)(), new)?;
             transition::check_request(&context, &request)?;
             let spi = bundles.inbound.sas.first().spi;
-            let context = transition::with_spi(context, &request, spi)?;
+            transition::with_spi(&mut context, &request, spi)?;
             check_free(database, &context, spi)?;
             inbound_spi = Some(spi);
-            let context = transition::add_inbound(context, bundles.inbound)?;
-            (None, Some(transition::add_outbound(context, bundles.outbound)?))
+            transition::add_inbound(&mut context, bundles.inbound)?;
+            transition::add_outbound(&mut context, bundles.outbound)?;
+            (None, Some(Arc::new(context)))
         }
         _ => return Err(Error::unreachable("a step that this engine does not know")),
     };
-    let Some(id) = old.as_deref().or(new.as_ref()).map(|context| context.id) else {
+    let Some(id) = old.as_ref().or(new.as_ref()).map(|context| context.id) else {
         return Err(Error::unreachable("a change from nothing to nothing"));
     };
-    Ok((Change { id, old, new: new.map(Arc::new) }, StepOutcome { id, inbound_spi }))
+    Ok((Change { id, old, new }, StepOutcome { id, inbound_spi }))
+}
+
+/// A context and what is to become its next version, in the place where it will stay.
+struct Next {
+    old: Arc<SaContext>,
+    new: Arc<SaContext>,
+}
+
+impl Next {
+    fn of(database: &Database, id: SaContextId) -> Result<Next> {
+        let old = existing(database, id)?;
+        let new = Arc::new((*old).clone());
+        Ok(Next { old, new })
+    }
+
+    fn context(&mut self) -> Result<&mut SaContext> {
+        Arc::get_mut(&mut self.new)
+            .ok_or_else(|| Error::unreachable("a context that is shared before it is done"))
+    }
+
+    fn parts(self) -> (Option<Arc<SaContext>>, Option<Arc<SaContext>>) {
+        (Some(self.old), Some(self.new))
+    }
+}
+
+fn existing(database: &Database, id: SaContextId) -> Result<Arc<SaContext>> {
+    database.get(id).cloned().ok_or_else(|| not_found(id))
 }
 
 fn choose(database: &Database, context: &SaContext, means: &Means<'_>) -> Result<Spi> {
@@ -126,7 +159,7 @@ fn choose(database: &Database, context: &SaContext, means: &Means<'_>) -> Result
 
 fn check_free(database: &Database, context: &SaContext, spi: Spi) -> Result {
     let local = context.traffic.endpoints.local();
-    match spi::holder(database, spi, local, Some(context.id)) {
+    match database.receiver(spi, local, Some(context.id)) {
         None => Ok(()),
         Some(other) => {
             let what = format!("the SPI {spi} on {local} is SA context {other}'s");
@@ -152,6 +185,12 @@ impl Change {
     /// The change that brings everything back.
     pub(crate) fn reversed(&self) -> Change {
         Change { id: self.id, old: self.new.clone(), new: self.old.clone() }
+    }
+
+    /// Whether the context still has all SPIs that it had.
+    pub(crate) fn keeps_spis(&self) -> bool {
+        let held = |spi| self.new.as_deref().is_some_and(|new| holds(new, spi));
+        self.old.as_deref().is_none_or(|old| sas(old).all(|(spi, ..)| held(spi)))
     }
 
     /// Which event it is to those who subscribed.

@@ -26,13 +26,13 @@ use crate::lifetime::Timer;
 use crate::lifetime::Wheel;
 use crate::record::SessionRecord;
 use crate::statistics::Tally;
+use openwfp_api::Clock;
 use openwfp_api::EventKind;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextEvent;
 use openwfp_api::SaContextId;
 use openwfp_api::SessionNumber;
 use openwfp_api::TransactionMode;
-use openwfp_api::Version;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -96,7 +96,7 @@ pub(crate) struct Transaction {
     /// What the session sees.
     pub(crate) database: Database,
     /// The version that it began with.
-    pub(crate) base: Version,
+    pub(crate) base: Database,
     /// What it changed, with what was there before.
     pub(crate) changed: BTreeMap<SaContextId, Option<Arc<SaContext>>>,
     /// What providers and timers changed meanwhile, with what is there now.
@@ -106,11 +106,27 @@ pub(crate) struct Transaction {
 impl Transaction {
     /// Puts a change into the transaction's own version.
     pub(crate) fn put(&mut self, change: Change) {
-        self.changed.entry(change.id).or_insert(change.old);
         match change.new {
             Some(new) => self.database.put(new),
             None => drop(self.database.remove(change.id)),
         }
+        if let Some(old) = &change.old {
+            self.database.forget_spis(old, Some(&self.base));
+        }
+        self.changed.entry(change.id).or_insert(change.old);
+    }
+
+    /// Goes back to what it was before some changes.
+    pub(crate) fn go_back(
+        &mut self,
+        database: Database,
+        changed: BTreeMap<SaContextId, Option<Arc<SaContext>>>,
+    ) {
+        let failed = std::mem::replace(&mut self.database, database);
+        for context in self.changed.keys().filter_map(|id| failed.get(*id)) {
+            self.database.forget_spis(context, Some(&self.base));
+        }
+        self.changed = changed;
     }
 
     /// What it changes in all, from the version that it began with.
@@ -138,7 +154,7 @@ pub(crate) enum Origin {
 /// What noting changes needs to know.
 pub(crate) struct Circumstances<'a> {
     pub(crate) origin: Origin,
-    pub(crate) now: Duration,
+    pub(crate) clock: &'a dyn Clock,
     pub(crate) idle: IdleTimeout,
     /// Whether the engine ends lifetimes, and not its dataplane.
     pub(crate) ends_lifetimes: bool,
@@ -157,9 +173,23 @@ impl Core {
         self.note(change, circumstances);
     }
 
+    /// Drops what an aborted transaction noted outside of its own version.
+    pub(crate) fn discard(&self, transaction: &Transaction) {
+        for id in transaction.changed.keys() {
+            if let Some(context) = transaction.database.get(*id) {
+                self.newest.forget_spis(context, None);
+            }
+        }
+    }
+
     /// What follows from a change that is in the newest version: events, timers, and for the transaction that is
     /// open. Statistics are counted apart, since a provider's many changes are counted without the lock.
     pub(crate) fn note(&mut self, change: &Change, circumstances: &Circumstances<'_>) {
+        if let Some(old) = &change.old
+            && !change.keeps_spis()
+        {
+            self.newest.forget_spis(old, None);
+        }
         if !self.subscriptions.is_empty()
             && let Some(kind) = change.event()
             && let Some(context) = change.new.as_ref().or(change.old.as_ref())
@@ -170,7 +200,7 @@ impl Core {
             && let Some(new) = &change.new
             && change.old.as_ref().is_none_or(|old| old.state != new.state)
         {
-            for timer in lifetime::timers(new, circumstances.now, circumstances.idle) {
+            for timer in lifetime::timers(new, circumstances.clock, circumstances.idle) {
                 if circumstances.ends_lifetimes || timer.kind() == lifetime::TimerKind::End {
                     self.wheel.insert(timer);
                 }

@@ -445,7 +445,7 @@ impl Shared {
     fn circumstances(&self, origin: Origin) -> Circumstances<'_> {
         Circumstances {
             origin,
-            now: self.clock.monotonic(),
+            clock: &*self.clock,
             idle: self.idle,
             ends_lifetimes: self.ends_lifetimes(),
             faults: self.faults.as_ref(),
@@ -467,12 +467,8 @@ impl Shared {
 
     fn plan(&self, database: &Database, step: SaContextStep) -> Result<(Change, StepOutcome)> {
         let new_id = || self.new_id();
-        let means = change::Means {
-            now: self.clock.wall(),
-            random: &*self.random,
-            spis: &self.spis,
-            new_id: &new_id,
-        };
+        let means =
+            change::Means { clock: &*self.clock, random: &*self.random, spis: &self.spis, new_id: &new_id };
         change::plan(database, step, &means)
     }
 
@@ -524,6 +520,9 @@ impl Shared {
         origin: Origin,
     ) -> Result<StepOutcome> {
         let (change, outcome) = self.plan(&core.newest, step)?;
+        if change.old == change.new {
+            return Ok(outcome);
+        }
         let dataplane = match &self.dataplane {
             Some(dataplane) if change.has_effects() => dataplane,
             _ => {
@@ -551,7 +550,8 @@ impl Shared {
             self.hold_exclusively(core, record)
         };
         let exclusive = Exclusive(self);
-        let outcomes = self.steps_into(&mut transaction, steps)?;
+        let outcomes =
+            self.steps_into(&mut transaction, steps).inspect_err(|_| self.core().discard(&transaction))?;
         self.publish(transaction)?;
         drop(exclusive);
         Ok(outcomes)
@@ -586,6 +586,7 @@ impl Shared {
             for (done, change) in changes.iter().enumerate() {
                 if let Err(error) = change.carry_out(&**dataplane) {
                     changes[..done].iter().rev().for_each(|change| change.take_back(&**dataplane));
+                    self.core().discard(&transaction);
                     return Err(error);
                 }
             }
@@ -593,7 +594,7 @@ impl Shared {
         let circumstances = self.circumstances(Origin::Call);
         let replaced = changes.iter().filter(|change| change.old.is_some()).count();
         let mut core = self.core();
-        let old = if core.newest.version == transaction.base {
+        let old = if core.newest.version == transaction.base.version {
             let mut next = transaction.database;
             next.version.0 += 1;
             for change in &changes {
@@ -638,7 +639,7 @@ impl Shared {
             session: Arc::clone(record),
             mode,
             deadline: self.clock.monotonic().saturating_add(limit),
-            base: core.newest.version,
+            base: core.newest.clone(),
             database: core.newest.clone(),
             changed: BTreeMap::new(),
             overtaken: BTreeMap::new(),
@@ -706,6 +707,7 @@ impl Shared {
                 transaction.session.set_transaction(state);
                 if transaction.mode == TransactionMode::ReadWrite {
                     core.gate.explicit = None;
+                    core.discard(transaction);
                 }
             }
             transaction
@@ -731,8 +733,7 @@ impl Shared {
         // A private version of the private version: what fails half-way has changed nothing.
         let (database, changed) = (transaction.database.clone(), transaction.changed.clone());
         self.steps_into(transaction, steps).inspect_err(|_| {
-            transaction.database = database;
-            transaction.changed = changed;
+            transaction.go_back(database, changed);
         })
     }
 
@@ -793,10 +794,8 @@ impl Shared {
         let mut core = self.core();
         core.tally = tally;
         let old = std::mem::replace(&mut core.newest, next);
-        if !core.subscriptions.is_empty() || core.gate.explicit.is_some() {
-            for change in &changes {
-                core.note(change, &circumstances);
-            }
+        for change in &changes {
+            core.note(change, &circumstances);
         }
         self.note_snapshots(changes.len(), replaced);
         core.sweep_timers();

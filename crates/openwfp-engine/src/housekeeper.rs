@@ -152,7 +152,8 @@ impl Shared {
             TimerKind::Soft => {
                 let mut core = self.core();
                 core.announce(EventKind::SoftExpiry, &context, self.faults.as_ref());
-                let hard = now.saturating_add(lifetime::hard_after_soft(&context));
+                // From when it was due, not from now: who looks late does not make a lifetime longer.
+                let hard = timer.deadline().saturating_add(lifetime::hard_after_soft(&context));
                 core.schedule(Timer::new(hard, id, TimerKind::Hard));
             }
             TimerKind::Hard | TimerKind::End => self.end(SaContextStep::Delete(id), id, timer.kind(), now),

@@ -3,10 +3,8 @@
 use crate::database::Database;
 use openwfp_api::Code;
 use openwfp_api::Error;
-use openwfp_api::Protocol;
 use openwfp_api::Random;
 use openwfp_api::Result;
-use openwfp_api::SaContextId;
 use openwfp_api::Spi;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -37,7 +35,7 @@ pub(crate) fn choose(
         let offset = (u64::from_le_bytes(bytes) % size) as u32;
         drawn = low + offset;
         if let Some(spi) = Spi::new(drawn)
-            && holder(database, spi, local, None).is_none()
+            && database.receiver(spi, local, None).is_none()
         {
             return Ok(spi);
         }
@@ -56,19 +54,6 @@ pub(crate) fn choose(
         })
 }
 
-/// The context, other than `except`, that has this SPI on a local address in ESP or AH.
-pub(crate) fn holder(
-    database: &Database,
-    spi: Spi,
-    local: IpAddr,
-    except: Option<SaContextId>,
-) -> Option<SaContextId> {
-    [Protocol::Esp, Protocol::Ah]
-        .into_iter()
-        .flat_map(|protocol| database.ids_with_sa(spi, protocol, local))
-        .find(|id| Some(*id) != except)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +61,7 @@ mod tests {
     use openwfp_api::Endpoints;
     use openwfp_api::Mode;
     use openwfp_api::SaContext;
+    use openwfp_api::SaContextId;
     use openwfp_api::SaState;
     use openwfp_api::Traffic;
     use std::collections::BTreeSet;

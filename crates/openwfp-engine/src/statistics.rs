@@ -178,8 +178,7 @@ fn is_rekey(new: &SaContext, database: &Database) -> bool {
         [Direction::Inbound, Direction::Outbound].map(|direction| context.filter_id(direction))
     };
     database
-        .ids_between(Side::Remote, (remote, remote), None)
-        .rev()
+        .newest_ids_at(Side::Remote, remote)
         .take(REKEY_LOOKS)
         .filter(|id| *id != new.id)
         .filter_map(|id| database.get(id))

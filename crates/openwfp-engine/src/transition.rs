@@ -1,5 +1,5 @@
-//! The life of an SA context as pure functions: a context and a call give the next version of it, or the
-//! code that says why not. No lock, no map, no kernel.
+//! The life of an SA context as pure functions: they make of a context its next version, or say by a code why not;
+//! then what they were given is of no more use. No lock, no map, no kernel.
 //!
 //! ```text
 //! create ──▶ Created ── get or set SPI ──▶ HasSpi ── add inbound ──▶ Inbound ── add outbound ──▶ Complete ─┐
@@ -32,6 +32,7 @@ use openwfp_api::Timestamp;
 use openwfp_api::Traffic;
 use openwfp_api::TrafficType;
 use openwfp_api::UpdateFlags;
+use std::sync::Arc;
 
 /// The bits of a bundle's flags that have a meaning, `IPSEC_SA_BUNDLE_FLAG_*`.
 const BUNDLE_FLAGS: u32 = 0xF0FF_FEFF;
@@ -47,7 +48,7 @@ pub(crate) fn create(id: SaContextId, new: NewSaContext) -> Result<SaContext> {
         ));
     }
     let mut context = SaContext::new(id, new.traffic);
-    context.reservation = Some(Box::new(Reservation {
+    context.reservation = Some(Arc::new(Reservation {
         outbound_filter_id: new.filter_id,
         virtual_if_tunnel: new.virtual_if_tunnel,
         ..Reservation::default()
@@ -67,19 +68,19 @@ pub(crate) fn check_request(context: &SaContext, request: &InboundRequest) -> Re
 }
 
 /// The context with its inbound SPI, after [`check_request`].
-pub(crate) fn with_spi(mut context: SaContext, request: &InboundRequest, spi: Spi) -> Result<SaContext> {
+pub(crate) fn with_spi(context: &mut SaContext, request: &InboundRequest, spi: Spi) -> Result {
     check_spi(spi)?;
     context.state = SaState::HasSpi { inbound_spi: spi };
-    let reservation = context.reservation.get_or_insert_default();
+    let reservation = Arc::make_mut(context.reservation.get_or_insert_default());
     reservation.inbound_filter_id = request.filter_id;
     reservation.udp_encapsulation = request.udp_encapsulation;
-    Ok(context)
+    Ok(())
 }
 
 /// The context with its inbound SAs.
-pub(crate) fn add_inbound(mut context: SaContext, bundle: SaBundle) -> Result<SaContext> {
+pub(crate) fn add_inbound(context: &mut SaContext, bundle: SaBundle) -> Result {
     let SaState::HasSpi { inbound_spi } = context.state else {
-        return Err(out_of_order(&context, "the inbound SAs come after the SPI and before all others"));
+        return Err(out_of_order(context, "the inbound SAs come after the SPI and before all others"));
     };
     if let Some(sa) = bundle.sas.iter().find(|sa| sa.spi != inbound_spi) {
         return Err(Error::new(
@@ -87,19 +88,22 @@ pub(crate) fn add_inbound(mut context: SaContext, bundle: SaBundle) -> Result<Sa
             format!("the bundle has the SPI {}, and {inbound_spi} was set for it", sa.spi),
         ));
     }
-    check(&context, &bundle)?;
-    let reservation = context.reservation.as_deref().cloned().unwrap_or_default();
-    context.inbound = Some(details(&reservation, reservation.inbound_filter_id, bundle));
+    check(context, &bundle)?;
+    let details = match &context.reservation {
+        Some(reservation) => details(reservation, reservation.inbound_filter_id, bundle),
+        None => details(&Reservation::default(), FilterId(0), bundle),
+    };
+    context.inbound = Some(details);
     context.state = SaState::Inbound;
-    Ok(context)
+    Ok(())
 }
 
 /// The context with its outbound SAs, which makes it complete.
-pub(crate) fn add_outbound(mut context: SaContext, bundle: SaBundle) -> Result<SaContext> {
+pub(crate) fn add_outbound(context: &mut SaContext, bundle: SaBundle) -> Result {
     let (SaState::Inbound, Some(inbound)) = (context.state, &context.inbound) else {
-        return Err(out_of_order(&context, "the outbound SAs come after the inbound ones"));
+        return Err(out_of_order(context, "the outbound SAs come after the inbound ones"));
     };
-    check(&context, &bundle)?;
+    check(context, &bundle)?;
     let (one, other) = (inbound.bundle.qm_sa_id, bundle.qm_sa_id);
     if one != other && one != 0 && other != 0 {
         return Err(Error::new(
@@ -107,22 +111,22 @@ pub(crate) fn add_outbound(mut context: SaContext, bundle: SaBundle) -> Result<S
             format!("the outbound bundle has the qmSaId {other}, the inbound one {one}: a pair shares it"),
         ));
     }
-    let reservation = context.reservation.take().map(|reservation| *reservation).unwrap_or_default();
+    let reservation = context.reservation.take().unwrap_or_default();
     context.outbound = Some(details(&reservation, reservation.outbound_filter_id, bundle));
     context.state = SaState::Complete;
-    Ok(context)
+    Ok(())
 }
 
 /// The complete context with the named parts of the values.
-pub(crate) fn update(mut context: SaContext, flags: UpdateFlags, values: &SaContext) -> Result<SaContext> {
+pub(crate) fn update(context: &mut SaContext, flags: UpdateFlags, values: &SaContext) -> Result {
     if context.state != SaState::Complete {
-        return Err(out_of_order(&context, "only a complete one is updated"));
+        return Err(out_of_order(context, "only a complete one is updated"));
     }
     if flags.contain(UpdateFlags::TRAFFIC) {
         let (old, new) = (&context.traffic, &values.traffic);
         let same_version = old.endpoints.ip_version() == new.endpoints.ip_version();
         if old.mode.traffic_type() != new.mode.traffic_type() || !same_version {
-            return Err(mismatch(&context, "the new traffic", new));
+            return Err(mismatch(context, "the new traffic", new));
         }
         // The mode is wider than WFP's view of it, which is all that the values need to agree with.
         context.traffic = Traffic { mode: context.traffic.mode, ..new.clone() };
@@ -141,7 +145,7 @@ pub(crate) fn update(mut context: SaContext, flags: UpdateFlags, values: &SaCont
         };
         update_details(details, flags, new, endpoints)?;
     }
-    Ok(context)
+    Ok(())
 }
 
 fn update_details(
@@ -179,17 +183,17 @@ fn update_details(
     Ok(())
 }
 
-/// The context in its expiry: without its outbound SAs; none if nothing is left of it then.
-pub(crate) fn expire(mut context: SaContext, now: Timestamp) -> Result<Option<SaContext>> {
+/// The context in its expiry: without its outbound SAs. Whether anything is left of it then.
+pub(crate) fn expire(context: &mut SaContext, now: Timestamp) -> Result<bool> {
     match context.state {
         SaState::Inbound | SaState::Complete => {
             context.state = SaState::Expiring { since: now };
             context.outbound = None;
             context.reservation = None;
-            Ok(Some(context))
+            Ok(true)
         }
-        SaState::Outbound => Ok(None),
-        _ => Err(out_of_order(&context, "expiry begins once, with an SA; delete it instead")),
+        SaState::Outbound => Ok(false),
+        _ => Err(out_of_order(context, "expiry begins once, with an SA; delete it instead")),
     }
 }
 
@@ -300,15 +304,36 @@ mod tests {
 
     fn set_spi(context: &SaContext, request: &InboundRequest, spi: Spi) -> Result<SaContext> {
         check_request(context, request)?;
-        with_spi(context.clone(), request, spi)
+        after(context, |context| with_spi(context, request, spi))
+    }
+
+    fn after(context: &SaContext, step: impl FnOnce(&mut SaContext) -> Result) -> Result<SaContext> {
+        let mut next = context.clone();
+        step(&mut next).map(|()| next)
+    }
+
+    fn inbound_added(context: &SaContext, bundle: SaBundle) -> Result<SaContext> {
+        after(context, |context| add_inbound(context, bundle))
+    }
+
+    fn outbound_added(context: &SaContext, bundle: SaBundle) -> Result<SaContext> {
+        after(context, |context| add_outbound(context, bundle))
+    }
+
+    fn updated(context: &SaContext, flags: UpdateFlags, values: &SaContext) -> Result<SaContext> {
+        after(context, |context| update(context, flags, values))
+    }
+
+    fn expired(context: &SaContext) -> Result<SaContext> {
+        after(context, |context| expire(context, Timestamp(9)).map(drop))
     }
 
     /// A context in each state that there is.
     fn in_every_state() -> Vec<SaContext> {
         let created = created();
         let has_spi = set_spi(&created, &request(2), spi(0x1000)).unwrap();
-        let inbound = add_inbound(has_spi.clone(), bundle(0x1000)).unwrap();
-        let complete = add_outbound(inbound.clone(), bundle(0x2000)).unwrap();
+        let inbound = inbound_added(&has_spi, bundle(0x1000)).unwrap();
+        let complete = outbound_added(&inbound, bundle(0x2000)).unwrap();
         let outbound = SaContext { inbound: None, state: SaState::Outbound, ..complete.clone() };
         let expiring = SaContext {
             outbound: None,
@@ -331,10 +356,10 @@ mod tests {
         for context in in_every_state() {
             let outcomes = [
                 set_spi(&context, &request(2), spi(0x1000)),
-                add_inbound(context.clone(), bundle(0x1000)),
-                add_outbound(context.clone(), bundle(0x2000)),
-                update(context.clone(), UpdateFlags::ALL, values),
-                expire(context.clone(), Timestamp(9)).map(|next| next.unwrap_or(context.clone())),
+                inbound_added(&context, bundle(0x1000)),
+                outbound_added(&context, bundle(0x2000)),
+                updated(&context, UpdateFlags::ALL, values),
+                expired(&context),
             ];
             let word = format!("{:?}", context.state);
             let word = word.split(' ').next().unwrap();
@@ -388,9 +413,7 @@ mod tests {
                 linux: None,
             }))
         };
-        for outcome in
-            [add_inbound(states[1].clone(), short(0x1000)), add_outbound(states[2].clone(), short(0x2000))]
-        {
+        for outcome in [inbound_added(&states[1], short(0x1000)), outbound_added(&states[2], short(0x2000))] {
             assert_eq!(outcome.unwrap_err().code(), Code::FWP_E_INVALID_CIPHER_TRANSFORM);
         }
     }
@@ -398,7 +421,7 @@ mod tests {
     #[test]
     fn a_bundle_with_another_spi_than_the_one_set_is_refused() {
         let has_spi = in_every_state().remove(1);
-        let error = add_inbound(has_spi, bundle(0x1001)).unwrap_err();
+        let error = inbound_added(&has_spi, bundle(0x1001)).unwrap_err();
         assert_eq!(error.code(), Code::FWP_E_INVALID_PARAMETER);
         assert!(error.what().contains("0x00001001") && error.what().contains("0x00001000"), "{error}");
     }
@@ -450,7 +473,7 @@ mod tests {
         }
         for bits in 0..=UpdateFlags::ALL.bits() {
             let flags = UpdateFlags::from_bits(bits).unwrap();
-            let next = update(complete.clone(), flags, &values).unwrap();
+            let next = updated(complete, flags, &values).unwrap();
             for (flag, part) in parts {
                 let from = if flags.contain(flag) { &values } else { complete };
                 assert_eq!(part(&next), part(from), "{flag:?} of {flags:?}");
@@ -468,7 +491,7 @@ mod tests {
         let refused = |change: fn(&mut SaContext)| {
             let mut values = complete.clone();
             change(&mut values);
-            update(complete.clone(), UpdateFlags::ALL, &values).unwrap_err().code()
+            updated(complete, UpdateFlags::ALL, &values).unwrap_err().code()
         };
         let v6: fn(&mut SaContext) = |values| {
             values.traffic.endpoints = Endpoints::new([1; 8].into(), [2; 8].into()).unwrap();
@@ -485,20 +508,20 @@ mod tests {
         let has_spi = || in_every_state().remove(1);
         let inbound = || in_every_state().remove(2);
         let unknown_flags = SaBundle { flags: 0x100, ..bundle(0x1000) };
-        assert_eq!(add_inbound(has_spi(), unknown_flags).unwrap_err().code(), Code::FWP_E_INVALID_FLAGS);
-        let reserved = add_outbound(inbound(), bundle(255)).unwrap_err();
+        assert_eq!(inbound_added(&has_spi(), unknown_flags).unwrap_err().code(), Code::FWP_E_INVALID_FLAGS);
+        let reserved = outbound_added(&inbound(), bundle(255)).unwrap_err();
         assert_eq!(reserved.code(), Code::FWP_E_OUT_OF_BOUNDS);
         let mut pair = inbound();
         pair.inbound.as_mut().unwrap().bundle.qm_sa_id = 7;
         let other = SaBundle { qm_sa_id: 8, ..bundle(0x2000) };
-        assert_eq!(add_outbound(pair.clone(), other).unwrap_err().code(), Code::FWP_E_INVALID_PARAMETER);
-        assert!(add_outbound(pair, bundle(0x2000)).is_ok(), "0 is no id, and real callers leave it so");
+        assert_eq!(outbound_added(&pair, other).unwrap_err().code(), Code::FWP_E_INVALID_PARAMETER);
+        assert!(outbound_added(&pair, bundle(0x2000)).is_ok(), "0 is no id, and real callers leave it so");
         let mut v6 = has_spi();
         v6.traffic.endpoints = Endpoints::new([1; 8].into(), [2; 8].into()).unwrap();
         let keying =
             KeyingExtras { peer_v4_private_address: Some([10, 0, 0, 1].into()), ..KeyingExtras::default() };
         let mixed = SaBundle { keying: Some(Box::new(keying)), ..bundle(0x1000) };
-        assert_eq!(add_inbound(v6, mixed).unwrap_err().code(), Code::FWP_E_TRAFFIC_MISMATCH);
+        assert_eq!(inbound_added(&v6, mixed).unwrap_err().code(), Code::FWP_E_TRAFFIC_MISMATCH);
         let ports = Traffic { local_port: 80, ..traffic(2) };
         let tunnel_with_ports = create(SaContextId(1), NewSaContext::new(ports)).unwrap_err();
         assert_eq!(tunnel_with_ports.code(), Code::FWP_E_RESERVED);
@@ -507,9 +530,10 @@ mod tests {
     #[test]
     fn expiry_takes_the_outbound_sas_first() {
         let states = in_every_state();
-        let expiring = expire(states[3].clone(), Timestamp(9)).unwrap().unwrap();
+        let expiring = expired(&states[3]).unwrap();
         assert!(expiring.outbound.is_none() && expiring.inbound.is_some());
         assert_eq!(expiring.state, SaState::Expiring { since: Timestamp(9) });
-        assert!(expire(states[4].clone(), Timestamp(9)).unwrap().is_none(), "nothing but an outbound SA");
+        let mut outbound_only = states[4].clone();
+        assert!(!expire(&mut outbound_only, Timestamp(9)).unwrap(), "nothing is left");
     }
 }

@@ -40,7 +40,7 @@ pub struct SaContext {
     /// The outbound SAs.
     pub outbound: Option<SaDetails>,
     /// What was said for the SAs to come; gone once both directions are there.
-    pub reservation: Option<Box<Reservation>>,
+    pub reservation: Option<Arc<Reservation>>,
     /// What is counted, shared by all versions of this context.
     pub counters: Arc<Counters>,
 }

@@ -2,15 +2,15 @@
 //!
 //! Invariants:
 //! 1. A clone is a snapshot: it shares all with its original and costs the same at any size.
-//! 2. The indexes hold exactly the addresses and SPIs of the contexts in the map.
+//! 2. The indexes hold exactly the addresses of the contexts in the map, and the one of SPIs at least theirs.
 //! 3. Ids are given by the caller, and a new context's is above all that were ever given.
 
 mod index;
+mod spis;
 
 use imbl::OrdMap;
 use imbl::OrdSet;
 pub(crate) use index::AddressKey;
-pub(crate) use index::SpiKey;
 use openwfp_api::Completeness;
 use openwfp_api::Direction;
 use openwfp_api::Endpoints;
@@ -19,6 +19,7 @@ use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
 use openwfp_api::Spi;
 use openwfp_api::Version;
+use spis::SpiIndex;
 use std::net::IpAddr;
 use std::ops::Bound;
 use std::ops::RangeInclusive;
@@ -30,7 +31,7 @@ pub(crate) struct Database {
     contexts: OrdMap<SaContextId, Arc<SaContext>>,
     by_local: OrdSet<AddressKey>,
     by_remote: OrdSet<AddressKey>,
-    by_spi: OrdSet<SpiKey>,
+    spis: Arc<SpiIndex>,
     pub(crate) version: Version,
     pub(crate) completeness: Completeness,
 }
@@ -63,60 +64,60 @@ impl Database {
         side: Side,
         (low, high): (IpAddr, IpAddr),
         after: Option<SaContextId>,
-    ) -> impl DoubleEndedIterator<Item = SaContextId> {
-        let index = match side {
-            Side::Local => &self.by_local,
-            Side::Remote => &self.by_remote,
-        };
+    ) -> impl Iterator<Item = SaContextId> {
         let first = after.map_or(0, |id| id.0.saturating_add(1));
         let range = AddressKey::new(low, SaContextId(first))..=AddressKey::new(high, SaContextId(u64::MAX));
-        index.range(range).map(AddressKey::id)
+        self.by(side).range(range).map(AddressKey::id)
     }
 
-    /// The ids of contexts that hold an SPI in whichever direction, sorted, each once.
+    /// The ids of contexts that hold an SPI in whichever direction, sorted.
     pub(crate) fn ids_with_spi(&self, spi: Spi) -> Vec<SaContextId> {
-        let mut ids: Vec<_> =
-            self.by_spi.range(SpiKey::all_of(spi.get()..=spi.get())).map(SpiKey::id).collect();
+        let mut ids = self.spis.holders(spi);
+        ids.retain(|id| self.get(*id).is_some_and(|context| holds(context, spi)));
         ids.sort_unstable();
-        ids.dedup();
         ids
     }
 
     /// The ids of contexts that hold exactly this SA: one, unless marks keep several apart.
-    pub(crate) fn ids_with_sa(
+    pub(crate) fn ids_with_sa(&self, spi: Spi, protocol: Protocol, destination: IpAddr) -> Vec<SaContextId> {
+        let mut ids = self.spis.holders(spi);
+        ids.retain(|id| {
+            self.get(*id).is_some_and(|context| sas(context).any(|sa| sa == (spi, protocol, destination)))
+        });
+        ids.sort_unstable();
+        ids
+    }
+
+    /// The context, other than `except`, that receives ESP or AH with this SPI at a local address.
+    pub(crate) fn receiver(
         &self,
         spi: Spi,
-        protocol: Protocol,
-        destination: IpAddr,
-    ) -> impl Iterator<Item = SaContextId> {
-        let held = move |id: &SaContextId| {
-            self.get(*id).is_some_and(|context| sas(context).any(|sa| sa == (spi, protocol, destination)))
+        local: IpAddr,
+        except: Option<SaContextId>,
+    ) -> Option<SaContextId> {
+        let is_it = |(other, protocol, to): (Spi, Protocol, IpAddr)| {
+            other == spi && to == local && protocol != Protocol::Ipcomp
         };
-        self.by_spi.range(SpiKey::all_of_sa(spi, protocol)).map(SpiKey::id).filter(held)
+        self.spis
+            .find(spi, |id| Some(id) != except && self.get(id).is_some_and(|context| sas(context).any(is_it)))
     }
 
     /// The lowest SPI of a range that no SA of ESP or AH at an address has.
-    pub(crate) fn first_free_spi(&self, local: IpAddr, range: RangeInclusive<u32>) -> Option<Spi> {
-        let (mut free, high) = range.clone().into_inner();
-        for key in self.by_spi.range(SpiKey::all_of(range)) {
-            if key.spi() > free {
-                break;
-            }
-            let is_here = |(spi, protocol, to): (Spi, Protocol, IpAddr)| {
-                (spi.get(), protocol.number()) == (key.spi(), key.protocol()) && to == local
-            };
-            let counts = key.protocol() != Protocol::Ipcomp.number();
-            if key.spi() == free
-                && counts
-                && self.get(key.id()).is_some_and(|context| sas(context).any(is_here))
-            {
-                if free == high {
-                    return None;
-                }
-                free += 1;
-            }
+    pub(crate) fn first_free_spi(&self, local: IpAddr, mut range: RangeInclusive<u32>) -> Option<Spi> {
+        range.find_map(|spi| Spi::new(spi).filter(|spi| self.receiver(*spi, local, None).is_none()))
+    }
+
+    /// The ids of contexts whose address on a side is this one, the newest first.
+    pub(crate) fn newest_ids_at(&self, side: Side, address: IpAddr) -> impl Iterator<Item = SaContextId> {
+        let last = AddressKey::new(address, SaContextId(u64::MAX));
+        self.by(side).range(..=last).rev().take_while(move |key| key.is_at(&last)).map(AddressKey::id)
+    }
+
+    fn by(&self, side: Side) -> &OrdSet<AddressKey> {
+        match side {
+            Side::Local => &self.by_local,
+            Side::Remote => &self.by_remote,
         }
-        Spi::new(free)
     }
 
     /// Puts in contexts with new ids, sorted by them.
@@ -138,48 +139,62 @@ impl Database {
                 index.insert(key);
             });
         }
-        let mut keys = Vec::with_capacity(2 * contexts.len());
-        keys.extend(contexts.iter().flat_map(|context| spi_keys(context)));
-        keys.sort_unstable();
-        fill_nodes(&keys, |key| {
-            self.by_spi.insert(key);
-        });
+        for context in contexts {
+            self.note_spis(context, None);
+        }
     }
 
-    /// Puts a context in, in place of one with the same id.
+    /// Puts a context in, in place of one with the same id. Of the indexes only what differs is touched.
     pub(crate) fn put(&mut self, context: Arc<SaContext>) {
-        let old = self.contexts.get(&context.id);
-        if !old.is_some_and(|old| has_same_keys(old, &context)) {
-            if let Some(old) = old.cloned() {
-                self.unlink(&old);
-            }
-            self.link(&context);
-        }
-        self.contexts.insert(context.id, context);
+        let new = Arc::clone(&context);
+        let old = self.contexts.insert(context.id, context);
+        self.index(old.as_deref(), Some(&new));
     }
 
     /// Takes a context out.
     pub(crate) fn remove(&mut self, id: SaContextId) -> Option<Arc<SaContext>> {
         let old = self.contexts.remove(&id)?;
-        self.unlink(&old);
+        self.index(Some(&old), None);
         Some(old)
     }
 
-    fn link(&mut self, context: &SaContext) {
-        let endpoints = &context.traffic.endpoints;
-        self.by_local.insert(AddressKey::new(endpoints.local(), context.id));
-        self.by_remote.insert(AddressKey::new(endpoints.remote(), context.id));
-        for key in spi_keys(context) {
-            self.by_spi.insert(key);
+    /// Brings the indexes from one value of a context to another.
+    fn index(&mut self, old: Option<&SaContext>, new: Option<&SaContext>) {
+        let endpoints = |context: &SaContext| context.traffic.endpoints;
+        let indexes = [
+            (&mut self.by_local, Endpoints::local as fn(&Endpoints) -> IpAddr),
+            (&mut self.by_remote, Endpoints::remote),
+        ];
+        let moved = old.map(endpoints) != new.map(endpoints);
+        for (index, address) in indexes.into_iter().filter(|_| moved) {
+            let key = |context: &SaContext| AddressKey::new(address(&context.traffic.endpoints), context.id);
+            let (old, new) = (old.map(key), new.map(key));
+            if old != new {
+                old.map(|key| index.remove(&key));
+                new.map(|key| index.insert(key));
+            }
+        }
+        if let Some(new) = new {
+            self.note_spis(new, old);
         }
     }
 
-    fn unlink(&mut self, context: &SaContext) {
-        let endpoints = &context.traffic.endpoints;
-        self.by_local.remove(&AddressKey::new(endpoints.local(), context.id));
-        self.by_remote.remove(&AddressKey::new(endpoints.remote(), context.id));
-        for key in spi_keys(context) {
-            self.by_spi.remove(&key);
+    fn note_spis(&self, new: &SaContext, old: Option<&SaContext>) {
+        for (spi, ..) in sas(new) {
+            if !old.is_some_and(|old| holds(old, spi)) {
+                self.spis.insert(spi, new.id);
+            }
+        }
+    }
+
+    /// Forgets the SPIs that a context had in a version that is given up, unless it has them in this one or in
+    /// another that lives on.
+    pub(crate) fn forget_spis(&self, old: &SaContext, other: Option<&Database>) {
+        let has = |database: &Database, spi| database.get(old.id).is_some_and(|context| holds(context, spi));
+        for (spi, ..) in sas(old) {
+            if !has(self, spi) && !other.is_some_and(|other| has(other, spi)) {
+                self.spis.remove(spi, old.id);
+            }
         }
     }
 
@@ -188,10 +203,12 @@ impl Database {
     pub(crate) fn check(&self) {
         let mut fresh = Database::default();
         for context in self.contexts.values() {
-            fresh.link(context);
+            fresh.index(None, Some(context));
         }
         assert!(fresh.by_local == self.by_local && fresh.by_remote == self.by_remote);
-        assert!(fresh.by_spi == self.by_spi);
+        for context in self.contexts.values() {
+            assert!(sas(context).all(|(spi, ..)| self.ids_with_spi(spi).contains(&context.id)));
+        }
     }
 }
 
@@ -204,9 +221,9 @@ fn fill_nodes<T: Clone>(sorted: &[T], insert: impl FnMut(T)) {
     sorted.iter().step_by(2).chain(between).cloned().for_each(insert);
 }
 
-/// The keys of the SPIs that a context holds.
-pub(crate) fn spi_keys(context: &SaContext) -> impl Iterator<Item = SpiKey> {
-    sas(context).map(|(spi, protocol, _)| SpiKey::new(spi, protocol, context.id))
+/// Whether a context holds an SPI, in whichever direction and protocol.
+pub(crate) fn holds(context: &SaContext, spi: Spi) -> bool {
+    sas(context).any(|(other, ..)| other == spi)
 }
 
 /// SPI, protocol and destination of everything in a context that has an SPI.
@@ -225,8 +242,4 @@ pub(crate) fn sas(context: &SaContext) -> impl Iterator<Item = (Spi, Protocol, I
         details.bundle.sas.iter().map(move |sa| (sa.spi, sa.transform.protocol(), destination))
     });
     larval.into_iter().chain(of_sas)
-}
-
-fn has_same_keys(old: &SaContext, new: &SaContext) -> bool {
-    old.traffic.endpoints == new.traffic.endpoints && sas(old).eq(sas(new))
 }

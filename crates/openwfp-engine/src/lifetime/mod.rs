@@ -15,6 +15,7 @@
 
 mod wheel;
 
+use openwfp_api::Clock;
 use openwfp_api::Direction;
 use openwfp_api::SaContext;
 use openwfp_api::SaState;
@@ -49,18 +50,23 @@ pub(crate) enum Reached {
     Hard,
 }
 
-/// The timers of a context that becomes complete, or begins to expire.
-pub(crate) fn timers(context: &SaContext, now: Duration, idle: IdleTimeout) -> impl Iterator<Item = Timer> {
-    let timer = move |after: Duration, kind| Timer::new(now.saturating_add(after), context.id, kind);
-    let timers = match context.state {
-        SaState::Expiring { .. } => [Some(timer(EXPIRY, TimerKind::End)), None],
-        SaState::Complete => [
-            seconds(context).map(|limit| timer(soft(limit), TimerKind::Soft)),
-            idle_timeout(context, idle).map(|limit| timer(limit, TimerKind::Idle)),
-        ],
-        _ => [None, None],
+/// The timers of a context that becomes complete, or begins to expire; the clock is asked where there are any.
+pub(crate) fn timers(
+    context: &SaContext,
+    clock: &dyn Clock,
+    idle: IdleTimeout,
+) -> impl Iterator<Item = Timer> {
+    let (first, second) = match context.state {
+        SaState::Expiring { .. } => (Some((EXPIRY, TimerKind::End)), None),
+        SaState::Complete => (
+            seconds(context).map(|limit| (soft(limit), TimerKind::Soft)),
+            idle_timeout(context, idle).map(|limit| (limit, TimerKind::Idle)),
+        ),
+        _ => (None, None),
     };
-    timers.into_iter().flatten()
+    let now = if first.is_some() || second.is_some() { clock.monotonic() } else { Duration::ZERO };
+    let timer = move |(after, kind)| Timer::new(now.saturating_add(after), context.id, kind);
+    first.into_iter().chain(second).map(timer)
 }
 
 /// The time from the soft limit to the hard one.

@@ -52,6 +52,10 @@ impl Timer {
         Timer { deadline: milliseconds_up(deadline), what: id.0 << 2 | kind as u64 }
     }
 
+    pub(crate) fn deadline(&self) -> Duration {
+        Duration::from_millis(self.deadline)
+    }
+
     pub(crate) fn id(&self) -> SaContextId {
         SaContextId(self.what >> 2)
     }
@@ -155,7 +159,7 @@ impl Wheel {
 
 fn milliseconds_up(time: Duration) -> u64 {
     let whole = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    whole.saturating_add(u64::from(time.subsec_nanos() % 1_000_000 != 0))
+    whole.saturating_add(u64::from(!time.subsec_nanos().is_multiple_of(1_000_000)))
 }
 
 #[cfg(test)]
