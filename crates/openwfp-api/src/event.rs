@@ -16,15 +16,15 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum EventKind {
     /// It became complete, or the provider found it. `IPSEC_SA_CONTEXT_EVENT_ADD` 1.
-    Add,
+    Add = 1,
     /// It is gone. `IPSEC_SA_CONTEXT_EVENT_DELETE` 2.
-    Delete,
+    Delete = 2,
     /// It changed in a way that is not one of the others; ours.
-    Change,
+    Change = 3,
     /// A limit of its lifetime is near: time for a new one; ours.
-    SoftExpiry,
+    SoftExpiry = 4,
     /// Its expiry began: the outbound SA is gone, the inbound one follows; ours.
-    Expire,
+    Expire = 5,
 }
 
 /// Which events a subscriber wants, as a set.
@@ -33,9 +33,9 @@ pub struct EventKinds(u8);
 
 impl EventKinds {
     /// Those that WFP has: ADD and DELETE.
-    pub const WFP: EventKinds = EventKinds(0b00011);
+    pub const WFP: EventKinds = EventKinds(0b00_0110);
     /// All.
-    pub const ALL: EventKinds = EventKinds(0b11111);
+    pub const ALL: EventKinds = EventKinds(0b11_1110);
 
     /// Exactly these.
     pub fn of(kinds: &[EventKind]) -> EventKinds {

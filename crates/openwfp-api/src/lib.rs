@@ -25,6 +25,7 @@ mod session;
 mod statistics;
 mod template;
 mod time;
+mod wfp;
 
 pub use change::{
     BatchMode, BundlePair, InboundRequest, NewSaContext, SaContextStep, StepOutcome, UpdateFlags,
@@ -63,3 +64,4 @@ pub use session::{Session, SessionInfo, SessionNumber, TransactionMode};
 pub use statistics::{Drops, ProtocolDrops, ProviderDrops, SaStatistics, Statistics, TrafficStatistics};
 pub use template::{AddressMatch, AddressRange, ContextTemplate};
 pub use time::{Clock, Random, Timestamp};
+pub use wfp::{WfpAlgorithm, check_authn_service, dynamic_session};

@@ -1,0 +1,397 @@
+//! WFP's numbers and what they stand for: the checks that a C caller's structures, or a message's fields, go through
+//! on their way to this crate's types.
+
+use crate::AddressMatch;
+use crate::Aead;
+use crate::AeadAlgorithm;
+use crate::Auth;
+use crate::AuthAlgorithm;
+use crate::Cipher;
+use crate::CipherAlgorithm;
+use crate::Code;
+use crate::ConditionValue;
+use crate::Direction;
+use crate::Error;
+use crate::EspAuthAndCipher;
+use crate::IpVersion;
+use crate::Key;
+use crate::PfsGroup;
+use crate::Result;
+use crate::TrafficType;
+use crate::TransactionMode;
+use crate::Transform;
+use ipnet::IpNet;
+use ipnet::Ipv4Net;
+use ipnet::Ipv6Net;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+
+/// Checks the authentication service of `FwpmEngineOpen0`: `RPC_C_AUTHN_WINNT` 10 or `RPC_C_AUTHN_DEFAULT`
+/// 0xFFFFFFFF.
+///
+/// # Errors
+/// `ERROR_NOT_SUPPORTED` for others.
+pub fn check_authn_service(number: u32) -> Result {
+    if matches!(number, 10 | u32::MAX) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::ERROR_NOT_SUPPORTED,
+        format!("the authentication service {number} is not supported"),
+    )
+    .with_remedy("use RPC_C_AUTHN_DEFAULT (0xFFFFFFFF) or RPC_C_AUTHN_WINNT (10)"))
+}
+
+/// Whether the flags of `FWPM_SESSION0` ask for a dynamic session, `FWPM_SESSION_FLAG_DYNAMIC` 1.
+///
+/// # Errors
+/// `FWP_E_RESERVED` for `FWPM_SESSION_FLAG_RESERVED`, `FWP_E_INVALID_FLAGS` for unknown ones.
+pub fn dynamic_session(flags: u32) -> Result<bool> {
+    if flags & 0x1000_0000 != 0 {
+        return Err(Error::new(Code::FWP_E_RESERVED, "the session flag 0x10000000 is reserved"));
+    }
+    if flags & !1 != 0 {
+        return Err(unknown_flags("session", flags & !1));
+    }
+    Ok(flags == 1)
+}
+
+fn unknown_flags(of: &str, flags: u32) -> Error {
+    Error::new(Code::FWP_E_INVALID_FLAGS, format!("the {of} flags {flags:#x} have no meaning"))
+}
+
+fn out_of_range(of: &str, number: u32, highest: u32) -> Error {
+    Error::new(Code::FWP_E_INVALID_ENUMERATOR, format!("{number} is no {of}: they end at {highest}"))
+}
+
+impl TransactionMode {
+    /// The mode that the flags of `FwpmTransactionBegin0` ask for.
+    ///
+    /// # Errors
+    /// `FWP_E_INVALID_FLAGS` for unknown ones.
+    pub fn from_wfp(flags: u32) -> Result<TransactionMode> {
+        match flags {
+            0 => Ok(TransactionMode::ReadWrite),
+            1 => Ok(TransactionMode::ReadOnly),
+            _ => Err(unknown_flags("transaction", flags & !1)),
+        }
+    }
+}
+
+impl TrafficType {
+    /// `IPSEC_TRAFFIC_TYPE`.
+    ///
+    /// # Errors
+    /// `FWP_E_INVALID_ENUMERATOR`.
+    pub fn from_wfp(number: u32) -> Result<TrafficType> {
+        match number {
+            0 => Ok(TrafficType::Transport),
+            1 => Ok(TrafficType::Tunnel),
+            _ => Err(out_of_range("IPSEC_TRAFFIC_TYPE", number, 1)),
+        }
+    }
+}
+
+impl IpVersion {
+    /// `FWP_IP_VERSION`.
+    ///
+    /// # Errors
+    /// `FWP_E_INVALID_ENUMERATOR`.
+    pub fn from_wfp(number: u32) -> Result<IpVersion> {
+        match number {
+            0 => Ok(IpVersion::V4),
+            1 => Ok(IpVersion::V6),
+            _ => Err(out_of_range("FWP_IP_VERSION", number, 1)),
+        }
+    }
+}
+
+impl Direction {
+    /// `FWP_DIRECTION`.
+    ///
+    /// # Errors
+    /// `FWP_E_INVALID_ENUMERATOR`.
+    pub fn from_wfp(number: u32) -> Result<Direction> {
+        match number {
+            0 => Ok(Direction::Outbound),
+            1 => Ok(Direction::Inbound),
+            _ => Err(out_of_range("FWP_DIRECTION", number, 1)),
+        }
+    }
+}
+
+impl PfsGroup {
+    /// `IPSEC_PFS_GROUP`.
+    ///
+    /// # Errors
+    /// `FWP_E_INVALID_ENUMERATOR`.
+    pub fn from_wfp(number: u32) -> Result<PfsGroup> {
+        use PfsGroup as G;
+        let groups =
+            [G::None, G::Group1, G::Group2, G::Group14, G::Ecp256, G::Ecp384, G::MainMode, G::Group24];
+        let found = usize::try_from(number).ok().and_then(|number| groups.get(number));
+        found.copied().ok_or_else(|| out_of_range("IPSEC_PFS_GROUP", number, 7))
+    }
+}
+
+impl AddressMatch {
+    /// `FWP_V4_ADDR_MASK`, both in host order.
+    ///
+    /// # Errors
+    /// `FWP_E_INVALID_NET_MASK` for a mask with holes.
+    pub fn v4_mask(address: u32, mask: u32) -> Result<AddressMatch> {
+        let network = Ipv4Net::with_netmask(Ipv4Addr::from(address), Ipv4Addr::from(mask)).map_err(|_| {
+            let what = format!("the mask {} has holes", Ipv4Addr::from(mask));
+            Error::new(Code::FWP_E_INVALID_NET_MASK, what)
+        })?;
+        Ok(AddressMatch::Subnet(IpNet::V4(network.trunc())))
+    }
+
+    /// `FWP_V6_ADDR_MASK`.
+    ///
+    /// # Errors
+    /// `FWP_E_INVALID_NET_MASK` for a prefix of more than 128 bits.
+    pub fn v6_mask(address: [u8; 16], prefix: u8) -> Result<AddressMatch> {
+        let network = Ipv6Net::new(Ipv6Addr::from(address), prefix).map_err(|_| {
+            Error::new(Code::FWP_E_INVALID_NET_MASK, format!("a prefix of {prefix} bits is longer than 128"))
+        })?;
+        Ok(AddressMatch::Subnet(IpNet::V6(network.trunc())))
+    }
+}
+
+impl TryFrom<ConditionValue> for AddressMatch {
+    type Error = Error;
+
+    /// # Errors
+    /// `FWP_E_TYPE_MISMATCH` for what is no address.
+    fn try_from(value: ConditionValue) -> Result<AddressMatch> {
+        match value {
+            ConditionValue::Network(network) => Ok(AddressMatch::Subnet(network.trunc())),
+            other => Err(Error::new(
+                Code::FWP_E_TYPE_MISMATCH,
+                format!("{other:?} is no address, network or range of addresses, as a template has them"),
+            )),
+        }
+    }
+}
+
+/// An algorithm as `IPSEC_AUTH_TRANSFORM_ID0` or `IPSEC_CIPHER_TRANSFORM_ID0` names it, with its key.
+#[derive(Clone, Copy)]
+pub struct WfpAlgorithm<'a> {
+    /// `authType` or `cipherType`.
+    pub algorithm: u32,
+    /// `authConfig` or `cipherConfig`.
+    pub config: u8,
+    /// The key, with its salt.
+    pub key: &'a [u8],
+}
+
+impl Transform {
+    /// The transform that `IPSEC_SA0` describes; the lengths of keys are [`Transform::check`]'s.
+    ///
+    /// # Errors
+    /// `FWP_E_INVALID_ENUMERATOR` for a type beyond its enumeration, `FWP_E_NULL_POINTER` for a part that the type
+    /// needs, `FWP_E_INVALID_AUTH_TRANSFORM` and `FWP_E_INVALID_CIPHER_TRANSFORM` for an algorithm whose
+    /// configuration is another's, `FWP_E_INVALID_TRANSFORM_COMBINATION` for AES-GCM with anything else.
+    pub fn from_wfp(
+        transform_type: u32,
+        auth: Option<WfpAlgorithm<'_>>,
+        cipher: Option<WfpAlgorithm<'_>>,
+    ) -> Result<Transform> {
+        let missing = |part: &str| {
+            let what = format!("a transform of type {transform_type} has no {part} information");
+            Error::new(Code::FWP_E_NULL_POINTER, what)
+        };
+        let auth = || {
+            auth.ok_or_else(|| missing("auth")).and_then(|auth| known_auth(&auth).map(|known| (auth, known)))
+        };
+        let cipher = || {
+            cipher
+                .ok_or_else(|| missing("cipher"))
+                .and_then(|cipher| known_cipher(&cipher).map(|known| (cipher, known)))
+        };
+        match transform_type {
+            1 => Ok(Transform::Ah(auth_of(auth()?))),
+            2 => Ok(Transform::EspAuth(auth_of(auth()?))),
+            3 => match cipher()? {
+                (_, None) => Err(combination("AES-GCM as a cipher goes with its own integrity")),
+                (cipher, Some(algorithm)) => {
+                    Ok(Transform::EspCipher(Cipher { algorithm, key: Key::new(cipher.key) }))
+                }
+            },
+            4 => match (auth()?, cipher()?) {
+                ((auth, (AuthAlgorithm::AesGmac, _)), (cipher, None)) => {
+                    if auth.algorithm != cipher.algorithm || auth.key != cipher.key {
+                        return Err(combination("both parts of AES-GCM have one key"));
+                    }
+                    Ok(Transform::EspAead(Aead {
+                        algorithm: AeadAlgorithm::AesGcm,
+                        icv_bits: 128,
+                        key: Key::new(cipher.key),
+                    }))
+                }
+                ((_, (AuthAlgorithm::AesGmac, _)), _) | (_, (_, None)) => {
+                    Err(combination("AES-GCM goes with itself, as cipher and as integrity"))
+                }
+                (auth, (cipher, Some(algorithm))) => {
+                    let cipher = Cipher { algorithm, key: Key::new(cipher.key) };
+                    Ok(Transform::EspAuthAndCipher(Box::new(EspAuthAndCipher {
+                        auth: auth_of(auth),
+                        cipher,
+                    })))
+                }
+            },
+            _ => Err(out_of_range("IPSEC_TRANSFORM_TYPE", transform_type, 4)),
+        }
+    }
+}
+
+fn combination(what: &str) -> Error {
+    Error::new(Code::FWP_E_INVALID_TRANSFORM_COMBINATION, what)
+}
+
+fn auth_of((auth, (algorithm, icv_bits)): (WfpAlgorithm<'_>, (AuthAlgorithm, u16))) -> Auth {
+    Auth { algorithm, icv_bits, key: Key::new(auth.key) }
+}
+
+fn known_auth(auth: &WfpAlgorithm<'_>) -> Result<(AuthAlgorithm, u16)> {
+    if auth.algorithm > 5 {
+        return Err(out_of_range("IPSEC_AUTH_TYPE", auth.algorithm, 5));
+    }
+    match (auth.algorithm, auth.config) {
+        (0, 0) => Ok((AuthAlgorithm::HmacMd5, 96)),
+        (1, 1) => Ok((AuthAlgorithm::HmacSha1, 96)),
+        (2, 2) => Ok((AuthAlgorithm::HmacSha256, 128)),
+        (3, 3) | (4, 4) | (5, 5) => Ok((AuthAlgorithm::AesGmac, 128)),
+        (algorithm, config) => Err(Error::new(
+            Code::FWP_E_INVALID_AUTH_TRANSFORM,
+            format!("the auth type {algorithm} has the configuration {algorithm}, not {config}"),
+        )),
+    }
+}
+
+/// The cipher; none for AES-GCM, which is more than one.
+fn known_cipher(cipher: &WfpAlgorithm<'_>) -> Result<Option<CipherAlgorithm>> {
+    if !(1..=5).contains(&cipher.algorithm) {
+        return Err(out_of_range("IPSEC_CIPHER_TYPE", cipher.algorithm, 5));
+    }
+    match (cipher.algorithm, cipher.config) {
+        (1, 1) => Ok(Some(CipherAlgorithm::DesCbc)),
+        (2, 2) => Ok(Some(CipherAlgorithm::TripleDesCbc)),
+        (3, 3) | (4, 4) | (5, 5) => Ok(Some(CipherAlgorithm::AesCbc)),
+        (3, 6) | (4, 7) | (5, 8) => Ok(None),
+        (algorithm, config) => Err(Error::new(
+            Code::FWP_E_INVALID_CIPHER_TRANSFORM,
+            format!("the cipher type {algorithm} does not have the configuration {config}"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::KeyAccess;
+
+    fn code<T>(result: Result<T>) -> Code {
+        result.err().map_or(Code::ERROR_SUCCESS, |error| error.code())
+    }
+
+    #[test]
+    fn what_wfp_names_comes_back_as_wfp_names_it() {
+        let key = [9; 36];
+        let algorithm =
+            |algorithm, config, len: usize| Some(WfpAlgorithm { algorithm, config, key: &key[..len] });
+        let auths = [(0, 0, 16), (1, 1, 20), (2, 2, 32), (3, 3, 20), (4, 4, 28), (5, 5, 36)];
+        let ciphers = [(1, 1, 8), (2, 2, 24), (3, 3, 16), (4, 4, 24), (5, 5, 32)];
+        let check =
+            |transform_type: u32, auth: Option<WfpAlgorithm<'_>>, cipher: Option<WfpAlgorithm<'_>>| {
+                let transform = Transform::from_wfp(transform_type, auth, cipher).unwrap();
+                transform.check().unwrap();
+                let view = transform.wfp();
+                assert_eq!(view.transform_type as u32, transform_type);
+                assert_eq!(
+                    view.auth.map(|a| (a.auth_type, a.auth_config)),
+                    auth.map(|a| (a.algorithm, a.config))
+                );
+                assert_eq!(
+                    view.cipher.map(|c| (c.cipher_type, c.cipher_config)),
+                    cipher.map(|c| (c.algorithm, c.config))
+                );
+                let access = KeyAccess::grant();
+                assert!(transform.keys().all(|key| key.bytes(&access).iter().all(|byte| *byte == 9)));
+            };
+        for (a, b, len) in auths {
+            check(1, algorithm(a, b, len), None);
+            check(2, algorithm(a, b, len), None);
+            for (c, d, other) in ciphers {
+                if a < 3 {
+                    check(4, algorithm(a, b, len), algorithm(c, d, other));
+                }
+                check(3, None, algorithm(c, d, other));
+            }
+        }
+        for (a, d, len) in [(3, 6, 20), (4, 7, 28), (5, 8, 36)] {
+            check(4, algorithm(a, u8::try_from(a).unwrap(), len), algorithm(a, d, len));
+        }
+    }
+
+    #[test]
+    fn what_is_no_transform_is_refused_by_its_code() {
+        let (key, other) = ([1; 20], [2; 20]);
+        let of = |algorithm, config| Some(WfpAlgorithm { algorithm, config, key: &key });
+        assert_eq!(code(Transform::from_wfp(0, of(1, 1), None)), Code::FWP_E_INVALID_ENUMERATOR);
+        assert_eq!(code(Transform::from_wfp(5, of(1, 1), None)), Code::FWP_E_INVALID_ENUMERATOR);
+        assert_eq!(code(Transform::from_wfp(1, of(6, 6), None)), Code::FWP_E_INVALID_ENUMERATOR);
+        assert_eq!(code(Transform::from_wfp(3, None, of(0, 0))), Code::FWP_E_INVALID_ENUMERATOR);
+        assert_eq!(code(Transform::from_wfp(1, None, None)), Code::FWP_E_NULL_POINTER);
+        assert_eq!(code(Transform::from_wfp(4, of(1, 1), None)), Code::FWP_E_NULL_POINTER);
+        assert_eq!(code(Transform::from_wfp(1, of(1, 2), None)), Code::FWP_E_INVALID_AUTH_TRANSFORM);
+        assert_eq!(code(Transform::from_wfp(3, None, of(1, 3))), Code::FWP_E_INVALID_CIPHER_TRANSFORM);
+        let combination = Code::FWP_E_INVALID_TRANSFORM_COMBINATION;
+        assert_eq!(code(Transform::from_wfp(3, None, of(3, 6))), combination);
+        assert_eq!(code(Transform::from_wfp(4, of(1, 1), of(3, 6))), combination);
+        assert_eq!(code(Transform::from_wfp(4, of(3, 3), of(3, 3))), combination);
+        let another_key = Some(WfpAlgorithm { algorithm: 3, config: 6, key: &other });
+        assert_eq!(code(Transform::from_wfp(4, of(3, 3), another_key)), combination);
+    }
+
+    #[test]
+    fn numbers_beyond_their_enumeration_are_refused_and_others_are_what_they_say() {
+        for number in 0..10 {
+            assert_eq!(
+                TrafficType::from_wfp(number).ok().map(|value| value as u32),
+                (number < 2).then_some(number)
+            );
+            assert_eq!(
+                IpVersion::from_wfp(number).ok().map(|value| value as u32),
+                (number < 2).then_some(number)
+            );
+            assert_eq!(
+                PfsGroup::from_wfp(number).ok().map(|value| value as u32),
+                (number < 8).then_some(number)
+            );
+            assert_eq!(Direction::from_wfp(number).is_ok(), number < 2);
+        }
+        assert_eq!(code(PfsGroup::from_wfp(8)), Code::FWP_E_INVALID_ENUMERATOR);
+        assert_eq!(code(TransactionMode::from_wfp(2)), Code::FWP_E_INVALID_FLAGS);
+        assert_eq!(dynamic_session(1).unwrap(), true);
+        assert_eq!(code(dynamic_session(0x1000_0001)), Code::FWP_E_RESERVED);
+        assert_eq!(code(dynamic_session(4)), Code::FWP_E_INVALID_FLAGS);
+        assert_eq!(code(check_authn_service(9)), Code::ERROR_NOT_SUPPORTED);
+        assert!(check_authn_service(10).and(check_authn_service(u32::MAX)).is_ok());
+    }
+
+    #[test]
+    fn masks_with_holes_and_values_that_are_no_address_are_refused() {
+        let network = AddressMatch::v4_mask(0x0A01_0203, 0xFFFF_0000).unwrap();
+        assert_eq!(network, AddressMatch::Subnet("10.1.0.0/16".parse().unwrap()));
+        assert_eq!(code(AddressMatch::v4_mask(0, 0xFF00_FF00)), Code::FWP_E_INVALID_NET_MASK);
+        assert_eq!(code(AddressMatch::v6_mask([0; 16], 129)), Code::FWP_E_INVALID_NET_MASK);
+        assert_eq!(code(AddressMatch::try_from(ConditionValue::Uint16(80))), Code::FWP_E_TYPE_MISMATCH);
+        let value = ConditionValue::Network("fe80::1/64".parse().unwrap());
+        assert_eq!(
+            AddressMatch::try_from(value).unwrap(),
+            AddressMatch::Subnet("fe80::/64".parse().unwrap())
+        );
+    }
+}
