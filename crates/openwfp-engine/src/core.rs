@@ -173,11 +173,13 @@ impl Core {
         self.note(change, circumstances);
     }
 
-    /// Drops what an aborted transaction noted outside of its own version.
+    /// Drops what a transaction that has ended noted outside of its own version, or had others keep there.
     pub(crate) fn discard(&self, transaction: &Transaction) {
-        for id in transaction.changed.keys() {
-            if let Some(context) = transaction.database.get(*id) {
-                self.newest.forget_spis(context, None);
+        for id in transaction.changed.keys().chain(transaction.overtaken.keys()) {
+            for database in [&transaction.base, &transaction.database] {
+                if let Some(context) = database.get(*id) {
+                    self.newest.forget_spis(context, None);
+                }
             }
         }
     }
@@ -188,7 +190,9 @@ impl Core {
         if let Some(old) = &change.old
             && !change.keeps_spis()
         {
-            self.newest.forget_spis(old, None);
+            // The version of an open transaction may still hold them, and needs the index too.
+            let writer = self.gate.explicit.and_then(|session| self.transactions.get(&session));
+            self.newest.forget_spis(old, writer.map(|transaction| &transaction.database));
         }
         if !self.subscriptions.is_empty()
             && let Some(kind) = change.event()

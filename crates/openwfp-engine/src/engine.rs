@@ -595,7 +595,7 @@ impl Shared {
         let replaced = changes.iter().filter(|change| change.old.is_some()).count();
         let mut core = self.core();
         let old = if core.newest.version == transaction.base.version {
-            let mut next = transaction.database;
+            let mut next = transaction.database.clone();
             next.version.0 += 1;
             for change in &changes {
                 core.tally.note(change, Some(&next));
@@ -611,6 +611,7 @@ impl Shared {
             core.newest.version.0 += 1;
             let Core { newest, tally, .. } = &mut *core;
             changes.iter().for_each(|change| tally.note(change, Some(newest)));
+            core.discard(&transaction);
             None
         };
         for change in &changes {
@@ -737,10 +738,20 @@ impl Shared {
         })
     }
 
-    /// The version that a session reads: its transaction's, or the newest.
-    pub(crate) fn snapshot(&self, record: &SessionRecord) -> Snapshot {
-        let database = self.read(record, Database::clone);
-        self.snapshots.hold(database)
+    /// The version that a session reads, its transaction's or the newest, and what a look at it finds. The look is
+    /// told whether it is the newest one, for which the index of SPIs is whole as long as nobody commits.
+    pub(crate) fn snapshot<T>(
+        &self,
+        record: &SessionRecord,
+        look: impl FnOnce(&Database, bool) -> T,
+    ) -> (Snapshot, T) {
+        let (database, found) = {
+            let core = self.core();
+            let transaction = core.transactions.get(&record.number());
+            let database = transaction.map_or(&core.newest, |transaction| &transaction.database);
+            (database.clone(), look(database, transaction.is_none()))
+        };
+        (self.snapshots.hold(database), found)
     }
 
     /// Looks at the version that a session reads.

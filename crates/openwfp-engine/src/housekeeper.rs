@@ -144,18 +144,25 @@ impl Shared {
     fn fire(&self, timer: Timer, now: Duration) {
         let id = timer.id();
         let Some(context) = self.core().newest.get(id).cloned() else { return };
-        if (timer.kind() == TimerKind::End) != matches!(context.state, SaState::Expiring { .. }) {
-            // It began to expire before this limit was reached.
-            return;
-        }
+        let expiring = matches!(context.state, SaState::Expiring { .. });
         match timer.kind() {
             TimerKind::Soft => {
-                let mut core = self.core();
-                core.announce(EventKind::SoftExpiry, &context, self.faults.as_ref());
+                // The limit may have been the outbound SA's, which is gone in an expiring context.
+                let Some(rest) = lifetime::hard_after_soft(&context) else { return };
                 // From when it was due, not from now: who looks late does not make a lifetime longer.
-                let hard = timer.deadline().saturating_add(lifetime::hard_after_soft(&context));
-                core.schedule(Timer::new(hard, id, TimerKind::Hard));
+                let hard = timer.deadline().saturating_add(rest);
+                let mut core = self.core();
+                if !expiring {
+                    core.announce(EventKind::SoftExpiry, &context, self.faults.as_ref());
+                }
+                if hard > now {
+                    core.schedule(Timer::new(hard, id, TimerKind::Hard));
+                } else {
+                    drop(core);
+                    self.end(SaContextStep::Delete(id), id, TimerKind::Hard, now);
+                }
             }
+            TimerKind::Idle if expiring => {}
             TimerKind::Hard | TimerKind::End => self.end(SaContextStep::Delete(id), id, timer.kind(), now),
             TimerKind::Idle => {
                 let Some(limit) = lifetime::idle_timeout(&context, self.idle()) else { return };

@@ -2,6 +2,7 @@
 
 use crate::database::Database;
 use crate::database::Side;
+use crate::database::holds;
 use crate::enumerator::Walk;
 use openwfp_api::AddressMatch;
 use openwfp_api::ContextTemplate;
@@ -39,11 +40,21 @@ enum Source {
 }
 
 impl Selection {
-    pub(crate) fn new(options: &EnumOptions, database: &Database) -> Selection {
+    /// What is shown of a version. `with_spi` are the contexts with the SPI that is asked for, where the index knows
+    /// them; it does not for the version that a transaction holds, all of which is looked at then.
+    pub(crate) fn new(
+        options: &EnumOptions,
+        with_spi: Option<Vec<SaContextId>>,
+        database: &Database,
+    ) -> Selection {
         let template = options.template.clone();
-        let source = match options.spi {
-            Some(spi) => Source::Ids(database.ids_with_spi(spi)),
-            None => Source::of_template(&template, database),
+        let source = match (options.spi, with_spi) {
+            (Some(_), Some(ids)) => Source::Ids(ids),
+            (Some(spi), None) => {
+                let with_spi = database.after(None).filter(|context| holds(context, spi));
+                Source::Ids(with_spi.map(|context| context.id).collect())
+            }
+            (None, _) => Source::of_template(&template, database),
         };
         Selection { source, template }
     }

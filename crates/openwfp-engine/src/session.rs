@@ -3,6 +3,7 @@
 use crate::admit;
 use crate::audit;
 use crate::change::not_found;
+use crate::database::Database;
 use crate::engine::Shared;
 use crate::enumerator::Enumerator;
 use crate::enumerator::Evict;
@@ -272,19 +273,20 @@ impl LocalSession {
     }
 
     /// Opens an enumerator; its snapshot is taken between two looks at the limit, without the session's lock.
-    fn open_enum<W: Walk>(
+    fn open_enum<W: Walk, T>(
         &self,
         operation: Operation,
-        new: impl FnOnce(Snapshot) -> Enumerator<W>,
+        look: impl FnOnce(&Database, bool) -> T,
+        new: impl FnOnce(Snapshot, T) -> Enumerator<W>,
         handle: fn(Arc<Enumerator<W>>) -> Handle,
     ) -> Result<EnumId> {
         self.admit(operation)?;
         let room =
             |handles: &Option<Handles>| handles.as_ref().ok_or_else(|| closed(operation))?.check_room(false);
         room(&lock(&self.handles))?;
-        let snapshot = self.engine.snapshot(&self.record);
+        let (snapshot, found) = self.engine.snapshot(&self.record, look);
         let key = snapshot.key();
-        let enumerator = Arc::new(new(snapshot));
+        let enumerator = Arc::new(new(snapshot, found));
         if self.engine.evicts() {
             let holder: Weak<dyn Evict> = Arc::downgrade(&(Arc::clone(&enumerator) as Arc<dyn Evict>));
             Snapshot::held_by(self.engine.snapshots(), key, holder);
@@ -402,10 +404,10 @@ impl Session for LocalSession {
     }
 
     fn session_create_enum(&self) -> Result<EnumId> {
-        let new = |snapshot| {
+        let new = |snapshot, ()| {
             Enumerator::new(SessionSelection { sessions: self.engine.session_infos() }, snapshot, None)
         };
-        self.open_enum(Operation::SessionCreateEnumHandle, new, Handle::Sessions)
+        self.open_enum(Operation::SessionCreateEnumHandle, |_, _| (), new, Handle::Sessions)
     }
 
     fn session_enum(&self, id: EnumId, limit: u32) -> Result<Claim<Arc<SessionInfo>>> {
@@ -480,11 +482,14 @@ impl Session for LocalSession {
     }
 
     fn sa_context_create_enum(&self, options: &EnumOptions) -> Result<EnumId> {
-        let new = |snapshot: Snapshot| {
-            let selection = Selection::new(options, &snapshot.database);
+        let look = |database: &Database, newest: bool| {
+            options.spi.filter(|_| newest).map(|spi| database.ids_with_spi(spi))
+        };
+        let new = |snapshot: Snapshot, with_spi| {
+            let selection = Selection::new(options, with_spi, &snapshot.database);
             Enumerator::new(selection, snapshot, options.after)
         };
-        self.open_enum(Operation::SaContextCreateEnumHandle, new, Handle::Contexts)
+        self.open_enum(Operation::SaContextCreateEnumHandle, look, new, Handle::Contexts)
     }
 
     fn sa_context_enum(&self, id: EnumId, limit: u32) -> Result<Claim> {
@@ -512,8 +517,9 @@ impl Session for LocalSession {
     }
 
     fn sa_create_enum(&self, options: &SaEnumOptions) -> Result<EnumId> {
-        let new = |snapshot| Enumerator::new(SaSelection { direction: options.direction }, snapshot, None);
-        self.open_enum(Operation::SaCreateEnumHandle, new, Handle::Sas)
+        let new =
+            |snapshot, ()| Enumerator::new(SaSelection { direction: options.direction }, snapshot, None);
+        self.open_enum(Operation::SaCreateEnumHandle, |_, _| (), new, Handle::Sas)
     }
 
     fn sa_enum(&self, id: EnumId, limit: u32) -> Result<Claim<SaEntry>> {

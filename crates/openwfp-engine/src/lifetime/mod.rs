@@ -7,7 +7,8 @@
 //! | idle seconds | – | it expires: outbound at once, inbound a minute later |
 //!
 //! A hard limit deletes at once, since what is beyond it is not safe to use (RFC 4301 §4.4.2.1); an idle pair is
-//! merely not needed, and packets may be on the wire. Which idle time-out counts: the bundle's own; where that is 0
+//! merely not needed, and packets may be on the wire. The inbound SA of an expiring context goes at its hard limit too.
+//! Which idle time-out counts: the bundle's own; where that is 0
 //! the engine's, the one for fail-over if the bundle says that its peer is one of several
 //! (`IPSEC_SA_BUNDLE_FLAG_NLB`). Traffic in either direction keeps a pair alive; with
 //! `IPSEC_SA_BUNDLE_FLAG_ENABLE_OPTIONAL_ASYMMETRIC_IDLE` each direction needs its own, so that a peer that has
@@ -69,9 +70,9 @@ pub(crate) fn timers(
     first.into_iter().chain(second).map(timer)
 }
 
-/// The time from the soft limit to the hard one.
-pub(crate) fn hard_after_soft(context: &SaContext) -> Duration {
-    seconds(context).map_or(Duration::ZERO, |limit| limit - soft(limit))
+/// The time from the soft limit to the hard one; none without a limit.
+pub(crate) fn hard_after_soft(context: &SaContext) -> Option<Duration> {
+    seconds(context).map(|limit| limit - soft(limit))
 }
 
 /// How long a context may be idle; none: for ever.

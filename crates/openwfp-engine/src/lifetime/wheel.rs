@@ -88,8 +88,7 @@ impl Wheel {
         self.place(timer);
     }
 
-    /// Turns the wheel to a moment and takes out what is due, at most about `limit` timers; the earliest first
-    /// where they differ by more than a millisecond.
+    /// Turns the wheel to a moment and takes out what is due, at most about `limit` timers, the earliest first.
     pub(crate) fn turn(&mut self, to: Duration, limit: usize) -> Vec<Timer> {
         let to = u64::try_from(to.as_millis()).unwrap_or(u64::MAX);
         let mut due = Vec::new();
@@ -112,6 +111,8 @@ impl Wheel {
         if due.len() < limit {
             self.now = self.now.max(to);
         }
+        // Of one moment a hard limit comes before an idle time-out, as their order says.
+        due.sort_unstable();
         due
     }
 
@@ -186,8 +187,7 @@ mod tests {
                     model.insert((deadline.max(now), timer));
                 } else {
                     now += span;
-                    let mut due = wheel.turn(Duration::from_millis(now), usize::MAX);
-                    due.sort_unstable();
+                    let due = wheel.turn(Duration::from_millis(now), usize::MAX);
                     let later = model.split_off(&(now + 1, Timer { deadline: 0, what: 0 }));
                     let mut expected: Vec<Timer> = std::mem::replace(&mut model, later).into_iter().map(|(_, t)| t).collect();
                     expected.sort_unstable();
