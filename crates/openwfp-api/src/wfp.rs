@@ -374,7 +374,7 @@ mod tests {
         }
         assert_eq!(code(PfsGroup::from_wfp(8)), Code::FWP_E_INVALID_ENUMERATOR);
         assert_eq!(code(TransactionMode::from_wfp(2)), Code::FWP_E_INVALID_FLAGS);
-        assert_eq!(dynamic_session(1).unwrap(), true);
+        assert!(dynamic_session(1).unwrap() && !dynamic_session(0).unwrap());
         assert_eq!(code(dynamic_session(0x1000_0001)), Code::FWP_E_RESERVED);
         assert_eq!(code(dynamic_session(4)), Code::FWP_E_INVALID_FLAGS);
         assert_eq!(code(check_authn_service(9)), Code::ERROR_NOT_SUPPORTED);

@@ -292,8 +292,9 @@ impl Change {
     }
 }
 
-/// Whether a context is one that subscribers know of: with an SA, and not waiting for more from the API.
-fn is_announced(context: &SaContext) -> bool {
+/// Whether a context is one that subscribers know of: with an SA, and not waiting for more from the API; one that
+/// expires while it waits is never known.
+pub(crate) fn is_announced(context: &SaContext) -> bool {
     let has_sa = context.inbound.is_some() || context.outbound.is_some();
     has_sa && context.reservation.is_none()
 }

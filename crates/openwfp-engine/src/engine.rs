@@ -552,7 +552,7 @@ impl Shared {
         let exclusive = Exclusive(self);
         let outcomes =
             self.steps_into(&mut transaction, steps).inspect_err(|_| self.core().discard(&transaction))?;
-        self.publish(transaction)?;
+        self.publish(&transaction)?;
         drop(exclusive);
         Ok(outcomes)
     }
@@ -580,13 +580,13 @@ impl Shared {
 
     /// Has the dataplane carry out what a transaction changed and makes it the newest version. The caller holds the
     /// gate exclusively.
-    fn publish(&self, transaction: Transaction) -> Result {
+    fn publish(&self, transaction: &Transaction) -> Result {
         let changes = transaction.changes();
         if let Some(dataplane) = &self.dataplane {
             for (done, change) in changes.iter().enumerate() {
                 if let Err(error) = change.carry_out(&**dataplane) {
                     changes[..done].iter().rev().for_each(|change| change.take_back(&**dataplane));
-                    self.core().discard(&transaction);
+                    self.core().discard(transaction);
                     return Err(error);
                 }
             }
@@ -611,7 +611,7 @@ impl Shared {
             core.newest.version.0 += 1;
             let Core { newest, tally, .. } = &mut *core;
             changes.iter().for_each(|change| tally.note(change, Some(newest)));
-            core.discard(&transaction);
+            core.discard(transaction);
             None
         };
         for change in &changes {
@@ -685,7 +685,7 @@ impl Shared {
         core.gate.explicit = None;
         drop(core);
         let exclusive = Exclusive(self);
-        let result = self.publish(transaction);
+        let result = self.publish(&transaction);
         drop(exclusive);
         result
     }

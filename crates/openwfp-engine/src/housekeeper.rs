@@ -1,5 +1,6 @@
 //! Housekeeping: doing what is due, by a thread of the engine's own or by whoever calls.
 
+use crate::change::is_announced;
 use crate::engine::Shared;
 use crate::engine::Want;
 use crate::lifetime;
@@ -206,10 +207,10 @@ impl Shared {
                 }
                 match lifetime::reached(&context, update.direction, before, (update.bytes, update.packets)) {
                     Some(Reached::Hard) => over.push(context.id),
-                    Some(Reached::Soft) => {
+                    Some(Reached::Soft) if is_announced(&context) => {
                         core.announce(EventKind::SoftExpiry, &context, self.faults.as_ref());
                     }
-                    None => {}
+                    _ => {}
                 }
             }
             drop(core);

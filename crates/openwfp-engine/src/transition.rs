@@ -189,7 +189,6 @@ pub(crate) fn expire(context: &mut SaContext, now: Timestamp) -> Result<bool> {
         SaState::Inbound | SaState::Complete => {
             context.state = SaState::Expiring { since: now };
             context.outbound = None;
-            context.reservation = None;
             Ok(true)
         }
         SaState::Outbound => Ok(false),

@@ -135,6 +135,8 @@ struct Context {
     timers: Timers,
     bytes: u64,
     last_used: u64,
+    /// It was complete once, and so is known to those who watch.
+    announced: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
@@ -220,15 +222,13 @@ impl Context {
             timers: Timers::default(),
             bytes: 0,
             last_used: 0,
+            announced: false,
         }
     }
 
     fn completed(&mut self) {
         self.state = State::Complete;
-    }
-
-    fn announced(&self) -> bool {
-        matches!(self.state, State::Complete | State::Expiring)
+        self.announced = true;
     }
 
     fn start_timers(&mut self, now: u64) {
@@ -363,8 +363,8 @@ impl Model {
         let old = self.contexts.remove(&id);
         let now = self.now;
         let kind = match (
-            old.as_ref().is_some_and(Context::announced),
-            new.as_ref().is_some_and(Context::announced),
+            old.as_ref().is_some_and(|context| context.announced),
+            new.as_ref().is_some_and(|context| context.announced),
         ) {
             (false, true) if new.as_ref().is_some_and(|new| new.state == State::Expiring) => {
                 Some(EventKind::Add)
@@ -458,7 +458,7 @@ impl Model {
         let soft = limit - limit / 10;
         if bytes >= limit {
             self.commit_by_itself(id, None);
-        } else if before < soft && soft <= bytes {
+        } else if context.announced && before < soft && soft <= bytes {
             self.told.push((EventKind::SoftExpiry, id));
         }
     }
@@ -566,7 +566,7 @@ fn target(step: &Step, newest: u64) -> u64 {
 }
 
 fn outcome(result: &Result<StepOutcome>) -> Result<(), Code> {
-    result.as_ref().map(drop).map_err(|error| error.code())
+    result.as_ref().map(drop).map_err(Error::code)
 }
 
 fn same(context: &SaContext, model: &Context) -> bool {

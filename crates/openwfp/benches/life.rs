@@ -110,11 +110,16 @@ fn percent(part: f64, whole: f64) -> String {
 fn lives_alone(count: u32) -> (Engine, f64) {
     let before = resident();
     let engine = Engine::new();
-    let rate = live_many(&*open(&engine), count);
-    report("full lives", rate, "contexts/s", "");
+    let mut rates = vec![live_many(&*open(&engine), count)];
     let held = (resident() - before) as f64 / f64::from(count);
+    for _ in 0..2 {
+        rates.push(live_many(&*open(&Engine::new()), count));
+    }
+    let best = rates.iter().copied().fold(0.0, f64::max);
+    let worst = rates.iter().copied().fold(f64::MAX, f64::min);
+    report("full lives", best, "contexts/s", &format!("the best of 3; the worst {worst:.0}"));
     report("memory a context, indexes and timers included", held, "bytes", "resident");
-    (engine, rate)
+    (engine, best)
 }
 
 /// Sixteen enumerators, each opened at another time and left unread.
