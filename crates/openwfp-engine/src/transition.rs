@@ -425,6 +425,16 @@ mod tests {
         assert!(error.what().contains("0x00001001") && error.what().contains("0x00001000"), "{error}");
     }
 
+    type Part = fn(&SaContext) -> String;
+
+    fn bundles(context: &SaContext) -> impl Iterator<Item = &SaBundle> {
+        context.directions().map(|(_, details)| &details.bundle)
+    }
+
+    fn keying<T>(context: &SaContext, part: fn(&KeyingExtras) -> T) -> Vec<T> {
+        bundles(context).map(|b| part(&b.keying.as_deref().cloned().unwrap_or_default())).collect()
+    }
+
     #[test]
     fn an_update_changes_the_parts_that_its_flags_name_and_no_other() {
         let complete = &in_every_state()[3];
@@ -448,7 +458,6 @@ mod tests {
             }));
         }
         // What each flag carries over, as a function of the context.
-        type Part = fn(&SaContext) -> String;
         let parts: [(UpdateFlags, Part); 7] = [
             (UpdateFlags::TRAFFIC, |c| {
                 format!("{:?} {:?}", c.traffic, c.directions().map(|(_, d)| d.filter_id).collect::<Vec<_>>())
@@ -464,12 +473,6 @@ mod tests {
             }),
             (UpdateFlags::MM_SA_ID, |c| format!("{:?}", bundles(c).map(|b| b.mm_sa_id).collect::<Vec<_>>())),
         ];
-        fn bundles(context: &SaContext) -> impl Iterator<Item = &SaBundle> {
-            context.directions().map(|(_, details)| &details.bundle)
-        }
-        fn keying<T>(context: &SaContext, part: fn(&KeyingExtras) -> T) -> Vec<T> {
-            bundles(context).map(|b| part(&b.keying.as_deref().cloned().unwrap_or_default())).collect()
-        }
         for bits in 0..=UpdateFlags::ALL.bits() {
             let flags = UpdateFlags::from_bits(bits).unwrap();
             let next = updated(complete, flags, &values).unwrap();

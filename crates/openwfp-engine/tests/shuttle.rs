@@ -3,7 +3,7 @@
 //!
 //! Run by `scripts/test`: `RUSTFLAGS='--cfg shuttle' cargo test -p openwfp-engine --test shuttle`.
 #![cfg(shuttle)]
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 
 mod common;
 
@@ -51,7 +51,7 @@ fn a_snapshot_is_a_version_that_was_committed_and_whole() {
             let shown = session.sa_context_enum(id, 9).unwrap().accept();
             let of = |last| shown.iter().filter(|c| c.traffic == traffic(last)).count();
             assert_eq!(of(1), of(2), "half a batch at version {version:?}");
-            assert_eq!(version.0 as usize, of(1) + of(3), "each commit is one version");
+            assert_eq!(usize::try_from(version.0).unwrap(), of(1) + of(3), "each commit is one version");
         }
         writers.into_iter().for_each(|writer| writer.join().unwrap());
         assert_eq!(ids(&*session).len(), 6);
@@ -198,23 +198,19 @@ fn closing_while_others_subscribe_and_write_leaves_nothing_behind() {
     check(|| {
         let engine = engine();
         let session = open(&engine);
+        let spawn = |call: fn(&dyn Session) -> bool| {
+            let session = Arc::clone(&session);
+            thread::spawn(move || call(&*session))
+        };
         let threads = [
-            {
-                let session = Arc::clone(&session);
-                thread::spawn(move || {
-                    drop(session.sa_context_subscribe(&SubscriptionOptions::all(), Arc::new(|_| {})))
-                })
-            },
-            {
-                let session = Arc::clone(&session);
-                thread::spawn(move || drop(session.transaction_begin(TransactionMode::ReadWrite)))
-            },
-            {
-                let session = Arc::clone(&session);
-                thread::spawn(move || drop(session.close()))
-            },
+            spawn(|session| {
+                session.sa_context_subscribe(&SubscriptionOptions::all(), Arc::new(|_| {})).is_ok()
+            }),
+            spawn(|session| session.transaction_begin(TransactionMode::ReadWrite).is_ok()),
+            spawn(|session| session.close().is_ok()),
         ];
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let [_, _, closed] = threads.map(|thread| thread.join().unwrap());
+        assert!(closed);
         let gauges = engine.gauges();
         assert_eq!((gauges.sessions, gauges.transactions, gauges.subscriptions), (0, 0, 0));
         complete(&*open(&engine), 1);

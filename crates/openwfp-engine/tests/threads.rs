@@ -109,7 +109,7 @@ fn threads_find_their_contexts_as_they_left_them_and_a_watcher_was_told_all_of_i
                                 EventKind::Add => assert!(known.insert(event.id, "complete").is_none()),
                                 EventKind::Delete => assert!(known.remove(&event.id).is_some()),
                                 EventKind::Expire => {
-                                    assert!(known.insert(event.id, "expiring") == Some("complete"))
+                                    assert_eq!(known.insert(event.id, "expiring"), Some("complete"));
                                 }
                                 other => panic!("{other:?}"),
                             }

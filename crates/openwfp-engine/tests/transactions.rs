@@ -337,6 +337,7 @@ fn a_session_that_is_dropped_ends_as_if_it_were_closed() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of contexts take Miri too long")]
 fn enumerators_that_hold_too_much_memory_are_closed_the_oldest_first() {
     let engine = Engine::builder().old_versions_max(1 << 20).build();
     let session = open(&engine);
