@@ -170,7 +170,23 @@ impl Core {
         }
         self.newest.version.0 += 1;
         self.tally.note(change, Some(&self.newest));
+        self.forget_spis(change);
         self.note(change, circumstances);
+    }
+
+    /// Forgets the SPIs that a context lost by a change that is in the newest version.
+    pub(crate) fn forget_spis(&self, change: &Change) {
+        if let Some(old) = &change.old
+            && !change.keeps_spis()
+        {
+            self.newest.forget_spis(old, self.written());
+        }
+    }
+
+    /// The version of the open read/write transaction, which may hold SPIs that the newest has lost.
+    pub(crate) fn written(&self) -> Option<&Database> {
+        let writer = self.gate.explicit.and_then(|session| self.transactions.get(&session));
+        writer.map(|transaction| &transaction.database)
     }
 
     /// Drops what a transaction that has ended noted outside of its own version, or had others keep there.
@@ -185,15 +201,9 @@ impl Core {
     }
 
     /// What follows from a change that is in the newest version: events, timers, and for the transaction that is
-    /// open. Statistics are counted apart, since a provider's many changes are counted without the lock.
+    /// open. Statistics and the index of SPIs come apart from it: a provider's many changes are dealt with there without the
+    /// lock.
     pub(crate) fn note(&mut self, change: &Change, circumstances: &Circumstances<'_>) {
-        if let Some(old) = &change.old
-            && !change.keeps_spis()
-        {
-            // The version of an open transaction may still hold them, and needs the index too.
-            let writer = self.gate.explicit.and_then(|session| self.transactions.get(&session));
-            self.newest.forget_spis(old, writer.map(|transaction| &transaction.database));
-        }
         if !self.subscriptions.is_empty()
             && let Some(kind) = change.event()
             && let Some(context) = change.new.as_ref().or(change.old.as_ref())

@@ -163,7 +163,8 @@ impl SessionOptions {
         self
     }
 
-    /// A client that calls in kernel-mode form: its transactions are not aborted by force.
+    /// A client that calls in kernel-mode form, and whoever opens the session answers for that: rights are not checked
+    /// and its transactions are not aborted by force.
     pub fn kernel_mode(mut self) -> SessionOptions {
         self.kernel_mode = true;
         self

@@ -82,6 +82,17 @@ fn rights_count_as_of_now_and_without_open_there_is_no_session() {
 }
 
 #[test]
+fn kernel_mode_callers_skip_the_checks() {
+    let engine = engine();
+    set(&*session_of(&engine, OWNER), Securable::Engine, "D:(A;CI;0xf0fff;;;S-1-22-1-1000)").unwrap();
+    let options = SessionOptions::new().principal(Principal::unix(OTHER, &[])).kernel_mode();
+    let session = engine.open_session(options).unwrap();
+    assert!(session.info().unwrap().kernel_mode);
+    complete(&*session, 1);
+    session.key_access().unwrap();
+}
+
+#[test]
 fn descriptors_are_read_and_set_by_their_parts_and_inherited_from_the_engine() {
     let engine = engine();
     let owner = session_of(&engine, OWNER);

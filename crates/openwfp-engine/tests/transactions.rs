@@ -166,6 +166,13 @@ fn one_writes_at_a_time_and_who_waits_too_long_times_out() {
 }
 
 #[test]
+fn a_wait_of_zero_is_the_default_of_fifteen_seconds() {
+    let zero = SessionOptions::new().transaction_wait(Duration::ZERO);
+    let info = Engine::new().open_session(zero).unwrap().info().unwrap();
+    assert_eq!(info.transaction_wait, Duration::from_secs(15));
+}
+
+#[test]
 fn who_waits_goes_on_as_soon_as_the_transaction_ends_by_commit_abort_or_close() {
     let engine = Engine::new();
     for end in [Session::transaction_commit, Session::transaction_abort, Session::close] {

@@ -26,7 +26,23 @@ pub(crate) struct SpiIndex {
     tables: Box<[Mutex<HashTable<Holder>>]>,
 }
 
-type Holder = (u32, SaContextId);
+/// An SPI and the id of a context, in 12 bytes: whole words of 64 bits would make it 16.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Holder {
+    spi: u32,
+    id: [u32; 2],
+}
+
+impl Holder {
+    #[allow(clippy::cast_possible_truncation, reason = "the two halves")]
+    fn new(spi: Spi, id: SaContextId) -> Holder {
+        Holder { spi: spi.get(), id: [(id.0 >> 32) as u32, id.0 as u32] }
+    }
+
+    fn id(self) -> SaContextId {
+        SaContextId(u64::from(self.id[0]) << 32 | u64::from(self.id[1]))
+    }
+}
 
 impl Default for SpiIndex {
     fn default() -> SpiIndex {
@@ -39,8 +55,8 @@ impl SpiIndex {
     /// Notes that a context holds an SPI.
     pub(crate) fn insert(&self, spi: Spi, id: SaContextId) {
         let hash = self.hash(spi);
-        let entry = (spi.get(), id);
-        let rehash = |entry: &Holder| self.hasher.hash_one(entry.0);
+        let entry = Holder::new(spi, id);
+        let rehash = |entry: &Holder| self.hasher.hash_one(entry.spi);
         if let Entry::Vacant(vacant) = self.table(hash).entry(hash, |other| *other == entry, rehash) {
             vacant.insert(entry);
         }
@@ -49,7 +65,7 @@ impl SpiIndex {
     /// Notes that it does no longer.
     pub(crate) fn remove(&self, spi: Spi, id: SaContextId) {
         let hash = self.hash(spi);
-        if let Ok(found) = self.table(hash).find_entry(hash, |other| *other == (spi.get(), id)) {
+        if let Ok(found) = self.table(hash).find_entry(hash, |other| *other == Holder::new(spi, id)) {
             found.remove();
         }
     }
@@ -68,7 +84,7 @@ impl SpiIndex {
     pub(crate) fn find(&self, spi: Spi, mut look: impl FnMut(SaContextId) -> bool) -> Option<SaContextId> {
         let hash = self.hash(spi);
         let table = self.table(hash);
-        table.iter_hash(hash).filter(|(other, _)| *other == spi.get()).map(|(_, id)| *id).find(|id| look(*id))
+        table.iter_hash(hash).filter(|held| held.spi == spi.get()).map(|held| held.id()).find(|id| look(*id))
     }
 
     fn hash(&self, spi: Spi) -> u64 {
@@ -79,5 +95,30 @@ impl SpiIndex {
         // Bits from the middle: a table uses the lowest and the highest itself.
         let at = usize::try_from(hash >> 32).unwrap_or(0) % TABLES;
         self.tables[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_spi_has_the_contexts_that_were_noted_and_not_removed() {
+        let index = SpiIndex::default();
+        let spi = |value| Spi::new(value).unwrap();
+        let ids = [1, 2, u64::MAX, 1 << 33].map(SaContextId);
+        for id in ids {
+            index.insert(spi(7), id);
+            index.insert(spi(7), id);
+            index.insert(spi(8), id);
+        }
+        let mut held = index.holders(spi(7));
+        held.sort_unstable();
+        assert_eq!(held, [1, 2, 1 << 33, u64::MAX].map(SaContextId), "each once");
+        index.remove(spi(7), ids[1]);
+        index.remove(spi(9), ids[0]);
+        assert_eq!((index.holders(spi(7)).len(), index.holders(spi(8)).len()), (3, 4));
+        assert!(index.find(spi(7), |id| id.0 > 5).is_some_and(|id| id.0 > 5));
+        assert!(index.find(spi(9), |_| true).is_none());
     }
 }
