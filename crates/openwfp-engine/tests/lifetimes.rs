@@ -173,27 +173,10 @@ fn the_engines_idle_timeout_is_for_bundles_without_one_and_fail_over_for_peers_t
 
 #[test]
 fn a_dataplane_that_enforces_lifetimes_is_left_to_it() {
-    struct Kernel;
-    impl Dataplane for Kernel {
-        fn install(&self, _: &SaContext, _: Direction, _: &KeyAccess) -> Result {
-            Ok(())
-        }
-        fn update(&self, _: &SaContext, _: &SaContext, _: Direction, _: &KeyAccess) -> Result {
-            Ok(())
-        }
-        fn remove(&self, _: &SaContext, _: Direction) -> Result {
-            Ok(())
-        }
-        fn refresh_counters(&self, _: &SaContext) -> Result {
-            Ok(())
-        }
-        fn enforces_lifetimes(&self) -> bool {
-            true
-        }
-    }
+    let kernel = Willing { enforces_lifetimes: true, ..Willing::default() };
     let clock = Arc::new(ManualClock::new(Timestamp(1_000_000)));
     let builder = Engine::builder().clock(Arc::clone(&clock) as Arc<dyn Clock>).without_thread();
-    let mut bed = with_engine(clock, builder.dataplane(Arc::new(Kernel)).build());
+    let mut bed = with_engine(clock, builder.dataplane(Arc::new(kernel)).build());
     let id = bed.complete(&SaBundle { idle_timeout_seconds: 5, ..lifetime(10, 1, 1) });
     assert!(bed.count(id, Direction::Inbound, 99_999, 9).is_empty());
     assert!(bed.turn(1000).is_empty());

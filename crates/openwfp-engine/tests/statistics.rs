@@ -112,26 +112,9 @@ fn traffic_is_counted_by_kind_and_stays_when_its_sa_goes() {
 
 #[test]
 fn what_the_provider_knows_of_the_machine_is_taken_from_it() {
-    struct Counting;
-    impl Dataplane for Counting {
-        fn install(&self, _: &SaContext, _: Direction, _: &KeyAccess) -> Result {
-            Ok(())
-        }
-        fn update(&self, _: &SaContext, _: &SaContext, _: Direction, _: &KeyAccess) -> Result {
-            Ok(())
-        }
-        fn remove(&self, _: &SaContext, _: Direction) -> Result {
-            Ok(())
-        }
-        fn refresh_counters(&self, _: &SaContext) -> Result {
-            Ok(())
-        }
-        fn drops(&self) -> Result<ProviderDrops> {
-            let all = Drops { invalid_spis: Some(3), authentication_failures: Some(9), ..Drops::default() };
-            Ok(ProviderDrops { all, ..ProviderDrops::default() })
-        }
-    }
-    let session = open(&Engine::builder().dataplane(Arc::new(Counting)).build());
+    let all = Drops { invalid_spis: Some(3), authentication_failures: Some(9), ..Drops::default() };
+    let counting = Willing { drops: ProviderDrops { all, ..ProviderDrops::default() }, ..Willing::default() };
+    let session = open(&Engine::builder().dataplane(Arc::new(counting)).build());
     let drops = session.statistics().unwrap().drops;
     assert_eq!((drops.invalid_spis, drops.authentication_failures), (Some(3), Some(9)));
     assert_eq!(drops.replay_check_failures, Some(0));

@@ -351,7 +351,8 @@ fn many() {
                 f64::from(count) / took.as_secs_f64()
             })
             .fold(0.0, f64::max);
-        let beside = first.map_or(String::new(), |first: f64| format!("{:.2} times the time a context", first / best));
+        let beside =
+            first.map_or(String::new(), |first: f64| format!("{:.2} times the time a context", first / best));
         report("  walk all in pages of 1,000", best, "contexts/s", &beside);
         first = first.or(Some(best));
     }

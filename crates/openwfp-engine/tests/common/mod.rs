@@ -136,3 +136,36 @@ impl Dataplane for Notes {
         Ok(())
     }
 }
+
+/// A dataplane that takes everything, counts so many drops, and ends lifetimes itself or not.
+#[derive(Default)]
+pub(crate) struct Willing {
+    pub(crate) drops: ProviderDrops,
+    pub(crate) enforces_lifetimes: bool,
+}
+
+impl Dataplane for Willing {
+    fn install(&self, _: &SaContext, _: Direction, _: &KeyAccess) -> Result {
+        Ok(())
+    }
+
+    fn update(&self, _: &SaContext, _: &SaContext, _: Direction, _: &KeyAccess) -> Result {
+        Ok(())
+    }
+
+    fn remove(&self, _: &SaContext, _: Direction) -> Result {
+        Ok(())
+    }
+
+    fn refresh_counters(&self, _: &SaContext) -> Result {
+        Ok(())
+    }
+
+    fn drops(&self) -> Result<ProviderDrops> {
+        Ok(self.drops)
+    }
+
+    fn enforces_lifetimes(&self) -> bool {
+        self.enforces_lifetimes
+    }
+}
