@@ -24,16 +24,14 @@ use crate::lifetime;
 use crate::lifetime::IdleTimeout;
 use crate::lifetime::Timer;
 use crate::lifetime::Wheel;
-use crate::record::SessionRecord;
 use crate::statistics::Tally;
+use crate::transaction::Transaction;
 use openwfp_api::Clock;
 use openwfp_api::EventKind;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextEvent;
 use openwfp_api::SaContextId;
 use openwfp_api::SessionNumber;
-use openwfp_api::TransactionMode;
-use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -84,59 +82,6 @@ impl Gate {
     /// Whether a read/write transaction may begin.
     pub(crate) fn admits_transaction(&self) -> bool {
         self.explicit.is_none() && self.admits_exclusive()
-    }
-}
-
-/// An open transaction.
-pub(crate) struct Transaction {
-    pub(crate) session: Arc<SessionRecord>,
-    pub(crate) mode: TransactionMode,
-    /// When it is aborted by force.
-    pub(crate) deadline: Duration,
-    /// What the session sees.
-    pub(crate) database: Database,
-    /// The version that it began with.
-    pub(crate) base: Database,
-    /// What it changed, with what was there before.
-    pub(crate) changed: BTreeMap<SaContextId, Option<Arc<SaContext>>>,
-    /// What providers and timers changed meanwhile, with what is there now.
-    pub(crate) overtaken: BTreeMap<SaContextId, Option<Arc<SaContext>>>,
-}
-
-impl Transaction {
-    /// Puts a change into the transaction's own version.
-    pub(crate) fn put(&mut self, change: Change) {
-        match change.new {
-            Some(new) => self.database.put(new),
-            None => drop(self.database.remove(change.id)),
-        }
-        if let Some(old) = &change.old {
-            self.database.forget_spis(old, Some(&self.base));
-        }
-        self.changed.entry(change.id).or_insert(change.old);
-    }
-
-    /// Goes back to what it was before some changes.
-    pub(crate) fn go_back(
-        &mut self,
-        database: Database,
-        changed: BTreeMap<SaContextId, Option<Arc<SaContext>>>,
-    ) {
-        let failed = std::mem::replace(&mut self.database, database);
-        for context in self.changed.keys().filter_map(|id| failed.get(*id)) {
-            self.database.forget_spis(context, Some(&self.base));
-        }
-        self.changed = changed;
-    }
-
-    /// What it changes in all, from the version that it began with.
-    pub(crate) fn changes(&self) -> Vec<Change> {
-        self.changed
-            .iter()
-            .filter(|(id, _)| !self.overtaken.contains_key(id))
-            .map(|(id, old)| Change { id: *id, old: old.clone(), new: self.database.get(*id).cloned() })
-            .filter(|change| change.old != change.new)
-            .collect()
     }
 }
 

@@ -1,14 +1,14 @@
 //! Housekeeping: doing what is due, by a thread of the engine's own or by whoever calls.
 
 use crate::change::is_announced;
-use crate::engine::Shared;
-use crate::engine::Want;
 use crate::lifetime;
 use crate::lifetime::Reached;
 use crate::lifetime::Timer;
 use crate::lifetime::TimerKind;
 use crate::reconcile;
 use crate::record::TransactionState;
+use crate::shared::Shared;
+use crate::shared::Want;
 use crate::sync::Condvar;
 use crate::sync::Mutex;
 use crate::sync::lock;

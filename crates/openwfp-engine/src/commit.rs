@@ -1,0 +1,233 @@
+//! Steps and listings on their way to the newest version.
+
+use crate::core::Core;
+use crate::core::Origin;
+use crate::reconcile;
+use crate::record::SessionRecord;
+use crate::shared::Exclusive;
+use crate::shared::Shared;
+use crate::shared::Turn;
+use crate::shared::Want;
+use crate::statistics::Tally;
+use crate::sync::MutexGuard;
+use crate::transaction::Transaction;
+use openwfp_api::Completeness;
+use openwfp_api::Error;
+use openwfp_api::Result;
+use openwfp_api::SaContext;
+use openwfp_api::SaContextStep;
+use openwfp_api::Statistics;
+use openwfp_api::StepOutcome;
+use openwfp_api::TransactionMode;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Shared {
+    /// Makes a step outside of an explicit transaction.
+    pub(crate) fn step(&self, step: SaContextStep, at_most: Duration) -> Result<StepOutcome> {
+        let core = self.enter(&Want::Call(step.id()), Some(at_most))?;
+        self.step_in(core, step, Origin::Call)
+    }
+
+    /// Makes a step for the engine itself.
+    pub(crate) fn step_by_itself(&self, step: SaContextStep) -> Result<StepOutcome> {
+        let core = self.enter(&Want::Engine(step.id()), None)?;
+        self.step_in(core, step, Origin::Engine)
+    }
+
+    pub(crate) fn step_in(
+        &self,
+        mut core: MutexGuard<'_, Core>,
+        step: SaContextStep,
+        origin: Origin,
+    ) -> Result<StepOutcome> {
+        let (change, outcome) = self.plan(&core.newest, step)?;
+        if change.old == change.new {
+            return Ok(outcome);
+        }
+        let dataplane = match &self.dataplane {
+            Some(dataplane) if change.has_effects() => dataplane,
+            _ => {
+                self.commit(core, &change, origin);
+                return Ok(outcome);
+            }
+        };
+        core.gate.busy.insert(change.id);
+        drop(core);
+        let turn = Turn { engine: self, id: change.id };
+        change.carry_out(&**dataplane)?;
+        self.commit(self.core(), &change, origin);
+        drop(turn);
+        Ok(outcome)
+    }
+
+    /// Makes steps, all or nothing, outside of an explicit transaction.
+    pub(crate) fn steps(
+        &self,
+        steps: Vec<SaContextStep>,
+        record: &Arc<SessionRecord>,
+    ) -> Result<Vec<StepOutcome>> {
+        let mut transaction = {
+            let core = self.enter(&Want::Transaction, Some(record.info.transaction_wait))?;
+            self.hold_exclusively(core, record)
+        };
+        let exclusive = Exclusive(self);
+        let outcomes =
+            self.steps_into(&mut transaction, steps).inspect_err(|_| self.core().discard(&transaction))?;
+        self.publish(&transaction)?;
+        drop(exclusive);
+        Ok(outcomes)
+    }
+
+    pub(crate) fn hold_exclusively(
+        &self,
+        mut core: MutexGuard<'_, Core>,
+        record: &Arc<SessionRecord>,
+    ) -> Transaction {
+        core.gate.exclusive = true;
+        self.transaction(&core, record, TransactionMode::ReadWrite)
+    }
+
+    /// Makes steps in a transaction's own version, all or nothing.
+    pub(crate) fn steps_into(
+        &self,
+        transaction: &mut Transaction,
+        steps: Vec<SaContextStep>,
+    ) -> Result<Vec<StepOutcome>> {
+        let mut outcomes = Vec::with_capacity(steps.len());
+        for (place, step) in steps.into_iter().enumerate() {
+            let (change, outcome) =
+                self.plan(&transaction.database, step).map_err(|error| at_place(place, &error))?;
+            transaction.put(change);
+            outcomes.push(outcome);
+        }
+        Ok(outcomes)
+    }
+
+    /// Has the dataplane carry out what a transaction changed and makes it the newest version. The caller holds the
+    /// gate exclusively.
+    pub(crate) fn publish(&self, transaction: &Transaction) -> Result {
+        let changes = transaction.changes();
+        if let Some(dataplane) = &self.dataplane {
+            for (done, change) in changes.iter().enumerate() {
+                if let Err(error) = change.carry_out(&**dataplane) {
+                    changes[..done].iter().rev().for_each(|change| change.take_back(&**dataplane));
+                    self.core().discard(transaction);
+                    return Err(error);
+                }
+            }
+        }
+        let circumstances = self.circumstances(Origin::Call);
+        let replaced = changes.iter().filter(|change| change.old.is_some()).count();
+        let mut core = self.core();
+        let old = if core.newest.version == transaction.base.version {
+            let mut next = transaction.database.clone();
+            next.version.0 += 1;
+            for change in &changes {
+                core.tally.note(change, Some(&next));
+            }
+            Some(std::mem::replace(&mut core.newest, next))
+        } else {
+            for change in &changes {
+                match &change.new {
+                    Some(new) => core.newest.put(Arc::clone(new)),
+                    None => drop(core.newest.remove(change.id)),
+                }
+            }
+            core.newest.version.0 += 1;
+            let Core { newest, tally, .. } = &mut *core;
+            changes.iter().for_each(|change| tally.note(change, Some(newest)));
+            core.discard(transaction);
+            None
+        };
+        for change in &changes {
+            core.forget_spis(change);
+            core.note(change, &circumstances);
+        }
+        self.note_snapshots(changes.len(), replaced);
+        let wakes = core.is_due_earlier();
+        drop(core);
+        // Freeing what nobody reads any more can take long; no lock is held meanwhile.
+        drop(old);
+        self.after_commit(wakes);
+        Ok(())
+    }
+
+    pub(crate) fn note_snapshots(&self, changes: usize, replaced: usize) {
+        let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        self.snapshots.note(wide(changes), wide(replaced));
+    }
+}
+
+impl Shared {
+    pub(crate) fn replace(&self, contexts: Vec<SaContext>, completeness: Completeness) -> Result {
+        let mut next = {
+            let mut core = self.enter(&Want::Exclusive, None)?;
+            core.gate.exclusive = true;
+            core.newest.clone()
+        };
+        let exclusive = Exclusive(self);
+        // What a first listing finds is not new.
+        let was_empty = next.len() == 0;
+        let mut growths = Vec::new();
+        let new_id = || self.new_id();
+        let changes = reconcile::replace(&mut next, contexts, &new_id, &mut |context, direction, growth| {
+            growths.push((context.id, direction, growth));
+        });
+        next.completeness = completeness;
+        next.version.0 += 1;
+        let replaced = changes.iter().filter(|change| change.old.is_some()).count();
+        let mut tally = self.core().tally;
+        for change in &changes {
+            tally.note(change, (!was_empty).then_some(&next));
+        }
+        for (id, direction, growth) in growths {
+            if let Some(context) = next.get(id) {
+                tally.count(context, direction, growth);
+            }
+        }
+        let circumstances = self.circumstances(Origin::Provider);
+        let mut core = self.core();
+        core.tally = tally;
+        let old = std::mem::replace(&mut core.newest, next);
+        for change in &changes {
+            core.note(change, &circumstances);
+        }
+        self.note_snapshots(changes.len(), replaced);
+        core.sweep_timers();
+        let (newest, written) = (core.newest.clone(), core.written().cloned());
+        drop(core);
+        // Nobody commits before the gate is let go, so that the newest version is this one.
+        for old in
+            changes.iter().filter(|change| !change.keeps_spis()).filter_map(|change| change.old.as_ref())
+        {
+            newest.forget_spis(old, written.as_ref());
+        }
+        drop(exclusive);
+        // Freeing what nobody reads any more can take long; no lock is held meanwhile.
+        drop((old, changes));
+        self.after_commit(false);
+        Ok(())
+    }
+
+    pub(crate) fn completeness(&self, record: &SessionRecord) -> Completeness {
+        self.read(record, |database| database.completeness.clone())
+    }
+
+    pub(crate) fn statistics(&self) -> Result<Statistics> {
+        let drops = match &self.dataplane {
+            Some(dataplane) => dataplane.drops()?,
+            None => Default::default(),
+        };
+        let tally: Tally = self.core().tally;
+        Ok(tally.statistics(drops))
+    }
+}
+
+fn at_place(place: usize, error: &Error) -> Error {
+    let same = Error::new(error.code(), format!("step {} of the batch: {}", place + 1, error.what()));
+    match error.remedy() {
+        Some(remedy) => same.with_remedy(remedy),
+        None => same,
+    }
+}

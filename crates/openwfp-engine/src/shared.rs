@@ -1,0 +1,218 @@
+//! What all sessions of an engine share, and the gate: who may change the newest version when.
+
+use crate::access::Access;
+use crate::change;
+use crate::change::Change;
+use crate::core::Circumstances;
+use crate::core::Core;
+use crate::core::Gate;
+use crate::core::Origin;
+use crate::database::Database;
+use crate::faults::Injector;
+use crate::housekeeper::Signal;
+use crate::lifetime::IdleTimeout;
+use crate::registry::Sessions;
+use crate::snapshots::Snapshots;
+use crate::sync::Condvar;
+use crate::sync::Mutex;
+use crate::sync::MutexGuard;
+use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::Ordering;
+use crate::sync::lock;
+use crate::sync::wait;
+use openwfp_api::Clock;
+use openwfp_api::Code;
+use openwfp_api::Dataplane;
+use openwfp_api::Error;
+use openwfp_api::Random;
+use openwfp_api::Result;
+use openwfp_api::SaContextId;
+use openwfp_api::SaContextStep;
+use openwfp_api::SessionNumber;
+use openwfp_api::Sid;
+use openwfp_api::StepOutcome;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::Weak;
+use std::time::Duration;
+
+pub(crate) struct Shared {
+    pub(crate) me: Weak<Shared>,
+    pub(crate) core: Mutex<Core>,
+    /// Told whenever the gate may have become free for somebody.
+    pub(crate) gate_changed: Condvar,
+    pub(crate) newest_id: AtomicU64,
+    pub(crate) dataplane: Option<Arc<dyn Dataplane>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) spis: RangeInclusive<u32>,
+    pub(crate) idle: IdleTimeout,
+    pub(crate) transaction_time_max: Duration,
+    pub(crate) old_versions_max: u64,
+    pub(crate) faults: Option<Injector>,
+    pub(crate) snapshots: Arc<Snapshots>,
+    pub(crate) sessions: Mutex<Sessions>,
+    pub(crate) access: Mutex<Access>,
+    pub(crate) owner: Sid,
+    /// Held by who does what is due, so that it is done once and in order.
+    pub(crate) housekeeping: Mutex<()>,
+    pub(crate) signal: Option<Arc<Signal>>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(signal) = &self.signal {
+            signal.stop();
+        }
+    }
+}
+
+/// What a call wants of the gate.
+pub(crate) enum Want {
+    /// To change a context, or create one.
+    Call(Option<SaContextId>),
+    /// To change a context, or count, for the engine itself.
+    Engine(Option<SaContextId>),
+    /// To swap in a private version.
+    Exclusive,
+    /// To begin a read/write transaction.
+    Transaction,
+}
+
+/// The mark that the dataplane works on a context; dropping it lets others on.
+pub(crate) struct Turn<'e> {
+    pub(crate) engine: &'e Shared,
+    pub(crate) id: SaContextId,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.engine.core().gate.busy.remove(&self.id);
+        self.engine.gate_changed.notify_all();
+    }
+}
+
+/// The right to swap in a private version; dropping it lets others on.
+pub(crate) struct Exclusive<'e>(pub(crate) &'e Shared);
+
+impl Drop for Exclusive<'_> {
+    fn drop(&mut self) {
+        self.0.core().gate.exclusive = false;
+        self.0.gate_changed.notify_all();
+    }
+}
+
+impl Shared {
+    pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
+        lock(&self.core)
+    }
+
+    /// Waits until the gate lets one in; none of the engine's own waits is limited.
+    ///
+    /// # Errors
+    /// `FWP_E_TIMEOUT` if it takes longer than `at_most`.
+    pub(crate) fn enter(&self, want: &Want, at_most: Option<Duration>) -> Result<MutexGuard<'_, Core>> {
+        let admits = |gate: &Gate| match want {
+            Want::Call(id) => gate.admits_call(*id),
+            Want::Engine(id) => gate.admits_engine(*id),
+            Want::Exclusive => gate.admits_exclusive(),
+            Want::Transaction => gate.admits_transaction(),
+        };
+        let mut core = self.core();
+        if admits(&core.gate) {
+            return Ok(core);
+        }
+        // Those who need the gate free of calls would wait for ever behind a stream of them.
+        let holds_back = usize::from(matches!(want, Want::Exclusive | Want::Transaction));
+        let start = self.clock.monotonic();
+        core.gate.waiting += holds_back;
+        let result = loop {
+            let left = match at_most {
+                None => Duration::MAX,
+                Some(at_most) => {
+                    let left = at_most.saturating_sub(self.clock.monotonic() - start);
+                    if left.is_zero() {
+                        break Err(timed_out(core.gate.explicit, at_most));
+                    }
+                    left
+                }
+            };
+            core = wait(&self.gate_changed, core, self.clock.pause(left).min(Duration::from_secs(3600)));
+            if admits(&core.gate) {
+                break Ok(());
+            }
+        };
+        core.gate.waiting -= holds_back;
+        if let Err(error) = result {
+            drop(core);
+            self.gate_changed.notify_all();
+            return Err(error);
+        }
+        Ok(core)
+    }
+
+    pub(crate) fn circumstances(&self, origin: Origin) -> Circumstances<'_> {
+        Circumstances {
+            origin,
+            clock: &*self.clock,
+            idle: self.idle,
+            ends_lifetimes: self.ends_lifetimes(),
+            faults: self.faults.as_ref(),
+        }
+    }
+
+    /// Whether the engine ends lifetimes, and not its dataplane.
+    pub(crate) fn ends_lifetimes(&self) -> bool {
+        self.dataplane.as_ref().is_none_or(|dataplane| !dataplane.enforces_lifetimes())
+    }
+
+    pub(crate) fn idle(&self) -> IdleTimeout {
+        self.idle
+    }
+
+    pub(crate) fn new_id(&self) -> SaContextId {
+        SaContextId(self.newest_id.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    pub(crate) fn plan(&self, database: &Database, step: SaContextStep) -> Result<(Change, StepOutcome)> {
+        let new_id = || self.new_id();
+        let means =
+            change::Means { clock: &*self.clock, random: &*self.random, spis: &self.spis, new_id: &new_id };
+        change::plan(database, step, &means)
+    }
+
+    /// Wakes the housekeeper if something became due before it would look, after the core's lock was let go.
+    pub(crate) fn after_commit(&self, wakes: bool) {
+        if wakes && let Some(signal) = &self.signal {
+            signal.wake(&self.me);
+        }
+        if self.old_versions_max != u64::MAX {
+            let evicted = self.snapshots.shrink(self.old_versions_max);
+            if evicted > 0 {
+                tracing::warn!(
+                    evicted,
+                    limit = self.old_versions_max,
+                    "enumerators were closed: the old versions of the database that they held took too much memory"
+                );
+            }
+        }
+    }
+
+    /// Commits a change in place, lets the lock go, and does what comes after.
+    pub(crate) fn commit(&self, mut core: MutexGuard<'_, Core>, change: &Change, origin: Origin) {
+        core.commit(change, &self.circumstances(origin));
+        self.snapshots.note(1, change.old.is_some().into());
+        let wakes = core.is_due_earlier();
+        drop(core);
+        self.after_commit(wakes);
+    }
+}
+
+fn timed_out(holder: Option<SessionNumber>, waited: Duration) -> Error {
+    let who = match holder {
+        Some(session) => format!("session {}'s transaction", session.0),
+        None => "other work on the same SA contexts".to_owned(),
+    };
+    let what = format!("{who} took longer than the {} ms that this session waits", waited.as_millis());
+    Error::new(Code::FWP_E_TIMEOUT, what).with_remedy("try again, or open the session with a longer time-out")
+}

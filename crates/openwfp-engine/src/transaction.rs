@@ -1,0 +1,227 @@
+//! Explicit transactions: a session's own version of the database, until it is committed or dropped.
+
+use crate::change::Change;
+use crate::core::Core;
+use crate::database::Database;
+use crate::record::SessionRecord;
+use crate::record::TransactionState;
+use crate::shared::Exclusive;
+use crate::shared::Shared;
+use crate::shared::Want;
+use crate::snapshots::Snapshot;
+use crate::snapshots::Snapshots;
+use openwfp_api::Code;
+use openwfp_api::Error;
+use openwfp_api::Result;
+use openwfp_api::SaContext;
+use openwfp_api::SaContextId;
+use openwfp_api::SaContextStep;
+use openwfp_api::SessionNumber;
+use openwfp_api::StepOutcome;
+use openwfp_api::TransactionMode;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An open transaction.
+pub(crate) struct Transaction {
+    pub(crate) session: Arc<SessionRecord>,
+    pub(crate) mode: TransactionMode,
+    /// When it is aborted by force.
+    pub(crate) deadline: Duration,
+    /// What the session sees.
+    pub(crate) database: Database,
+    /// The version that it began with.
+    pub(crate) base: Database,
+    /// What it changed, with what was there before.
+    pub(crate) changed: BTreeMap<SaContextId, Option<Arc<SaContext>>>,
+    /// What providers and timers changed meanwhile, with what is there now.
+    pub(crate) overtaken: BTreeMap<SaContextId, Option<Arc<SaContext>>>,
+}
+
+impl Transaction {
+    /// Puts a change into the transaction's own version.
+    pub(crate) fn put(&mut self, change: Change) {
+        match change.new {
+            Some(new) => self.database.put(new),
+            None => drop(self.database.remove(change.id)),
+        }
+        if let Some(old) = &change.old {
+            self.database.forget_spis(old, Some(&self.base));
+        }
+        self.changed.entry(change.id).or_insert(change.old);
+    }
+
+    /// Goes back to what it was before some changes.
+    pub(crate) fn go_back(
+        &mut self,
+        database: Database,
+        changed: BTreeMap<SaContextId, Option<Arc<SaContext>>>,
+    ) {
+        let failed = std::mem::replace(&mut self.database, database);
+        for context in self.changed.keys().filter_map(|id| failed.get(*id)) {
+            self.database.forget_spis(context, Some(&self.base));
+        }
+        self.changed = changed;
+    }
+
+    /// What it changes in all, from the version that it began with.
+    pub(crate) fn changes(&self) -> Vec<Change> {
+        self.changed
+            .iter()
+            .filter(|(id, _)| !self.overtaken.contains_key(id))
+            .map(|(id, old)| Change { id: *id, old: old.clone(), new: self.database.get(*id).cloned() })
+            .filter(|change| change.old != change.new)
+            .collect()
+    }
+}
+
+impl Shared {
+    pub(crate) fn transaction(
+        &self,
+        core: &Core,
+        record: &Arc<SessionRecord>,
+        mode: TransactionMode,
+    ) -> Transaction {
+        let limit = if record.info.kernel_mode { Duration::MAX } else { self.transaction_time_max };
+        Transaction {
+            session: Arc::clone(record),
+            mode,
+            deadline: self.clock.monotonic().saturating_add(limit),
+            base: core.newest.clone(),
+            database: core.newest.clone(),
+            changed: BTreeMap::new(),
+            overtaken: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn begin(&self, record: &Arc<SessionRecord>, mode: TransactionMode) -> Result {
+        let mut core = match mode {
+            TransactionMode::ReadWrite => {
+                self.enter(&Want::Transaction, Some(record.info.transaction_wait))?
+            }
+            TransactionMode::ReadOnly => self.core(),
+        };
+        if core.transactions.contains_key(&record.number()) {
+            let what = "the session has a transaction already, begun by another of its threads";
+            return Err(Error::new(Code::FWP_E_TXN_IN_PROGRESS, what));
+        }
+        let transaction = self.transaction(&core, record, mode);
+        core.transactions.insert(record.number(), transaction);
+        if mode == TransactionMode::ReadWrite {
+            core.gate.explicit = Some(record.number());
+        }
+        record.set_transaction(TransactionState::In(mode));
+        let wakes = core.is_due_earlier();
+        drop(core);
+        self.after_commit(wakes);
+        Ok(())
+    }
+
+    pub(crate) fn commit_transaction(&self, record: &Arc<SessionRecord>) -> Result {
+        if record.transaction() == TransactionState::In(TransactionMode::ReadOnly) {
+            return self.abort_transaction(record);
+        }
+        // Until the gate is exclusive, what timers and providers change is noted in the transaction.
+        let mut core = self.enter(&Want::Exclusive, None)?;
+        let Some(transaction) = core.transactions.remove(&record.number()) else {
+            drop(core);
+            return Err(no_transaction(record));
+        };
+        record.set_transaction(TransactionState::None);
+        core.gate.exclusive = true;
+        core.gate.explicit = None;
+        drop(core);
+        let exclusive = Exclusive(self);
+        let result = self.publish(&transaction);
+        drop(exclusive);
+        result
+    }
+
+    pub(crate) fn abort_transaction(&self, record: &Arc<SessionRecord>) -> Result {
+        if self.abort_if_any(record.number()) { Ok(()) } else { Err(no_transaction(record)) }
+    }
+
+    /// Aborts a session's transaction; whether it had one.
+    pub(crate) fn abort_if_any(&self, session: SessionNumber) -> bool {
+        self.end_transaction(session, TransactionState::None)
+    }
+
+    /// Ends a session's transaction without its changes; whether it had one.
+    pub(crate) fn end_transaction(&self, session: SessionNumber, state: TransactionState) -> bool {
+        let transaction = {
+            let mut core = self.core();
+            let transaction = core.transactions.remove(&session);
+            if let Some(transaction) = &transaction {
+                transaction.session.set_transaction(state);
+                if transaction.mode == TransactionMode::ReadWrite {
+                    core.gate.explicit = None;
+                    core.discard(transaction);
+                }
+            }
+            transaction
+        };
+        self.gate_changed.notify_all();
+        // Its version is freed without the lock.
+        transaction.is_some()
+    }
+
+    /// Makes steps, all or nothing, in the session's transaction.
+    pub(crate) fn steps_in_transaction(
+        &self,
+        record: &Arc<SessionRecord>,
+        steps: Vec<SaContextStep>,
+    ) -> Result<Vec<StepOutcome>> {
+        let mut core = self.core();
+        let Some(transaction) = core.transactions.get_mut(&record.number()) else {
+            return Err(no_transaction(record));
+        };
+        if steps.len() == 1 {
+            return self.steps_into(transaction, steps);
+        }
+        // A private version of the private version: what fails half-way has changed nothing.
+        let (database, changed) = (transaction.database.clone(), transaction.changed.clone());
+        self.steps_into(transaction, steps).inspect_err(|_| {
+            transaction.go_back(database, changed);
+        })
+    }
+
+    /// The version that a session reads, its transaction's or the newest, and what a look at it finds. The look is
+    /// told whether it is the newest one, for which the index of SPIs is whole as long as nobody commits.
+    pub(crate) fn snapshot<T>(
+        &self,
+        record: &SessionRecord,
+        look: impl FnOnce(&Database, bool) -> T,
+    ) -> (Snapshot, T) {
+        let (database, found) = {
+            let core = self.core();
+            let transaction = core.transactions.get(&record.number());
+            let database = transaction.map_or(&core.newest, |transaction| &transaction.database);
+            (database.clone(), look(database, transaction.is_none()))
+        };
+        (self.snapshots.hold(database), found)
+    }
+
+    /// Looks at the version that a session reads.
+    pub(crate) fn read<T>(&self, record: &SessionRecord, look: impl FnOnce(&Database) -> T) -> T {
+        let core = self.core();
+        match core.transactions.get(&record.number()) {
+            Some(transaction) => look(&transaction.database),
+            None => look(&core.newest),
+        }
+    }
+
+    /// Whether enumerators may have to let their old versions go.
+    pub(crate) fn evicts(&self) -> bool {
+        self.old_versions_max != u64::MAX
+    }
+
+    pub(crate) fn snapshots(&self) -> &Snapshots {
+        &self.snapshots
+    }
+}
+
+pub(crate) fn no_transaction(record: &SessionRecord) -> Error {
+    let what = format!("session {} has no transaction", record.number().0);
+    Error::new(Code::FWP_E_NO_TXN_IN_PROGRESS, what)
+}
