@@ -34,6 +34,10 @@ use std::sync::Arc;
 use std::sync::Weak;
 use std::time::Duration;
 
+/// How many bytes old versions of the database may hold for enumerators where nothing else is said: 2 GiB. A forgotten
+/// enumerator holds at most what was changed since it was created, about 900 bytes a context.
+pub const OLD_VERSIONS_MAX: u64 = 2 << 30;
+
 /// A filter engine in this process.
 ///
 /// Clones are the same engine. It lives as long as a clone or a session of it.
@@ -115,7 +119,7 @@ impl Engine {
             spis: Spi::UNRESERVED_MIN..=u32::MAX,
             idle: IdleTimeout::default(),
             transaction_time_max: Duration::from_secs(3600),
-            old_versions_max: u64::MAX,
+            old_versions_max: OLD_VERSIONS_MAX,
             own_thread: true,
             faults: None,
         }
@@ -235,7 +239,7 @@ impl EngineBuilder {
     }
 
     /// How many bytes old versions of the database may hold for enumerators before the oldest ones are closed; default:
-    /// no limit. The measure is [`Gauges::old_versions_bytes`].
+    /// [`OLD_VERSIONS_MAX`], `u64::MAX` is no limit. The measure is [`Gauges::old_versions_bytes`].
     pub fn old_versions_max(mut self, bytes: u64) -> EngineBuilder {
         self.old_versions_max = bytes;
         self

@@ -85,7 +85,7 @@ mod system;
 mod transaction;
 mod transition;
 
-pub use engine::{Engine, EngineBuilder, Gauges};
+pub use engine::{Engine, EngineBuilder, Gauges, OLD_VERSIONS_MAX};
 pub use faults::Faults;
 pub use lifetime::IdleTimeout;
 pub use options::SessionOptions;
