@@ -4,6 +4,7 @@ use crate::faults::Injector;
 use crate::record::SessionRecord;
 use crate::record::TransactionState;
 use crate::sync::atomic::Ordering;
+use crate::transaction::ended;
 use openwfp_api::Code;
 use openwfp_api::Error;
 use openwfp_api::Operation;
@@ -27,8 +28,7 @@ pub(crate) fn admit(session: &SessionRecord, operation: Operation, faults: Optio
     }
     let transaction = session.transaction();
     if transaction == TransactionState::Ended && session.take_ended() {
-        let what = format!("{name}: the engine has ended the transaction, which was held too long");
-        return Err(Error::new(Code::FWP_E_TXN_ABORTED, what).with_remedy("begin another one"));
+        return Err(ended(name));
     }
     let missing = rules.rights.without(session.rights_on(rules.on));
     if missing != openwfp_api::Rights::NONE {

@@ -11,6 +11,8 @@ use crate::shared::Want;
 use crate::statistics::Tally;
 use crate::sync::MutexGuard;
 use crate::transaction::Transaction;
+use crate::transaction::ended;
+use openwfp_api::Code;
 use openwfp_api::Completeness;
 use openwfp_api::Error;
 use openwfp_api::Result;
@@ -20,13 +22,16 @@ use openwfp_api::Statistics;
 use openwfp_api::StepOutcome;
 use openwfp_api::TransactionMode;
 use std::sync::Arc;
-use std::time::Duration;
 
 impl Shared {
-    /// Makes a step outside of an explicit transaction.
-    pub(crate) fn step(&self, step: SaContextStep, at_most: Duration) -> Result<StepOutcome> {
-        let core = self.enter(&Want::Call(step.id()), Some(at_most))?;
-        self.step_in(core, step, Origin::Call)
+    /// Makes a session's step, in its transaction if it has one.
+    pub(crate) fn step(&self, record: &SessionRecord, step: SaContextStep) -> Result<StepOutcome> {
+        let want = Want::Call(record.number(), step.id());
+        let mut core = self.enter(&want, Some(record.info.transaction_wait))?;
+        match open_transaction(&mut core, record)? {
+            Some(transaction) => self.step_into(transaction, step),
+            None => self.step_in(core, step, Origin::Call),
+        }
     }
 
     /// Makes a step for the engine itself.
@@ -61,16 +66,22 @@ impl Shared {
         Ok(outcome)
     }
 
-    /// Makes steps, all or nothing, outside of an explicit transaction.
+    /// Makes a session's steps, all or nothing, in its transaction if it has one.
     pub(crate) fn steps(
         &self,
-        steps: Vec<SaContextStep>,
         record: &Arc<SessionRecord>,
+        steps: Vec<SaContextStep>,
     ) -> Result<Vec<StepOutcome>> {
-        let mut transaction = {
-            let core = self.enter(&Want::Transaction, Some(record.info.transaction_wait))?;
-            self.hold_exclusively(core, record)
-        };
+        let want = Want::Batch(record.number());
+        let mut core = self.enter(&want, Some(record.info.transaction_wait))?;
+        if let Some(transaction) = open_transaction(&mut core, record)? {
+            // A private version of the private version: what fails half-way has changed nothing.
+            let (database, changed) = (transaction.database.clone(), transaction.changed.clone());
+            return self
+                .steps_into(transaction, steps)
+                .inspect_err(|_| transaction.go_back(database, changed));
+        }
+        let mut transaction = self.hold_exclusively(core, record);
         let exclusive = Exclusive(self);
         let outcomes =
             self.steps_into(&mut transaction, steps).inspect_err(|_| self.core().discard(&transaction))?;
@@ -96,12 +107,16 @@ impl Shared {
     ) -> Result<Vec<StepOutcome>> {
         let mut outcomes = Vec::with_capacity(steps.len());
         for (place, step) in steps.into_iter().enumerate() {
-            let (change, outcome) =
-                self.plan(&transaction.database, step).map_err(|error| at_place(place, &error))?;
-            transaction.put(change);
-            outcomes.push(outcome);
+            outcomes.push(self.step_into(transaction, step).map_err(|error| at_place(place, &error))?);
         }
         Ok(outcomes)
+    }
+
+    /// Makes a step in a transaction's own version.
+    fn step_into(&self, transaction: &mut Transaction, step: SaContextStep) -> Result<StepOutcome> {
+        let (change, outcome) = self.plan(&transaction.database, step)?;
+        transaction.put(change);
+        Ok(outcome)
     }
 
     /// Has the dataplane carry out what a transaction changed and makes it the newest version. The caller holds the
@@ -221,6 +236,23 @@ impl Shared {
         };
         let tally: Tally = self.core().tally;
         Ok(tally.statistics(drops))
+    }
+}
+
+/// The transaction that a session writes in; none if it has none.
+///
+/// What was admitted before the lock was taken may have changed since: another thread of the session began or ended its
+/// transaction, or the engine did.
+fn open_transaction<'c>(core: &'c mut Core, record: &SessionRecord) -> Result<Option<&'c mut Transaction>> {
+    if record.take_ended() {
+        return Err(ended("a write"));
+    }
+    match core.transactions.get_mut(&record.number()) {
+        Some(transaction) if transaction.mode == TransactionMode::ReadOnly => Err(Error::new(
+            Code::FWP_E_INCOMPATIBLE_TXN,
+            "another thread of the session has begun a read-only transaction",
+        )),
+        found => Ok(found),
     }
 }
 

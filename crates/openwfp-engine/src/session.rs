@@ -10,7 +10,6 @@ use crate::enumerator::Walk;
 use crate::events;
 use crate::events::Queue;
 use crate::record::SessionRecord;
-use crate::record::TransactionState;
 use crate::selection::SaSelection;
 use crate::selection::Selection;
 use crate::selection::SessionSelection;
@@ -219,14 +218,6 @@ impl LocalSession {
         self.engine.unsubscribe(queue);
     }
 
-    /// Makes steps, all or nothing.
-    fn steps(&self, steps: Vec<SaContextStep>) -> Result<Vec<StepOutcome>> {
-        match self.record.transaction() {
-            TransactionState::In(_) => self.engine.steps_in_transaction(&self.record, steps),
-            _ => self.engine.steps(steps, &self.record),
-        }
-    }
-
     fn admit_step(&self, step: &SaContextStep) -> Result {
         step.operations().iter().try_for_each(|operation| self.admit(*operation))
     }
@@ -234,15 +225,7 @@ impl LocalSession {
     fn step(&self, step: SaContextStep) -> Result<StepOutcome> {
         self.admit_step(&step)?;
         let (operation, id) = (last_operation(&step), step.id());
-        let outcome = match self.record.transaction() {
-            TransactionState::In(_) => {
-                let outcomes = self.engine.steps_in_transaction(&self.record, vec![step]);
-                outcomes.and_then(|outcomes| {
-                    outcomes.first().copied().ok_or_else(|| Error::unreachable("a step without its outcome"))
-                })
-            }
-            _ => self.engine.step(step, self.record.info.transaction_wait),
-        };
+        let outcome = self.engine.step(&self.record, step);
         self.audit(operation, outcome.as_ref().ok().map(|outcome| outcome.id).or(id), outcome.as_ref().err());
         outcome
     }
@@ -343,15 +326,14 @@ impl Session for LocalSession {
         steps: Vec<SaContextStep>,
         mode: BatchMode,
     ) -> Result<Vec<Result<StepOutcome>>> {
-        if mode == BatchMode::Each {
-            if lock(&self.handles).is_none() {
-                return Err(closed(Operation::SaContextCreate));
-            }
+        // The batch itself needs no more than the session; its steps need what they need.
+        self.admit(Operation::EngineClose)?;
+        if mode == BatchMode::Each || steps.is_empty() {
             return Ok(steps.into_iter().map(|step| self.step(step)).collect());
         }
         steps.iter().try_for_each(|step| self.admit_step(step))?;
         let told: Vec<_> = steps.iter().map(|step| (last_operation(step), step.id())).collect();
-        let result = self.steps(steps);
+        let result = self.engine.steps(&self.record, steps);
         match &result {
             Ok(outcomes) => {
                 for ((operation, _), outcome) in told.iter().zip(outcomes) {

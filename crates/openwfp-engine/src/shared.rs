@@ -69,12 +69,14 @@ impl Drop for Shared {
 
 /// What a call wants of the gate.
 pub(crate) enum Want {
-    /// To change a context, or create one.
-    Call(Option<SaContextId>),
+    /// A session's call that changes a context, or creates one.
+    Call(SessionNumber, Option<SaContextId>),
     /// To change a context, or count, for the engine itself.
     Engine(Option<SaContextId>),
     /// To swap in a private version.
     Exclusive,
+    /// A session's call that swaps in a private version, or adds to its transaction.
+    Batch(SessionNumber),
     /// To begin a read/write transaction.
     Transaction,
 }
@@ -113,17 +115,19 @@ impl Shared {
     /// `FWP_E_TIMEOUT` if it takes longer than `at_most`.
     pub(crate) fn enter(&self, want: &Want, at_most: Option<Duration>) -> Result<MutexGuard<'_, Core>> {
         let admits = |gate: &Gate| match want {
-            Want::Call(id) => gate.admits_call(*id),
+            // A session's own transaction is its own version, which nobody else touches.
+            Want::Call(session, _) | Want::Batch(session) if gate.explicit == Some(*session) => true,
+            Want::Call(_, id) => gate.admits_call(*id),
             Want::Engine(id) => gate.admits_engine(*id),
             Want::Exclusive => gate.admits_exclusive(),
-            Want::Transaction => gate.admits_transaction(),
+            Want::Batch(_) | Want::Transaction => gate.admits_transaction(),
         };
         let mut core = self.core();
         if admits(&core.gate) {
             return Ok(core);
         }
         // Those who need the gate free of calls would wait for ever behind a stream of them.
-        let holds_back = usize::from(matches!(want, Want::Exclusive | Want::Transaction));
+        let holds_back = usize::from(matches!(want, Want::Exclusive | Want::Batch(_) | Want::Transaction));
         let start = self.clock.monotonic();
         core.gate.waiting += holds_back;
         let result = loop {

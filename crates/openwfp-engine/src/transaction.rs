@@ -15,9 +15,7 @@ use openwfp_api::Error;
 use openwfp_api::Result;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
-use openwfp_api::SaContextStep;
 use openwfp_api::SessionNumber;
-use openwfp_api::StepOutcome;
 use openwfp_api::TransactionMode;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -166,26 +164,6 @@ impl Shared {
         transaction.is_some()
     }
 
-    /// Makes steps, all or nothing, in the session's transaction.
-    pub(crate) fn steps_in_transaction(
-        &self,
-        record: &Arc<SessionRecord>,
-        steps: Vec<SaContextStep>,
-    ) -> Result<Vec<StepOutcome>> {
-        let mut core = self.core();
-        let Some(transaction) = core.transactions.get_mut(&record.number()) else {
-            return Err(no_transaction(record));
-        };
-        if steps.len() == 1 {
-            return self.steps_into(transaction, steps);
-        }
-        // A private version of the private version: what fails half-way has changed nothing.
-        let (database, changed) = (transaction.database.clone(), transaction.changed.clone());
-        self.steps_into(transaction, steps).inspect_err(|_| {
-            transaction.go_back(database, changed);
-        })
-    }
-
     /// The version that a session reads, its transaction's or the newest, and what a look at it finds. The look is
     /// told whether it is the newest one, for which the index of SPIs is whole as long as nobody commits.
     pub(crate) fn snapshot<T>(
@@ -221,7 +199,16 @@ impl Shared {
     }
 }
 
-pub(crate) fn no_transaction(record: &SessionRecord) -> Error {
+fn no_transaction(record: &SessionRecord) -> Error {
+    if record.take_ended() {
+        return ended("commit or abort");
+    }
     let what = format!("session {} has no transaction", record.number().0);
     Error::new(Code::FWP_E_NO_TXN_IN_PROGRESS, what)
+}
+
+/// The engine ended the session's transaction, and a call of it is told.
+pub(crate) fn ended(call: &str) -> Error {
+    let what = format!("{call}: the engine has ended the transaction, which was held too long");
+    Error::new(Code::FWP_E_TXN_ABORTED, what).with_remedy("begin another one")
 }

@@ -88,6 +88,37 @@ fn transactions_exclude_each_other_and_single_calls_and_nobody_waits_for_ever() 
     });
 }
 
+#[test]
+fn a_write_whose_transaction_is_aborted_under_it_never_happens_outside_of_it() {
+    check(|| {
+        let clock = Arc::new(ManualClock::new(Timestamp(1_000_000)));
+        let engine = Engine::builder().clock(Arc::clone(&clock) as Arc<dyn Clock>).without_thread().build();
+        let session = open(&engine);
+        let (id, inbound) = reserved(&*session, 1);
+        session.transaction_begin(TransactionMode::ReadWrite).unwrap();
+        let aborts = {
+            let engine = engine.clone();
+            thread::spawn(move || {
+                clock.turn(Duration::from_secs(3600));
+                engine.run_due();
+            })
+        };
+        let writes = {
+            let session = Arc::clone(&session);
+            // Another thread of the session: its call belongs to the transaction, too.
+            thread::spawn(move || session.sa_context_add_inbound(id, bundle(inbound.get())).err())
+        };
+        let refused = writes.join().unwrap();
+        let committed = session.transaction_commit();
+        aborts.join().unwrap();
+        let happened = open(&engine).sa_context_by_id(id).unwrap().state == SaState::Inbound;
+        assert_eq!(happened, refused.is_none() && committed.is_ok(), "{refused:?}, {committed:?}");
+        let codes = [refused.map(|error| error.code()), committed.err().map(|error| error.code())];
+        let told = codes.iter().flatten().filter(|code| **code == Code::FWP_E_TXN_ABORTED).count();
+        assert_eq!(told, usize::from(codes != [None, None]), "it is told once: {codes:?}");
+    });
+}
+
 /// A dataplane that lets others run while it works, and sees who works beside it.
 #[derive(Default)]
 struct Slow {
