@@ -40,7 +40,8 @@ impl Shared {
         self.step_in(core, step, Origin::Engine)
     }
 
-    pub(crate) fn step_in(
+    /// Makes a step on the newest version.
+    fn step_in(
         &self,
         mut core: MutexGuard<'_, Core>,
         step: SaContextStep,
@@ -90,17 +91,14 @@ impl Shared {
         Ok(outcomes)
     }
 
-    pub(crate) fn hold_exclusively(
-        &self,
-        mut core: MutexGuard<'_, Core>,
-        record: &Arc<SessionRecord>,
-    ) -> Transaction {
+    /// Begins a private version that nobody's change comes between.
+    fn hold_exclusively(&self, mut core: MutexGuard<'_, Core>, record: &Arc<SessionRecord>) -> Transaction {
         core.gate.exclusive = true;
         self.transaction(&core, record, TransactionMode::ReadWrite)
     }
 
     /// Makes steps in a transaction's own version, all or nothing.
-    pub(crate) fn steps_into(
+    fn steps_into(
         &self,
         transaction: &mut Transaction,
         steps: Vec<SaContextStep>,
@@ -135,7 +133,7 @@ impl Shared {
         let circumstances = self.circumstances(Origin::Call);
         let replaced = changes.iter().filter(|change| change.old.is_some()).count();
         let mut core = self.core();
-        let old = if core.newest.version == transaction.base.version {
+        let old = if core.newest.version == transaction.base.database.version {
             let mut next = transaction.database.clone();
             next.version.0 += 1;
             for change in &changes {
@@ -168,7 +166,7 @@ impl Shared {
         Ok(())
     }
 
-    pub(crate) fn note_snapshots(&self, changes: usize, replaced: usize) {
+    fn note_snapshots(&self, changes: usize, replaced: usize) {
         let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         self.snapshots.note(wide(changes), wide(replaced));
     }

@@ -137,7 +137,7 @@ impl Core {
     /// Drops what a transaction that has ended noted outside of its own version, or had others keep there.
     pub(crate) fn discard(&self, transaction: &Transaction) {
         for id in transaction.changed.keys().chain(transaction.overtaken.keys()) {
-            for database in [&transaction.base, &transaction.database] {
+            for database in [&transaction.base.database, &transaction.database] {
                 if let Some(context) = database.get(*id) {
                     self.newest.forget_spis(context, None);
                 }
@@ -146,8 +146,8 @@ impl Core {
     }
 
     /// What follows from a change that is in the newest version: events, timers, and for the transaction that is
-    /// open. Statistics and the index of SPIs come apart from it: a provider's many changes are dealt with there without the
-    /// lock.
+    /// open. Statistics and the index of SPIs come apart from it: for a provider's many changes they are dealt with
+    /// without the lock.
     pub(crate) fn note(&mut self, change: &Change, circumstances: &Circumstances<'_>) {
         if !self.subscriptions.is_empty()
             && let Some(kind) = change.event()

@@ -297,12 +297,10 @@ impl Session for LocalSession {
             TransactionMode::ReadWrite => Operation::TransactionBegin,
         })?;
         self.engine.begin(&self.record, mode)?;
-        if lock(&self.handles).is_none() {
-            // Closed by another thread meanwhile: its transaction ends with it.
+        self.check_alive(Operation::TransactionBegin).inspect_err(|_| {
+            // It was closed or ended while it waited, and so is what it has begun.
             self.engine.abort_if_any(self.number());
-            return Err(closed(Operation::TransactionBegin));
-        }
-        Ok(())
+        })
     }
 
     fn transaction_commit(&self) -> Result {
@@ -493,13 +491,15 @@ impl Session for LocalSession {
 impl LocalSession {
     /// Ends a subscription whose session was closed or ended between its two halves.
     fn close_if_late(&self, queue: &Queue) -> Result {
-        let operation = Operation::SaContextSubscribe;
-        let cancelled = self.record.cancelled.load(crate::sync::atomic::Ordering::Acquire);
-        if lock(&self.handles).is_some() && !cancelled {
-            return Ok(());
+        self.check_alive(Operation::SaContextSubscribe).inspect_err(|_| self.engine.unsubscribe(queue))
+    }
+
+    /// Whether a session that was admitted a while ago is neither closed nor ended by the engine since.
+    fn check_alive(&self, operation: Operation) -> Result {
+        if self.record.cancelled.load(crate::sync::atomic::Ordering::Acquire) {
+            return Err(Error::from(Code::FWP_E_SESSION_ABORTED));
         }
-        self.engine.unsubscribe(queue);
-        Err(if cancelled { Error::from(Code::FWP_E_SESSION_ABORTED) } else { closed(operation) })
+        if lock(&self.handles).is_none() { Err(closed(operation)) } else { Ok(()) }
     }
 }
 

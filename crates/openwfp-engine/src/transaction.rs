@@ -29,8 +29,8 @@ pub(crate) struct Transaction {
     pub(crate) deadline: Duration,
     /// What the session sees.
     pub(crate) database: Database,
-    /// The version that it began with.
-    pub(crate) base: Database,
+    /// The version that it began with; it costs what an enumerator's costs.
+    pub(crate) base: Snapshot,
     /// What it changed, with what was there before.
     pub(crate) changed: BTreeMap<SaContextId, Option<Arc<SaContext>>>,
     /// What providers and timers changed meanwhile, with what is there now.
@@ -45,7 +45,7 @@ impl Transaction {
             None => drop(self.database.remove(change.id)),
         }
         if let Some(old) = &change.old {
-            self.database.forget_spis(old, Some(&self.base));
+            self.database.forget_spis(old, Some(&self.base.database));
         }
         self.changed.entry(change.id).or_insert(change.old);
     }
@@ -58,7 +58,7 @@ impl Transaction {
     ) {
         let failed = std::mem::replace(&mut self.database, database);
         for context in self.changed.keys().filter_map(|id| failed.get(*id)) {
-            self.database.forget_spis(context, Some(&self.base));
+            self.database.forget_spis(context, Some(&self.base.database));
         }
         self.changed = changed;
     }
@@ -86,7 +86,7 @@ impl Shared {
             session: Arc::clone(record),
             mode,
             deadline: self.clock.monotonic().saturating_add(limit),
-            base: core.newest.clone(),
+            base: self.snapshots.hold(core.newest.clone()),
             database: core.newest.clone(),
             changed: BTreeMap::new(),
             overtaken: BTreeMap::new(),

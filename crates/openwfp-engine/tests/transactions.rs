@@ -330,6 +330,34 @@ fn a_session_that_the_engine_cancels_is_aborted_until_it_is_closed() {
 }
 
 #[test]
+fn a_session_that_is_cancelled_while_it_waits_for_its_transaction_has_none() {
+    let engine = Engine::new();
+    let (writer, waits) = (open(&engine), open(&engine));
+    writer.transaction_begin(ReadWrite).unwrap();
+    std::thread::scope(|scope| {
+        let begins = scope.spawn(|| code(waits.transaction_begin(ReadWrite)));
+        // Whether it waits already or not yet, it is told.
+        engine.cancel_session(waits.number()).unwrap();
+        writer.transaction_commit().unwrap();
+        assert_eq!(begins.join().unwrap(), Code::FWP_E_SESSION_ABORTED);
+    });
+    assert_eq!(engine.gauges().transactions, 0);
+    complete(&*writer, 1);
+}
+
+#[test]
+fn a_transaction_holds_an_old_version_as_an_enumerator_does() {
+    let engine = Engine::new();
+    let (reader, writer) = (open(&engine), open(&engine));
+    let id = complete(&*writer, 1);
+    reader.transaction_begin(ReadOnly).unwrap();
+    writer.sa_context_delete_by_id(id).unwrap();
+    assert!(engine.gauges().old_versions_bytes > 0);
+    reader.transaction_commit().unwrap();
+    assert_eq!(engine.gauges().old_versions_bytes, 0);
+}
+
+#[test]
 fn a_session_that_is_dropped_ends_as_if_it_were_closed() {
     let engine = Engine::new();
     let (session, other) = (open(&engine), impatient(&engine));
