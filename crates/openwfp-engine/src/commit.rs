@@ -73,7 +73,7 @@ impl Shared {
         record: &Arc<SessionRecord>,
         steps: Vec<SaContextStep>,
     ) -> Result<Vec<StepOutcome>> {
-        let want = Want::Batch(record.number());
+        let want = Want::Version(record.number());
         let mut core = self.enter(&want, Some(record.info.transaction_wait))?;
         if let Some(transaction) = open_transaction(&mut core, record)? {
             // A private version of the private version: what fails half-way has changed nothing.

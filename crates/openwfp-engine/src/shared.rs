@@ -75,10 +75,8 @@ pub(crate) enum Want {
     Engine(Option<SaContextId>),
     /// To swap in a private version.
     Exclusive,
-    /// A session's call that swaps in a private version, or adds to its transaction.
-    Batch(SessionNumber),
-    /// To begin a read/write transaction.
-    Transaction,
+    /// To begin a session's private version, or go on with the one that it has.
+    Version(SessionNumber),
 }
 
 /// The mark that the dataplane works on a context; dropping it lets others on.
@@ -116,18 +114,18 @@ impl Shared {
     pub(crate) fn enter(&self, want: &Want, at_most: Option<Duration>) -> Result<MutexGuard<'_, Core>> {
         let admits = |gate: &Gate| match want {
             // A session's own transaction is its own version, which nobody else touches.
-            Want::Call(session, _) | Want::Batch(session) if gate.explicit == Some(*session) => true,
+            Want::Call(session, _) | Want::Version(session) if gate.explicit == Some(*session) => true,
             Want::Call(_, id) => gate.admits_call(*id),
             Want::Engine(id) => gate.admits_engine(*id),
             Want::Exclusive => gate.admits_exclusive(),
-            Want::Batch(_) | Want::Transaction => gate.admits_transaction(),
+            Want::Version(_) => gate.admits_transaction(),
         };
         let mut core = self.core();
         if admits(&core.gate) {
             return Ok(core);
         }
         // Those who need the gate free of calls would wait for ever behind a stream of them.
-        let holds_back = usize::from(matches!(want, Want::Exclusive | Want::Batch(_) | Want::Transaction));
+        let holds_back = usize::from(matches!(want, Want::Exclusive | Want::Version(_)));
         let start = self.clock.monotonic();
         core.gate.waiting += holds_back;
         let result = loop {

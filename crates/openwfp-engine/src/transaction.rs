@@ -96,7 +96,7 @@ impl Shared {
     pub(crate) fn begin(&self, record: &Arc<SessionRecord>, mode: TransactionMode) -> Result {
         let mut core = match mode {
             TransactionMode::ReadWrite => {
-                self.enter(&Want::Transaction, Some(record.info.transaction_wait))?
+                self.enter(&Want::Version(record.number()), Some(record.info.transaction_wait))?
             }
             TransactionMode::ReadOnly => self.core(),
         };

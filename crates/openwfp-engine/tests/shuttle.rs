@@ -89,6 +89,21 @@ fn transactions_exclude_each_other_and_single_calls_and_nobody_waits_for_ever() 
 }
 
 #[test]
+fn of_two_threads_that_begin_a_sessions_transaction_one_does() {
+    check(|| {
+        let session = open(&engine());
+        let begins = [(); 2].map(|()| {
+            let session = Arc::clone(&session);
+            thread::spawn(move || code(session.transaction_begin(TransactionMode::ReadWrite)))
+        });
+        let mut codes = begins.map(|begin| begin.join().unwrap());
+        codes.sort_unstable();
+        assert_eq!(codes, [Code::ERROR_SUCCESS, Code::FWP_E_TXN_IN_PROGRESS]);
+        session.transaction_commit().unwrap();
+    });
+}
+
+#[test]
 fn a_write_whose_transaction_is_aborted_under_it_never_happens_outside_of_it() {
     check(|| {
         let clock = Arc::new(ManualClock::new(Timestamp(1_000_000)));
