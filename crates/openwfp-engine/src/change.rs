@@ -182,6 +182,14 @@ enum Effect {
 }
 
 impl Change {
+    /// Brings a version of the database from what the context was to what it becomes.
+    pub(crate) fn apply(&self, database: &mut Database) {
+        match &self.new {
+            Some(new) => database.put(Arc::clone(new)),
+            None => drop(database.remove(self.id)),
+        }
+    }
+
     /// The change that brings everything back.
     pub(crate) fn reversed(&self) -> Change {
         Change { id: self.id, old: self.new.clone(), new: self.old.clone() }

@@ -141,12 +141,7 @@ impl Shared {
             }
             Some(std::mem::replace(&mut core.newest, next))
         } else {
-            for change in &changes {
-                match &change.new {
-                    Some(new) => core.newest.put(Arc::clone(new)),
-                    None => drop(core.newest.remove(change.id)),
-                }
-            }
+            changes.iter().for_each(|change| change.apply(&mut core.newest));
             core.newest.version.0 += 1;
             let Core { newest, tally, .. } = &mut *core;
             changes.iter().for_each(|change| tally.note(change, Some(newest)));

@@ -22,7 +22,6 @@ use crate::events::Queue;
 use crate::faults::Injector;
 use crate::lifetime;
 use crate::lifetime::IdleTimeout;
-use crate::lifetime::Timer;
 use crate::lifetime::Wheel;
 use crate::statistics::Tally;
 use crate::transaction::Transaction;
@@ -109,10 +108,7 @@ pub(crate) struct Circumstances<'a> {
 impl Core {
     /// Commits a change in place.
     pub(crate) fn commit(&mut self, change: &Change, circumstances: &Circumstances<'_>) {
-        match &change.new {
-            Some(new) => self.newest.put(Arc::clone(new)),
-            None => drop(self.newest.remove(change.id)),
-        }
+        change.apply(&mut self.newest);
         self.newest.version.0 += 1;
         self.tally.note(change, Some(&self.newest));
         self.forget_spis(change);
@@ -177,11 +173,6 @@ impl Core {
     pub(crate) fn announce(&mut self, kind: EventKind, context: &Arc<SaContext>, faults: Option<&Injector>) {
         let event = SaContextEvent { kind, id: context.id, version: self.newest.version, context: None };
         self.subscriptions.retain(|queue| queue.push(&event, context, faults));
-    }
-
-    /// Puts a timer in.
-    pub(crate) fn schedule(&mut self, timer: Timer) {
-        self.wheel.insert(timer);
     }
 
     /// When the next timer or transaction is due.

@@ -157,7 +157,7 @@ impl Shared {
                     core.announce(EventKind::SoftExpiry, &context, self.faults.as_ref());
                 }
                 if hard > now {
-                    core.schedule(Timer::new(hard, id, TimerKind::Hard));
+                    core.wheel.insert(Timer::new(hard, id, TimerKind::Hard));
                 } else {
                     drop(core);
                     self.end(SaContextStep::Delete(id), id, TimerKind::Hard, now);
@@ -172,7 +172,11 @@ impl Shared {
                 if idle >= limit {
                     self.end(SaContextStep::Expire(id), id, timer.kind(), now);
                 } else {
-                    self.core().schedule(Timer::new(now.saturating_add(limit - idle), id, TimerKind::Idle));
+                    self.core().wheel.insert(Timer::new(
+                        now.saturating_add(limit - idle),
+                        id,
+                        TimerKind::Idle,
+                    ));
                 }
             }
         }
@@ -186,7 +190,7 @@ impl Shared {
         if let Err(error) = result
             && error.code() != Code::FWP_E_NOT_FOUND
         {
-            self.core().schedule(Timer::new(now.saturating_add(RETRY), id, kind));
+            self.core().wheel.insert(Timer::new(now.saturating_add(RETRY), id, kind));
         }
     }
 

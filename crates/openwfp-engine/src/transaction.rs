@@ -40,10 +40,7 @@ pub(crate) struct Transaction {
 impl Transaction {
     /// Puts a change into the transaction's own version.
     pub(crate) fn put(&mut self, change: Change) {
-        match change.new {
-            Some(new) => self.database.put(new),
-            None => drop(self.database.remove(change.id)),
-        }
+        change.apply(&mut self.database);
         if let Some(old) = &change.old {
             self.database.forget_spis(old, Some(&self.base.database));
         }
