@@ -265,7 +265,8 @@ fn writes_during_an_enumeration(engine: &Engine) {
                 }
             });
             let mut number = 0x0080_0000 + round * 0x0001_0000;
-            while !reader.is_finished() {
+            // Once at least: the reader of a small engine may be done before the first write.
+            loop {
                 let new = NewSaContext::new(traffic(number));
                 let request = InboundRequest::new(new.traffic.clone());
                 let mut timed = |write: &dyn Fn()| {
@@ -281,6 +282,9 @@ fn writes_during_an_enumeration(engine: &Engine) {
                 timed(&|| session.sa_context_add_outbound(made.get(), bundle(spi.get().unwrap())).unwrap());
                 timed(&|| session.sa_context_delete_by_id(made.get()).unwrap());
                 number += 1;
+                if reader.is_finished() {
+                    break;
+                }
             }
             reader.join().unwrap();
         });
