@@ -13,6 +13,7 @@ use crate::ConditionValue;
 use crate::Direction;
 use crate::Error;
 use crate::EspAuthAndCipher;
+use crate::Guid;
 use crate::IpVersion;
 use crate::Key;
 use crate::PfsGroup;
@@ -20,6 +21,8 @@ use crate::Result;
 use crate::TrafficType;
 use crate::TransactionMode;
 use crate::Transform;
+use crate::sa::transform::ModuleAlgorithm;
+use crate::sa::transform::module_algorithm;
 use ipnet::IpNet;
 use ipnet::Ipv4Net;
 use ipnet::Ipv6Net;
@@ -182,6 +185,9 @@ pub struct WfpAlgorithm<'a> {
     pub algorithm: u32,
     /// `authConfig` or `cipherConfig`.
     pub config: u8,
+    /// `cryptoModuleId`: for 6/6 and 6/9, the GUID that names an algorithm that WFP cannot name, as
+    /// [`WfpTransform`](crate::WfpTransform) has it.
+    pub crypto_module: Option<Guid>,
     /// The key, with its salt.
     pub key: &'a [u8],
 }
@@ -192,7 +198,8 @@ impl Transform {
     /// # Errors
     /// `FWP_E_INVALID_ENUMERATOR` for a type beyond its enumeration, `FWP_E_NULL_POINTER` for a part that the type
     /// needs, `FWP_E_INVALID_AUTH_TRANSFORM` and `FWP_E_INVALID_CIPHER_TRANSFORM` for an algorithm whose
-    /// configuration is another's, `FWP_E_INVALID_TRANSFORM_COMBINATION` for AES-GCM with anything else.
+    /// configuration is another's or whose crypto module is not known, `FWP_E_INVALID_TRANSFORM_COMBINATION` for AES-GCM,
+    /// or another algorithm for both parts, with anything else.
     pub fn from_wfp(
         transform_type: u32,
         auth: Option<WfpAlgorithm<'_>>,
@@ -210,81 +217,117 @@ impl Transform {
                 .ok_or_else(|| missing("cipher"))
                 .and_then(|cipher| known_cipher(&cipher).map(|known| (cipher, known)))
         };
-        match transform_type {
-            1 => Ok(Transform::Ah(auth_of(auth()?))),
-            2 => Ok(Transform::EspAuth(auth_of(auth()?))),
-            3 => match cipher()? {
-                (_, None) => Err(combination("AES-GCM as a cipher goes with its own integrity")),
-                (cipher, Some(algorithm)) => {
-                    Ok(Transform::EspCipher(Cipher { algorithm, key: Key::new(cipher.key) }))
-                }
-            },
-            4 => match (auth()?, cipher()?) {
-                ((auth, (AuthAlgorithm::AesGmac, _)), (cipher, None)) => {
-                    if auth.algorithm != cipher.algorithm || auth.key != cipher.key {
-                        return Err(combination("both parts of AES-GCM have one key"));
+        let (auth, cipher) = match transform_type {
+            1 | 2 => (Some(auth()?), None),
+            3 => (None, Some(cipher()?)),
+            4 => (Some(auth()?), Some(cipher()?)),
+            _ => return Err(out_of_range("IPSEC_TRANSFORM_TYPE", transform_type, 4)),
+        };
+        match (auth, cipher) {
+            (Some((auth, KnownAuth::Auth(algorithm, icv_bits))), None) => {
+                let auth = Auth { algorithm, icv_bits, key: Key::new(auth.key) };
+                Ok(if transform_type == 1 { Transform::Ah(auth) } else { Transform::EspAuth(auth) })
+            }
+            (None, Some((cipher, KnownCipher::Cipher(algorithm)))) => {
+                Ok(Transform::EspCipher(Cipher { algorithm, key: Key::new(cipher.key) }))
+            }
+            (
+                Some((auth, KnownAuth::Auth(algorithm, icv_bits))),
+                Some((cipher, KnownCipher::Cipher(with))),
+            ) if algorithm != AuthAlgorithm::AesGmac => {
+                let auth = Auth { algorithm, icv_bits, key: Key::new(auth.key) };
+                let cipher = Cipher { algorithm: with, key: Key::new(cipher.key) };
+                Ok(Transform::EspAuthAndCipher(Box::new(EspAuthAndCipher { auth, cipher })))
+            }
+            (Some((auth, half)), Some((cipher, KnownCipher::Aead(algorithm, icv_bits)))) => {
+                let other = match half {
+                    KnownAuth::Auth(AuthAlgorithm::AesGmac, 128) if auth.algorithm == cipher.algorithm => {
+                        AeadAlgorithm::AesGcm
                     }
-                    Ok(Transform::EspAead(Aead {
-                        algorithm: AeadAlgorithm::AesGcm,
-                        icv_bits: 128,
-                        key: Key::new(cipher.key),
-                    }))
+                    KnownAuth::Aead(other, bits) if bits == icv_bits => other,
+                    _ => return Err(combination("an algorithm for cipher and integrity goes with itself")),
+                };
+                if other != algorithm || auth.key != cipher.key {
+                    return Err(combination(
+                        "both parts of an algorithm for cipher and integrity are of one kind and have one key",
+                    ));
                 }
-                ((_, (AuthAlgorithm::AesGmac, _)), _) | (_, (_, None)) => {
-                    Err(combination("AES-GCM goes with itself, as cipher and as integrity"))
-                }
-                (auth, (cipher, Some(algorithm))) => {
-                    let cipher = Cipher { algorithm, key: Key::new(cipher.key) };
-                    Ok(Transform::EspAuthAndCipher(Box::new(EspAuthAndCipher {
-                        auth: auth_of(auth),
-                        cipher,
-                    })))
-                }
-            },
-            _ => Err(out_of_range("IPSEC_TRANSFORM_TYPE", transform_type, 4)),
+                Ok(Transform::EspAead(Aead { algorithm, icv_bits, key: Key::new(cipher.key) }))
+            }
+            _ => Err(combination(
+                "AES-GCM, and other algorithms for cipher and integrity, go with themselves, as both parts",
+            )),
         }
     }
+}
+
+/// What an integrity part is: an algorithm, or half of one for cipher and integrity; with its check value's bits.
+#[derive(Clone, Copy)]
+enum KnownAuth {
+    Auth(AuthAlgorithm, u16),
+    Aead(AeadAlgorithm, u16),
+}
+
+/// What a cipher part is: a cipher, or half of an algorithm for cipher and integrity.
+#[derive(Clone, Copy)]
+enum KnownCipher {
+    Cipher(CipherAlgorithm),
+    Aead(AeadAlgorithm, u16),
 }
 
 fn combination(what: &str) -> Error {
     Error::new(Code::FWP_E_INVALID_TRANSFORM_COMBINATION, what)
 }
 
-fn auth_of((auth, (algorithm, icv_bits)): (WfpAlgorithm<'_>, (AuthAlgorithm, u16))) -> Auth {
-    Auth { algorithm, icv_bits, key: Key::new(auth.key) }
+fn known_auth(auth: &WfpAlgorithm<'_>) -> Result<KnownAuth> {
+    let known = match (auth.algorithm, auth.config) {
+        (0, 0) => KnownAuth::Auth(AuthAlgorithm::HmacMd5, 96),
+        (1, 1) => KnownAuth::Auth(AuthAlgorithm::HmacSha1, 96),
+        (2, 2) => KnownAuth::Auth(AuthAlgorithm::HmacSha256, 128),
+        (3, 3) | (4, 4) | (5, 5) => KnownAuth::Auth(AuthAlgorithm::AesGmac, 128),
+        (6, 6) if auth.crypto_module.is_some() => match auth.crypto_module.and_then(module_algorithm) {
+            Some((ModuleAlgorithm::Auth(algorithm), icv_bits)) => KnownAuth::Auth(algorithm, icv_bits),
+            Some((ModuleAlgorithm::Aead(algorithm), icv_bits)) => KnownAuth::Aead(algorithm, icv_bits),
+            _ => return Err(unknown_module(Code::FWP_E_INVALID_AUTH_TRANSFORM, auth, "integrity")),
+        },
+        (algorithm, _) if algorithm > 5 => return Err(out_of_range("IPSEC_AUTH_TYPE", algorithm, 5)),
+        (algorithm, config) => {
+            return Err(Error::new(
+                Code::FWP_E_INVALID_AUTH_TRANSFORM,
+                format!("the auth type {algorithm} has the configuration {algorithm}, not {config}"),
+            ));
+        }
+    };
+    Ok(known)
 }
 
-fn known_auth(auth: &WfpAlgorithm<'_>) -> Result<(AuthAlgorithm, u16)> {
-    if auth.algorithm > 5 {
-        return Err(out_of_range("IPSEC_AUTH_TYPE", auth.algorithm, 5));
-    }
-    match (auth.algorithm, auth.config) {
-        (0, 0) => Ok((AuthAlgorithm::HmacMd5, 96)),
-        (1, 1) => Ok((AuthAlgorithm::HmacSha1, 96)),
-        (2, 2) => Ok((AuthAlgorithm::HmacSha256, 128)),
-        (3, 3) | (4, 4) | (5, 5) => Ok((AuthAlgorithm::AesGmac, 128)),
-        (algorithm, config) => Err(Error::new(
-            Code::FWP_E_INVALID_AUTH_TRANSFORM,
-            format!("the auth type {algorithm} has the configuration {algorithm}, not {config}"),
-        )),
-    }
+fn known_cipher(cipher: &WfpAlgorithm<'_>) -> Result<KnownCipher> {
+    let known = match (cipher.algorithm, cipher.config) {
+        (1, 1) => KnownCipher::Cipher(CipherAlgorithm::DesCbc),
+        (2, 2) => KnownCipher::Cipher(CipherAlgorithm::TripleDesCbc),
+        (3, 3) | (4, 4) | (5, 5) => KnownCipher::Cipher(CipherAlgorithm::AesCbc),
+        (3, 6) | (4, 7) | (5, 8) => KnownCipher::Aead(AeadAlgorithm::AesGcm, 128),
+        (6, 9) if cipher.crypto_module.is_some() => match cipher.crypto_module.and_then(module_algorithm) {
+            Some((ModuleAlgorithm::Cipher(algorithm), _)) => KnownCipher::Cipher(algorithm),
+            Some((ModuleAlgorithm::Aead(algorithm), icv_bits)) => KnownCipher::Aead(algorithm, icv_bits),
+            _ => return Err(unknown_module(Code::FWP_E_INVALID_CIPHER_TRANSFORM, cipher, "cipher")),
+        },
+        (algorithm, _) if !(1..=5).contains(&algorithm) => {
+            return Err(out_of_range("IPSEC_CIPHER_TYPE", algorithm, 5));
+        }
+        (algorithm, config) => {
+            return Err(Error::new(
+                Code::FWP_E_INVALID_CIPHER_TRANSFORM,
+                format!("the cipher type {algorithm} does not have the configuration {config}"),
+            ));
+        }
+    };
+    Ok(known)
 }
 
-/// The cipher; none for AES-GCM, which is more than one.
-fn known_cipher(cipher: &WfpAlgorithm<'_>) -> Result<Option<CipherAlgorithm>> {
-    if !(1..=5).contains(&cipher.algorithm) {
-        return Err(out_of_range("IPSEC_CIPHER_TYPE", cipher.algorithm, 5));
-    }
-    match (cipher.algorithm, cipher.config) {
-        (1, 1) => Ok(Some(CipherAlgorithm::DesCbc)),
-        (2, 2) => Ok(Some(CipherAlgorithm::TripleDesCbc)),
-        (3, 3) | (4, 4) | (5, 5) => Ok(Some(CipherAlgorithm::AesCbc)),
-        (3, 6) | (4, 7) | (5, 8) => Ok(None),
-        (algorithm, config) => Err(Error::new(
-            Code::FWP_E_INVALID_CIPHER_TRANSFORM,
-            format!("the cipher type {algorithm} does not have the configuration {config}"),
-        )),
-    }
+fn unknown_module(code: Code, algorithm: &WfpAlgorithm<'_>, part: &str) -> Error {
+    let module = algorithm.crypto_module.unwrap_or_default();
+    Error::new(code, format!("the crypto module {module} names no {part} algorithm of this engine"))
 }
 
 #[cfg(test)]
@@ -299,8 +342,9 @@ mod tests {
     #[test]
     fn what_wfp_names_comes_back_as_wfp_names_it() {
         let key = [9; 36];
-        let algorithm =
-            |algorithm, config, len: usize| Some(WfpAlgorithm { algorithm, config, key: &key[..len] });
+        let algorithm = |algorithm, config, len: usize| {
+            Some(WfpAlgorithm { algorithm, config, crypto_module: None, key: &key[..len] })
+        };
         let auths = [(0, 0, 16), (1, 1, 20), (2, 2, 32), (3, 3, 20), (4, 4, 28), (5, 5, 36)];
         let ciphers = [(1, 1, 8), (2, 2, 24), (3, 3, 16), (4, 4, 24), (5, 5, 32)];
         let check =
@@ -336,9 +380,47 @@ mod tests {
     }
 
     #[test]
+    fn what_wfp_cannot_name_comes_back_through_its_crypto_module() {
+        let key = |len| Key::new(&[9; 64][..len]);
+        let auth = |algorithm, icv_bits, len| Auth { algorithm, icv_bits, key: key(len) };
+        let aead = |algorithm, icv_bits, len| Transform::EspAead(Aead { algorithm, icv_bits, key: key(len) });
+        let both = |auth, algorithm, len| {
+            let cipher = Cipher { algorithm, key: key(len) };
+            Transform::EspAuthAndCipher(Box::new(EspAuthAndCipher { auth, cipher }))
+        };
+        for transform in [
+            aead(AeadAlgorithm::ChaCha20Poly1305, 128, 36),
+            aead(AeadAlgorithm::AesCcm, 64, 35),
+            aead(AeadAlgorithm::AesGcm, 96, 20),
+            Transform::Ah(auth(AuthAlgorithm::AesCmac, 96, 16)),
+            Transform::EspAuth(auth(AuthAlgorithm::HmacSha512, 256, 64)),
+            Transform::EspCipher(Cipher { algorithm: CipherAlgorithm::AesCtr, key: key(20) }),
+            both(auth(AuthAlgorithm::HmacSha1, 96, 20), CipherAlgorithm::CamelliaCbc, 32),
+            both(auth(AuthAlgorithm::HmacSha384, 192, 48), CipherAlgorithm::AesCbc, 16),
+        ] {
+            let (view, access) = (transform.wfp(), KeyAccess::grant());
+            let keys: Vec<&[u8]> = transform.keys().map(|key| key.bytes(&access)).collect();
+            let auth = view.auth.map(|auth| WfpAlgorithm {
+                algorithm: auth.auth_type,
+                config: auth.auth_config,
+                crypto_module: auth.crypto_module,
+                key: keys[0],
+            });
+            let cipher = view.cipher.map(|cipher| WfpAlgorithm {
+                algorithm: cipher.cipher_type,
+                config: cipher.cipher_config,
+                crypto_module: cipher.crypto_module,
+                key: keys[keys.len() - 1],
+            });
+            let back = Transform::from_wfp(view.transform_type as u32, auth, cipher).unwrap();
+            assert_eq!(back, transform);
+        }
+    }
+
+    #[test]
     fn what_is_no_transform_is_refused_by_its_code() {
         let (key, other) = ([1; 20], [2; 20]);
-        let of = |algorithm, config| Some(WfpAlgorithm { algorithm, config, key: &key });
+        let of = |algorithm, config| Some(WfpAlgorithm { algorithm, config, crypto_module: None, key: &key });
         assert_eq!(code(Transform::from_wfp(0, of(1, 1), None)), Code::FWP_E_INVALID_ENUMERATOR);
         assert_eq!(code(Transform::from_wfp(5, of(1, 1), None)), Code::FWP_E_INVALID_ENUMERATOR);
         assert_eq!(code(Transform::from_wfp(1, of(6, 6), None)), Code::FWP_E_INVALID_ENUMERATOR);
@@ -347,11 +429,18 @@ mod tests {
         assert_eq!(code(Transform::from_wfp(4, of(1, 1), None)), Code::FWP_E_NULL_POINTER);
         assert_eq!(code(Transform::from_wfp(1, of(1, 2), None)), Code::FWP_E_INVALID_AUTH_TRANSFORM);
         assert_eq!(code(Transform::from_wfp(3, None, of(1, 3))), Code::FWP_E_INVALID_CIPHER_TRANSFORM);
+        let foreign = Some(WfpAlgorithm {
+            algorithm: 6,
+            config: 6,
+            crypto_module: Some(Guid::new(1, 2, 3, [4; 8])),
+            key: &key,
+        });
+        assert_eq!(code(Transform::from_wfp(1, foreign, None)), Code::FWP_E_INVALID_AUTH_TRANSFORM);
         let combination = Code::FWP_E_INVALID_TRANSFORM_COMBINATION;
         assert_eq!(code(Transform::from_wfp(3, None, of(3, 6))), combination);
         assert_eq!(code(Transform::from_wfp(4, of(1, 1), of(3, 6))), combination);
         assert_eq!(code(Transform::from_wfp(4, of(3, 3), of(3, 3))), combination);
-        let another_key = Some(WfpAlgorithm { algorithm: 3, config: 6, key: &other });
+        let another_key = Some(WfpAlgorithm { algorithm: 3, config: 6, crypto_module: None, key: &other });
         assert_eq!(code(Transform::from_wfp(4, of(3, 3), another_key)), combination);
     }
 

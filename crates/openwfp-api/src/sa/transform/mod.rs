@@ -341,6 +341,67 @@ impl WfpCipher {
     }
 }
 
+/// An algorithm as a crypto module's GUID of ours names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ModuleAlgorithm {
+    Auth(AuthAlgorithm),
+    Cipher(CipherAlgorithm),
+    Aead(AeadAlgorithm),
+}
+
+/// What [`module_guid`] says, read back: the algorithm and the length of its check value in bits. None for GUIDs that
+/// are not ours, and for algorithms that have a name in Linux only.
+pub(crate) fn module_algorithm(guid: Guid) -> Option<(ModuleAlgorithm, u16)> {
+    use AeadAlgorithm as E;
+    use AuthAlgorithm as A;
+    use CipherAlgorithm as C;
+    if guid.data1 != 0x6f77_7066 || guid.data4[0] != 0x80 {
+        return None;
+    }
+    let [kind, number] = guid.data2.to_be_bytes();
+    let algorithm = match kind {
+        1 => ModuleAlgorithm::Auth(
+            [
+                A::HmacMd5,
+                A::HmacSha1,
+                A::HmacSha256,
+                A::HmacSha384,
+                A::HmacSha512,
+                A::HmacRipemd160,
+                A::HmacSm3,
+                A::AesCmac,
+                A::AesXcbc,
+                A::AesGmac,
+                A::Null,
+            ]
+            .into_iter()
+            .find(|known| *known as u8 == number)?,
+        ),
+        2 => ModuleAlgorithm::Cipher(
+            [
+                C::DesCbc,
+                C::TripleDesCbc,
+                C::AesCbc,
+                C::AesCtr,
+                C::CamelliaCbc,
+                C::BlowfishCbc,
+                C::Cast128Cbc,
+                C::SerpentCbc,
+                C::TwofishCbc,
+                C::Sm4Cbc,
+                C::Null,
+            ]
+            .into_iter()
+            .find(|known| *known as u8 == number)?,
+        ),
+        3 => ModuleAlgorithm::Aead(
+            [E::AesGcm, E::AesCcm, E::ChaCha20Poly1305].into_iter().find(|known| *known as u8 == number)?,
+        ),
+        _ => return None,
+    };
+    Some((algorithm, guid.data3))
+}
+
 fn module_guid(kind: u8, algorithm: u8, icv_bits: u16, key_bytes: usize) -> Guid {
     let key_bits = u16::try_from(key_bytes.saturating_mul(8)).unwrap_or(u16::MAX).to_be_bytes();
     let data2 = u16::from_be_bytes([kind, algorithm]);
