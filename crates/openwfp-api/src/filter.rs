@@ -169,53 +169,70 @@ impl<'a> TransportFilter<'a> {
     /// The selectors behind the conditions; where the context has none, its traffic's own addresses,
     /// protocol and ports.
     pub fn selectors(&self) -> Vec<Selector> {
-        if !self.context.selectors.is_empty() {
-            return self.context.selectors.to_vec();
+        match self.context.selectors.is_empty() {
+            true => vec![self.own_selector()],
+            false => self.context.selectors.to_vec(),
         }
+    }
+
+    fn own_selector(&self) -> Selector {
         let traffic = &self.context.traffic;
         let port = |port| if port == 0 { SelectorPorts::default() } else { SelectorPorts::one(port) };
-        vec![Selector {
+        Selector {
             local: traffic.endpoints.local().into(),
             remote: traffic.endpoints.remote().into(),
             protocol: traffic.ip_protocol,
             local_port: port(traffic.local_port),
             remote_port: port(traffic.remote_port),
-        }]
+        }
     }
 
     /// The conditions, `filterCondition`: addresses, then protocol and ports where they are set.
     ///
     /// Conditions on one field are alternatives, those on different fields must all be met, as in WFP.
     pub fn conditions(&self) -> Vec<FilterCondition> {
-        let selectors = self.selectors();
-        let mut conditions = Vec::with_capacity(2 * selectors.len());
-        let mut add = |field, match_type, value| {
-            let condition = FilterCondition { field, match_type, value };
-            if !conditions.contains(&condition) {
-                conditions.push(condition);
-            }
-        };
-        for selector in &selectors {
-            add(ConditionField::IpLocalAddress, MatchType::Equal, ConditionValue::Network(selector.local));
-        }
-        for selector in &selectors {
-            add(ConditionField::IpRemoteAddress, MatchType::Equal, ConditionValue::Network(selector.remote));
-        }
-        for selector in &selectors {
-            if selector.protocol != 0 {
-                add(ConditionField::IpProtocol, MatchType::Equal, ConditionValue::Uint8(selector.protocol));
-            }
-            for (field, ports) in [
-                (ConditionField::IpLocalPort, selector.local_port),
-                (ConditionField::IpRemotePort, selector.remote_port),
-            ] {
-                match ports.range() {
-                    _ if ports.is_any() => {}
-                    (low, high) if low == high => add(field, MatchType::Equal, ConditionValue::Uint16(low)),
-                    (low, high) => add(field, MatchType::Range, ConditionValue::Uint16Range(low, high)),
-                }
-            }
-        }
+        let mut conditions = Vec::new();
+        self.conditions_into(&mut conditions);
         conditions
+    }
+
+    /// Puts the conditions into a list that is emptied first, for those who go through many filters.
+    pub fn conditions_into(&self, conditions: &mut Vec<FilterCondition>) {
+        conditions.clear();
+        if self.context.selectors.is_empty() {
+            conditions_of(&[self.own_selector()], conditions);
+        } else {
+            conditions_of(&self.context.selectors, conditions);
+        }
+    }
+}
+
+fn conditions_of(selectors: &[Selector], conditions: &mut Vec<FilterCondition>) {
+    let mut add = |field, match_type, value| {
+        let condition = FilterCondition { field, match_type, value };
+        if !conditions.contains(&condition) {
+            conditions.push(condition);
+        }
+    };
+    for selector in selectors {
+        add(ConditionField::IpLocalAddress, MatchType::Equal, ConditionValue::Network(selector.local));
+    }
+    for selector in selectors {
+        add(ConditionField::IpRemoteAddress, MatchType::Equal, ConditionValue::Network(selector.remote));
+    }
+    for selector in selectors {
+        if selector.protocol != 0 {
+            add(ConditionField::IpProtocol, MatchType::Equal, ConditionValue::Uint8(selector.protocol));
+        }
+        for (field, ports) in [
+            (ConditionField::IpLocalPort, selector.local_port),
+            (ConditionField::IpRemotePort, selector.remote_port),
+        ] {
+            match ports.range() {
+                _ if ports.is_any() => {}
+                (low, high) if low == high => add(field, MatchType::Equal, ConditionValue::Uint16(low)),
+                (low, high) => add(field, MatchType::Range, ConditionValue::Uint16Range(low, high)),
+            }
+        }
     }
 }

@@ -2,8 +2,6 @@
 
 use crate::Direction;
 use crate::FilterId;
-use crate::Guid;
-use crate::KeyingExtras;
 use crate::SaDetails;
 use crate::Selectors;
 use crate::Spi;
@@ -143,24 +141,6 @@ impl SaContext {
         inbound.into_iter().chain(outbound)
     }
 
-    /// The context as version 0 of WFP's structures can hold it, without what version 1 added: the traffic's protocol,
-    /// ports and interface, the bundles' `saLookupContext` and `qmFilterId`, the virtual interface. WFP:
-    /// `IPSEC_SA_CONTEXT0`, as `IPsecSaContextEnum0` and `IPsecSaContextGetById0` return it.
-    #[must_use]
-    pub fn version_0(&self) -> SaContext {
-        let mut context = self.clone();
-        context.traffic = Traffic::new(self.traffic.endpoints, self.traffic.mode);
-        for details in [&mut context.inbound, &mut context.outbound].into_iter().flatten() {
-            details.virtual_if_tunnel = None;
-            if let Some(keying) = &mut details.bundle.keying {
-                keying.sa_lookup_context = Guid::default();
-                keying.qm_filter_id = 0;
-            }
-            details.bundle.keying.take_if(|keying| **keying == KeyingExtras::default());
-        }
-        context
-    }
-
     /// The filter whose traffic a direction protects; there is one wherever there is an SA.
     ///
     /// WFP: `transportFilter`; in tunnel mode it holds the inner selectors.
@@ -247,47 +227,6 @@ impl fmt::Debug for SaContextId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::*;
-
-    #[test]
-    fn version_0_drops_exactly_what_version_1_added() {
-        let sa = Sa {
-            spi: Spi::new(0x1000).unwrap(),
-            transform: Transform::Ipcomp(Compression { algorithm: CompressionAlgorithm::Deflate }),
-            linux: None,
-        };
-        let keying = KeyingExtras {
-            sa_lookup_context: Guid::new(1, 2, 3, [4; 8]),
-            qm_filter_id: 5,
-            ..Default::default()
-        };
-        let old = KeyingExtras { nap_context: 6, ..keying.clone() };
-        let details = |keying: KeyingExtras| SaDetails {
-            filter_id: FilterId(7),
-            bundle: SaBundle {
-                mm_sa_id: 8,
-                keying: Some(Box::new(keying)),
-                ..SaBundle::new(SaList::one(sa.clone()))
-            },
-            udp_encapsulation: Some(UdpEncapsulation { local_port: 9, remote_port: 10 }),
-            virtual_if_tunnel: Some(Box::new(VirtualIfTunnel {
-                virtual_if_tunnel_id: 11,
-                traffic_selector_id: 12,
-            })),
-        };
-        let endpoints = Endpoints::new([10, 0, 0, 1].into(), [10, 0, 0, 2].into()).unwrap();
-        let bare = Traffic::new(endpoints, Mode::Transport);
-        let mut context =
-            SaContext::new(SaContextId(1), Traffic { ip_protocol: 6, local_port: 80, ..bare.clone() });
-        context.inbound = Some(details(keying));
-        context.outbound = Some(details(old));
-        let mut expected = SaContext { traffic: bare, ..context.clone() };
-        let (inbound, outbound) = (expected.inbound.as_mut().unwrap(), expected.outbound.as_mut().unwrap());
-        (inbound.virtual_if_tunnel, outbound.virtual_if_tunnel) = (None, None);
-        inbound.bundle.keying = None;
-        outbound.bundle.keying = Some(Box::new(KeyingExtras { nap_context: 6, ..Default::default() }));
-        assert_eq!(context.version_0(), expected);
-    }
 
     #[test]
     fn a_context_stays_small() {
