@@ -175,7 +175,7 @@ operations! {
     /// Changes the engine's access list.
     EngineSetSecurityInfo = "FwpmEngineSetSecurityInfo", Engine Rights::WRITE_DAC, writes outside_transactions;
     /// Creates an enumerator of sessions.
-    SessionCreateEnumHandle = "FwpmSessionCreateEnumHandle", Engine Rights::ENUM.and(Rights::READ), reads;
+    SessionCreateEnumHandle = "FwpmSessionCreateEnumHandle", Engine Rights::ENUM.and(Rights::READ), reads outside_transactions;
     /// Takes the next page of an enumerator of sessions.
     SessionEnum = "FwpmSessionEnum", Engine Rights::ENUM.and(Rights::READ), reads;
     /// Frees an enumerator of sessions.
@@ -253,7 +253,7 @@ mod tests {
             assert_eq!(rules.writes, changes, "{operation:?}");
             let outside = confined
                 || rules.wfp_name.ends_with("SecurityInfo")
-                || matches!(rules.wfp_name, "FwpmTransactionBegin")
+                || matches!(rules.wfp_name, "FwpmTransactionBegin" | "FwpmSessionCreateEnumHandle")
                 || matches!(call, Some("Subscribe" | "Unsubscribe"));
             assert_eq!(rules.in_transaction, !outside, "{operation:?}");
             assert_eq!(rules.in_dynamic_session, !confined, "{operation:?}");

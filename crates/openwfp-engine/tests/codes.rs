@@ -147,7 +147,7 @@ const PROVOKED: &[Provocation] = &[
         code(session.sa_context_add_inbound(id, SaBundle::new(SaList::one(sa))))
     }),
     (Code::FWP_E_INVALID_TRANSFORM_COMBINATION, "AES-GCM as a cipher alone", || {
-        let gcm = WfpAlgorithm { algorithm: 3, config: 6, key: &[1; 20] };
+        let gcm = WfpAlgorithm { algorithm: 3, config: 6, crypto_module: None, key: &[1; 20] };
         code(Transform::from_wfp(3, None, Some(gcm)))
     }),
     (Code::RPC_E_OUT_OF_RESOURCES, "a range of SPIs that is used up", || {

@@ -27,6 +27,7 @@ fn a_session_has_one_transaction_and_its_end_needs_one() {
         session.transaction_begin(mode).unwrap();
         assert_eq!(code(session.transaction_begin(ReadOnly)), Code::FWP_E_TXN_IN_PROGRESS);
         assert_eq!(code(session.transaction_begin(ReadWrite)), Code::FWP_E_TXN_IN_PROGRESS);
+        assert_eq!(code(session.session_create_enum()), Code::FWP_E_TXN_IN_PROGRESS);
         session.transaction_commit().unwrap();
         assert_eq!(code(session.transaction_commit()), Code::FWP_E_NO_TXN_IN_PROGRESS);
     }
