@@ -1,0 +1,149 @@
+//! Single SAs, and statistics of all.
+
+use super::PageOut;
+use super::destroy_enum;
+use super::keys;
+use crate::Flavour;
+use crate::abi::IPSEC_SA_DETAILS0;
+use crate::abi::IPSEC_SA_DETAILS1;
+use crate::abi::IPSEC_SA_ENUM_TEMPLATE0;
+use crate::abi::IPSEC_STATISTICS0;
+use crate::abi::IPSEC_STATISTICS1;
+use crate::arena;
+use crate::boundary::Out;
+use crate::boundary::call;
+use crate::handle;
+use crate::handle::Kind;
+use crate::read;
+use crate::write::Entries;
+use crate::write::Version;
+use crate::write::Version0;
+use crate::write::Version1;
+use crate::write::statistics0;
+use crate::write::statistics1;
+use openwfp_api::Result;
+use openwfp_api::SaEnumOptions;
+use windows_sys::Win32::Foundation::HANDLE;
+
+/// Creates an enumerator of single SAs.
+///
+/// # Safety
+/// As [the module](crate::doors) says.
+pub unsafe fn IPsecSaCreateEnumHandle0<F: Flavour>(
+    engine_handle: HANDLE,
+    enum_template: *const IPSEC_SA_ENUM_TEMPLATE0,
+    enum_handle: *mut HANDLE,
+) -> u32 {
+    call::<F>(|| {
+        // SAFETY: as the caller says.
+        let (out, direction) = unsafe {
+            (Out::required(enum_handle, std::ptr::null_mut(), "enumHandle")?, read::direction(enum_template)?)
+        };
+        let id = handle::session(engine_handle)?.sa_create_enum(&SaEnumOptions { direction })?;
+        out.set(handle::add(engine_handle, Kind::Sas, id)?);
+        Ok(())
+    })
+}
+
+/// The next page of single SAs, as version 0 has them.
+///
+/// # Safety
+/// As [the module](crate::doors) says.
+pub unsafe fn IPsecSaEnum0<F: Flavour>(
+    engine_handle: HANDLE,
+    enum_handle: HANDLE,
+    num_entries_requested: u32,
+    entries: *mut *mut *mut IPSEC_SA_DETAILS0,
+    num_entries_returned: *mut u32,
+) -> u32 {
+    // SAFETY: as the caller says.
+    call::<F>(|| unsafe {
+        enumerate::<Version0>(
+            engine_handle,
+            enum_handle,
+            num_entries_requested,
+            entries,
+            num_entries_returned,
+        )
+    })
+}
+
+/// The next page of single SAs.
+///
+/// # Safety
+/// As [the module](crate::doors) says.
+pub unsafe fn IPsecSaEnum1<F: Flavour>(
+    engine_handle: HANDLE,
+    enum_handle: HANDLE,
+    num_entries_requested: u32,
+    entries: *mut *mut *mut IPSEC_SA_DETAILS1,
+    num_entries_returned: *mut u32,
+) -> u32 {
+    // SAFETY: as the caller says.
+    call::<F>(|| unsafe {
+        enumerate::<Version1>(
+            engine_handle,
+            enum_handle,
+            num_entries_requested,
+            entries,
+            num_entries_returned,
+        )
+    })
+}
+
+/// # Safety
+/// As [`PageOut::new`].
+unsafe fn enumerate<V: Version>(
+    engine: HANDLE,
+    enum_handle: HANDLE,
+    requested: u32,
+    entries: *mut *mut *mut V::Details,
+    returned: *mut u32,
+) -> Result {
+    // SAFETY: as the caller says.
+    let out = unsafe { PageOut::new(entries, returned) }?;
+    let session = handle::session(engine)?;
+    let id = handle::child(engine, enum_handle, Kind::Sas)?;
+    let claim = session.sa_enum(id, requested)?;
+    let keys = keys(&*session)?;
+    out.claim(claim, |sas| arena::build(&Entries::<V>::new(sas, keys.as_ref())))
+}
+
+/// Frees an enumerator of single SAs.
+pub fn IPsecSaDestroyEnumHandle0<F: Flavour>(engine_handle: HANDLE, enum_handle: HANDLE) -> u32 {
+    call::<F>(|| destroy_enum(engine_handle, enum_handle, Kind::Sas))
+}
+
+/// The statistics, as version 0 has them.
+///
+/// # Safety
+/// As [the module](crate::doors) says.
+pub unsafe fn IPsecGetStatistics0<F: Flavour>(
+    engine_handle: HANDLE,
+    ipsec_statistics: *mut IPSEC_STATISTICS0,
+) -> u32 {
+    call::<F>(|| {
+        // SAFETY: as the caller says.
+        let out =
+            unsafe { Out::required(ipsec_statistics, IPSEC_STATISTICS0::default(), "ipsecStatistics") }?;
+        out.set(statistics0(&handle::session(engine_handle)?.statistics()?));
+        Ok(())
+    })
+}
+
+/// The statistics.
+///
+/// # Safety
+/// As [the module](crate::doors) says.
+pub unsafe fn IPsecGetStatistics1<F: Flavour>(
+    engine_handle: HANDLE,
+    ipsec_statistics: *mut IPSEC_STATISTICS1,
+) -> u32 {
+    call::<F>(|| {
+        // SAFETY: as the caller says.
+        let out =
+            unsafe { Out::required(ipsec_statistics, IPSEC_STATISTICS1::default(), "ipsecStatistics") }?;
+        out.set(statistics1(&handle::session(engine_handle)?.statistics()?));
+        Ok(())
+    })
+}

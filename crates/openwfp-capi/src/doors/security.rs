@@ -1,0 +1,113 @@
+//! Security descriptors of the engine and of the database of SAs.
+
+use crate::Flavour;
+use crate::abi::ACL;
+use crate::abi::PSECURITY_DESCRIPTOR;
+use crate::abi::PSID;
+use crate::abi::SID;
+use crate::arena;
+use crate::boundary::Out;
+use crate::boundary::call;
+use crate::handle;
+use crate::read;
+use crate::write::Descriptor;
+use openwfp_api::Result;
+use openwfp_api::Securable;
+use windows_sys::Win32::Foundation::HANDLE;
+
+macro_rules! security_info {
+    ($get:ident, $set:ident, $of:expr, $what:literal) => {
+        #[doc = concat!("Reads the security descriptor of ", $what, ".")]
+        ///
+        /// # Safety
+        /// As [the module](crate::doors) says.
+        pub unsafe fn $get<F: Flavour>(
+            engine_handle: HANDLE,
+            security_info: u32,
+            sid_owner: *mut PSID,
+            sid_group: *mut PSID,
+            dacl: *mut *mut ACL,
+            sacl: *mut *mut ACL,
+            security_descriptor: *mut PSECURITY_DESCRIPTOR,
+        ) -> u32 {
+            // SAFETY: as the caller says.
+            call::<F>(|| unsafe {
+                let out = DescriptorOut::new(sid_owner, sid_group, dacl, sacl, security_descriptor)?;
+                out.get(engine_handle, $of, security_info)
+            })
+        }
+
+        #[doc = concat!("Changes parts of the security descriptor of ", $what, ".")]
+        ///
+        /// # Safety
+        /// As [the module](crate::doors) says.
+        pub unsafe fn $set<F: Flavour>(
+            engine_handle: HANDLE,
+            security_info: u32,
+            sid_owner: *const SID,
+            sid_group: *const SID,
+            dacl: *const ACL,
+            _sacl: *const ACL,
+        ) -> u32 {
+            call::<F>(|| {
+                let session = handle::session(engine_handle)?;
+                let parts = read::parts(security_info)?;
+                // SAFETY: as the caller says.
+                let descriptor = unsafe { read::descriptor(security_info, sid_owner, sid_group, dacl) }?;
+                session.set_security_info($of, parts, &descriptor)
+            })
+        }
+    };
+}
+
+security_info!(FwpmEngineGetSecurityInfo0, FwpmEngineSetSecurityInfo0, Securable::Engine, "the engine");
+security_info!(IPsecSaDbGetSecurityInfo0, IPsecSaDbSetSecurityInfo0, Securable::SaDb, "the database of SAs");
+
+/// Where a descriptor and its parts go.
+struct DescriptorOut {
+    /// Owner, group, audit list and access list, in the order of their offsets in the descriptor.
+    parts: [Out<*mut u8>; 4],
+    descriptor: Out<PSECURITY_DESCRIPTOR>,
+}
+
+impl DescriptorOut {
+    /// # Safety
+    /// As [`Out::required`].
+    unsafe fn new(
+        owner: *mut PSID,
+        group: *mut PSID,
+        dacl: *mut *mut ACL,
+        sacl: *mut *mut ACL,
+        descriptor: *mut PSECURITY_DESCRIPTOR,
+    ) -> Result<DescriptorOut> {
+        let null = std::ptr::null_mut::<u8>;
+        // SAFETY: as the caller says.
+        unsafe {
+            let parts = [
+                Out::optional(owner.cast(), null(), "sidOwner")?,
+                Out::optional(group.cast(), null(), "sidGroup")?,
+                Out::optional(sacl.cast(), null(), "sacl")?,
+                Out::optional(dacl.cast(), null(), "dacl")?,
+            ];
+            let descriptor = Out::required(descriptor, null().cast(), "securityDescriptor")?;
+            Ok(DescriptorOut { parts, descriptor })
+        }
+    }
+
+    /// Puts the asked parts there: one block, into which the others point.
+    fn get(&self, engine: HANDLE, of: Securable, security_info: u32) -> Result {
+        let session = handle::session(engine)?;
+        let bytes = session.security_info(of, read::parts(security_info)?)?.to_bytes()?;
+        let start: *mut u8 = arena::build(&Descriptor(&bytes))?.give();
+        // The header: four bytes, then four offsets of four bytes each.
+        let offsets = bytes.iter().skip(4).copied().collect::<Vec<u8>>();
+        for (part, offset) in self.parts.iter().zip(offsets.as_chunks().0) {
+            let offset = u32::from_le_bytes(*offset) as usize;
+            if offset != 0 {
+                part.set(start.wrapping_add(offset));
+            }
+        }
+        self.descriptor.set(start.cast());
+        Ok(())
+    }
+}

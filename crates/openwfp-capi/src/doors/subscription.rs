@@ -1,0 +1,104 @@
+//! Subscriptions to events of SA contexts.
+
+use super::PageOut;
+use crate::Flavour;
+use crate::abi::IPSEC_SA_CONTEXT_CALLBACK0;
+use crate::abi::IPSEC_SA_CONTEXT_CHANGE0;
+use crate::abi::IPSEC_SA_CONTEXT_SUBSCRIPTION0;
+use crate::abi::c_void;
+use crate::arena;
+use crate::boundary::Out;
+use crate::boundary::call;
+use crate::boundary::required;
+use crate::handle;
+use crate::handle::Kind;
+use crate::read;
+use crate::write::Subscriptions;
+use openwfp_api::Code;
+use openwfp_api::Error;
+use openwfp_api::Notification;
+use std::sync::Arc;
+use windows_sys::Win32::Foundation::HANDLE;
+
+type Callback = unsafe extern "system" fn(*mut c_void, *const IPSEC_SA_CONTEXT_CHANGE0);
+
+/// A callback with its context.
+struct Subscriber {
+    callback: Callback,
+    context: *mut c_void,
+}
+
+// SAFETY: the context is handed to the callback alone, and who subscribes agrees to a call on another thread.
+unsafe impl Send for Subscriber {}
+// SAFETY: as above; calls come one at a time.
+unsafe impl Sync for Subscriber {}
+
+impl Subscriber {
+    fn tell(&self, notification: &Notification) {
+        let (kind, id) = match notification {
+            Notification::Event(event) => (event.kind as i32, event.id.0),
+            // What WFP's structure can say of it: the code in the place of the kind, how many in that of the id.
+            Notification::Dropped { count, .. } => (Code::FWP_E_NOTIFICATION_DROPPED.0.cast_signed(), *count),
+        };
+        let change = IPSEC_SA_CONTEXT_CHANGE0 { changeType: kind, saContextId: id };
+        // SAFETY: a callback and its context are good until the subscription has ended, as who subscribed said.
+        unsafe { (self.callback)(self.context, &raw const change) };
+    }
+}
+
+/// Subscribes to events.
+///
+/// # Safety
+/// As [the module](crate::doors) says.
+pub unsafe fn IPsecSaContextSubscribe0<F: Flavour>(
+    engine_handle: HANDLE,
+    subscription: *const IPSEC_SA_CONTEXT_SUBSCRIPTION0,
+    callback: IPSEC_SA_CONTEXT_CALLBACK0,
+    context: *mut c_void,
+    events_handle: *mut HANDLE,
+) -> u32 {
+    call::<F>(|| {
+        // SAFETY: as the caller says.
+        let (out, options) = unsafe {
+            (
+                Out::required(events_handle, std::ptr::null_mut(), "eventsHandle")?,
+                read::subscription(required(subscription, "subscription")?)?,
+            )
+        };
+        let callback = callback.ok_or_else(|| Error::new(Code::FWP_E_NULL_POINTER, "callback is null"))?;
+        let subscriber = Subscriber { callback, context };
+        let session = handle::session(engine_handle)?;
+        let id = session
+            .sa_context_subscribe(&options, Arc::new(move |notification| subscriber.tell(notification)))?;
+        out.set(handle::add(engine_handle, Kind::Subscription, id)?);
+        Ok(())
+    })
+}
+
+/// Ends a subscription; its callback does not run once this has returned, except the one that calls it.
+pub fn IPsecSaContextUnsubscribe0<F: Flavour>(engine_handle: HANDLE, events_handle: HANDLE) -> u32 {
+    call::<F>(|| {
+        let session = handle::session(engine_handle)?;
+        let id = handle::child(engine_handle, events_handle, Kind::Subscription)?;
+        session.sa_context_unsubscribe(id)?;
+        handle::remove(engine_handle, events_handle);
+        Ok(())
+    })
+}
+
+/// The subscriptions of all sessions.
+///
+/// # Safety
+/// As [the module](crate::doors) says.
+pub unsafe fn IPsecSaContextSubscriptionsGet0<F: Flavour>(
+    engine_handle: HANDLE,
+    entries: *mut *mut *mut IPSEC_SA_CONTEXT_SUBSCRIPTION0,
+    num_entries: *mut u32,
+) -> u32 {
+    call::<F>(|| {
+        // SAFETY: as the caller says.
+        let out = unsafe { PageOut::new(entries, num_entries) }?;
+        let subscriptions = handle::session(engine_handle)?.sa_context_subscriptions()?;
+        out.set(arena::build(&Subscriptions(&subscriptions))?, subscriptions.len())
+    })
+}

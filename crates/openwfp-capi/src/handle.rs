@@ -1,0 +1,239 @@
+//! Handles: numbers that nobody can guess, for sessions, enumerators and subscriptions.
+//!
+//! A handle is looked up and never followed, so that one that is closed, of another library or made up is an error and
+//! nothing else. No number comes twice in a process.
+
+use openwfp_api::Code;
+use openwfp_api::EnumId;
+use openwfp_api::Error;
+use openwfp_api::Result;
+use openwfp_api::Session;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::LazyLock;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+use std::sync::RwLockReadGuard;
+use std::sync::RwLockWriteGuard;
+use windows_sys::Win32::Foundation::HANDLE;
+
+/// What a handle that is no session's stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// `FwpmSessionCreateEnumHandle0`.
+    Sessions,
+    /// `IPsecSaContextCreateEnumHandle0`.
+    SaContexts,
+    /// `IPsecSaCreateEnumHandle0`.
+    Sas,
+    /// `IPsecSaContextSubscribe0`.
+    Subscription,
+}
+
+enum Target {
+    /// A session, with the handles that belong to it.
+    Session { session: Arc<dyn Session>, children: Vec<u64> },
+    /// What belongs to a session.
+    Child { owner: u64, kind: Kind, id: EnumId },
+}
+
+struct Table {
+    targets: HashMap<u64, Target, foldhash::fast::RandomState>,
+    /// Where the sequence of handles starts, and how far it has come.
+    seed: u64,
+    count: u64,
+}
+
+static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(|| {
+    // Without the system's generator, addresses and times have to do: handles are a guard against mistakes.
+    let seed = getrandom::u64().unwrap_or_else(|_| {
+        std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), std::process::id())
+    });
+    RwLock::new(Table { targets: HashMap::default(), seed, count: 0 })
+});
+
+fn read() -> RwLockReadGuard<'static, Table> {
+    TABLE.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write() -> RwLockWriteGuard<'static, Table> {
+    TABLE.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Table {
+    /// A number that was never given: the sequence is a permutation of all numbers.
+    fn next(&mut self) -> u64 {
+        loop {
+            self.count = self.count.wrapping_add(1);
+            let number = permuted(self.count ^ self.seed);
+            // 0 and -1 say "none" to many callers.
+            if number != 0 && number != u64::MAX {
+                return number;
+            }
+        }
+    }
+}
+
+/// A permutation of the 64-bit numbers without visible order (the finaliser of `SplitMix64`).
+fn permuted(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    number ^ (number >> 31)
+}
+
+fn to_handle(number: u64) -> HANDLE {
+    std::ptr::without_provenance_mut(usize::try_from(number).unwrap_or(0))
+}
+
+fn number(handle: HANDLE) -> u64 {
+    handle.addr() as u64
+}
+
+fn unknown(what: &str, handle: HANDLE) -> Error {
+    Error::new(Code::ERROR_INVALID_HANDLE, format!("{:#x} is no {what}, or it was closed", handle.addr()))
+}
+
+/// A new session's handle.
+pub(crate) fn open(session: Arc<dyn Session>) -> HANDLE {
+    let mut table = write();
+    let number = table.next();
+    table.targets.insert(number, Target::Session { session, children: Vec::new() });
+    to_handle(number)
+}
+
+/// The session behind an engine handle; it lives on for the caller if another thread closes it meanwhile.
+///
+/// # Errors
+/// `ERROR_INVALID_HANDLE`.
+pub(crate) fn session(engine: HANDLE) -> Result<Arc<dyn Session>> {
+    match read().targets.get(&number(engine)) {
+        Some(Target::Session { session, .. }) => Ok(Arc::clone(session)),
+        _ => Err(unknown("engine handle", engine)),
+    }
+}
+
+/// Takes a session's handle back, with all handles that belong to it.
+///
+/// # Errors
+/// `ERROR_INVALID_HANDLE`.
+pub(crate) fn close(engine: HANDLE) -> Result<Arc<dyn Session>> {
+    let mut table = write();
+    match table.targets.remove(&number(engine)) {
+        Some(Target::Session { session, children }) => {
+            for child in children {
+                table.targets.remove(&child);
+            }
+            Ok(session)
+        }
+        other => {
+            if let Some(child) = other {
+                table.targets.insert(number(engine), child);
+            }
+            Err(unknown("engine handle", engine))
+        }
+    }
+}
+
+/// A handle for what a session made.
+///
+/// # Errors
+/// `ERROR_INVALID_HANDLE` if the session was closed meanwhile.
+pub(crate) fn add(engine: HANDLE, kind: Kind, id: EnumId) -> Result<HANDLE> {
+    let mut table = write();
+    let child = table.next();
+    let owner = number(engine);
+    let Some(Target::Session { children, .. }) = table.targets.get_mut(&owner) else {
+        return Err(unknown("engine handle", engine));
+    };
+    children.push(child);
+    table.targets.insert(child, Target::Child { owner, kind, id });
+    Ok(to_handle(child))
+}
+
+/// What a handle of a session stands for.
+///
+/// # Errors
+/// `ERROR_INVALID_HANDLE` if it is none of this kind, `FWP_E_WRONG_SESSION` if it is another session's.
+pub(crate) fn child(engine: HANDLE, handle: HANDLE, kind: Kind) -> Result<EnumId> {
+    let what = match kind {
+        Kind::Sessions => "handle of an enumerator of sessions",
+        Kind::SaContexts => "handle of an enumerator of SA contexts",
+        Kind::Sas => "handle of an enumerator of SAs",
+        Kind::Subscription => "handle of a subscription",
+    };
+    match read().targets.get(&number(handle)) {
+        Some(Target::Child { owner, kind: found, id }) if *found == kind => {
+            if *owner != number(engine) {
+                let what = format!("{:#x} is another session's {what}", handle.addr());
+                return Err(Error::new(Code::FWP_E_WRONG_SESSION, what));
+            }
+            Ok(*id)
+        }
+        _ => Err(unknown(what, handle)),
+    }
+}
+
+/// Takes a handle of a session back, if it is still there.
+pub(crate) fn remove(engine: HANDLE, handle: HANDLE) {
+    let mut table = write();
+    let child = number(handle);
+    if let Some(Target::Session { children, .. }) = table.targets.get_mut(&number(engine))
+        && let Some(place) = children.iter().position(|known| *known == child)
+    {
+        children.swap_remove(place);
+        table.targets.remove(&child);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openwfp_api::SessionNumber;
+
+    fn new_session() -> Arc<dyn Session> {
+        openwfp::open(&openwfp::EngineUrl::Memory).unwrap()
+    }
+
+    #[test]
+    fn only_handles_that_were_given_and_not_closed_are_good() {
+        let engine = open(new_session());
+        let other = open(new_session());
+        assert!(session(engine).is_ok());
+        for bad in [0, 1, 8, engine.addr() ^ 1, engine.addr().wrapping_add(8), usize::MAX] {
+            let error = session(std::ptr::without_provenance_mut(bad)).err().unwrap();
+            assert_eq!(error.code(), Code::ERROR_INVALID_HANDLE);
+        }
+        let id = EnumId { session: SessionNumber(1), serial: 1 };
+        let handle = add(engine, Kind::SaContexts, id).unwrap();
+        let code = |result: Result<EnumId>| result.err().map(|error| error.code());
+        assert_eq!(child(engine, handle, Kind::SaContexts).unwrap(), id);
+        assert_eq!(code(child(engine, handle, Kind::Sas)), Some(Code::ERROR_INVALID_HANDLE));
+        assert_eq!(code(child(other, handle, Kind::SaContexts)), Some(Code::FWP_E_WRONG_SESSION));
+        assert_eq!(code(child(engine, engine, Kind::SaContexts)), Some(Code::ERROR_INVALID_HANDLE));
+        assert!(session(handle).is_err() && close(handle).is_err());
+        assert!(child(engine, handle, Kind::SaContexts).is_ok(), "a wrong close takes nothing");
+        close(engine).unwrap();
+        assert!(close(engine).is_err() && session(engine).is_err());
+        assert_eq!(code(child(engine, handle, Kind::SaContexts)), Some(Code::ERROR_INVALID_HANDLE));
+        assert!(add(engine, Kind::Sas, id).is_err());
+        let next = add(other, Kind::SaContexts, id).unwrap();
+        remove(engine, next);
+        assert!(child(other, next, Kind::SaContexts).is_ok(), "another session's handle stays");
+        remove(other, next);
+        assert!(child(other, next, Kind::SaContexts).is_err());
+        close(other).unwrap();
+    }
+
+    #[test]
+    fn handles_do_not_come_twice() {
+        let mut seen = std::collections::HashSet::new();
+        let engine = open(new_session());
+        for serial in 0..10_000 {
+            let id = EnumId { session: SessionNumber(1), serial };
+            let handle = add(engine, Kind::Sas, id).unwrap();
+            assert!(seen.insert(handle.addr()));
+            remove(engine, handle);
+        }
+        close(engine).unwrap();
+    }
+}

@@ -1,0 +1,28 @@
+//! What callers hand over: C structures into the API's types. Whatever is wrong with them is found here or in the
+//! types' own checks, before anything happens.
+
+mod bundle;
+mod context;
+mod security;
+mod session;
+mod template;
+mod traffic;
+
+pub(crate) use bundle::{bundle0, bundle1};
+pub(crate) use context::update_values;
+pub(crate) use security::{descriptor, parts};
+pub(crate) use session::session;
+pub(crate) use template::{context_template, direction, subscription};
+pub(crate) use traffic::{create, get_spi0, get_spi1, traffic0, traffic1};
+
+use openwfp_api::Guid;
+use windows_sys::core::GUID;
+
+fn guid(guid: &GUID) -> Guid {
+    Guid::new(guid.data1, guid.data2, guid.data3, guid.data4)
+}
+
+/// An enumerator's number; those of `windows-sys` are signed.
+fn number(enumerator: i32) -> u32 {
+    enumerator.cast_unsigned()
+}

@@ -1,0 +1,82 @@
+//! Security descriptors, which callers hand over in parts.
+
+use crate::abi::ACL;
+use crate::abi::SID;
+use crate::boundary::optional;
+use openwfp_api::Result;
+use openwfp_api::SecurityDescriptor;
+use openwfp_api::SecurityInformation;
+
+const PROTECTED: u32 = 0x8000_0000;
+
+/// Which parts a caller means.
+///
+/// # Errors
+/// As [`SecurityInformation::from_bits`].
+pub(crate) fn parts(bits: u32) -> Result<SecurityInformation> {
+    SecurityInformation::from_bits(bits)
+}
+
+/// The descriptor that the parts make up, with whether its access list is protected from inheritance.
+///
+/// # Errors
+/// As [`SecurityDescriptor::parse`].
+///
+/// # Safety
+/// The pointers are null or good, as long as a SID's count and an access list's size say.
+pub(crate) unsafe fn descriptor(
+    bits: u32,
+    owner: *const SID,
+    group: *const SID,
+    dacl: *const ACL,
+) -> Result<SecurityDescriptor> {
+    let mut bytes = vec![0; 20];
+    let mut control: u16 = 0x8000;
+    // SAFETY: as the caller says.
+    let parts = unsafe { [(4, sid(owner, "sidOwner")?), (8, sid(group, "sidGroup")?), (16, acl(dacl)?)] };
+    for (place, part) in parts {
+        let Some(part) = part else {
+            continue;
+        };
+        // At most 20 bytes, two SIDs of 68 and an access list of 64 KiB.
+        let offset = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        bytes[place..place + 4].copy_from_slice(&offset.to_le_bytes());
+        bytes.extend_from_slice(part);
+        if place == 16 {
+            control |= 4;
+        }
+    }
+    if bits & PROTECTED != 0 {
+        control |= 0x1000;
+    }
+    bytes[0] = 1;
+    bytes[2..4].copy_from_slice(&control.to_le_bytes());
+    SecurityDescriptor::parse(&bytes)
+}
+
+/// # Safety
+/// As [`descriptor`].
+unsafe fn sid<'a>(sid: *const SID, name: &str) -> Result<Option<&'a [u8]>> {
+    // SAFETY: a SID's header of 8 bytes is there, as the caller says; the pointer is not used beyond it before its count
+    // is known.
+    unsafe {
+        let Some(header) = optional(sid.cast::<[u32; 2]>(), name)? else {
+            return Ok(None);
+        };
+        let count = usize::from(header[0].to_le_bytes()[1]);
+        Ok(Some(std::slice::from_raw_parts(sid.cast(), 8 + 4 * count)))
+    }
+}
+
+/// # Safety
+/// As [`descriptor`].
+unsafe fn acl<'a>(acl: *const ACL) -> Result<Option<&'a [u8]>> {
+    // SAFETY: the header is there, and as many bytes as it says, as the caller says.
+    unsafe {
+        let Some(header) = optional(acl, "dacl")? else {
+            return Ok(None);
+        };
+        let size = usize::from(header.AclSize).max(size_of::<ACL>());
+        Ok(Some(std::slice::from_raw_parts(acl.cast(), size)))
+    }
+}

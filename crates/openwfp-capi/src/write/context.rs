@@ -1,0 +1,462 @@
+//! SA contexts and single SAs: the hot way.
+
+use super::filter::transport_filter;
+use super::guid;
+use super::page;
+use crate::abi::FWP_BYTE_BLOB;
+use crate::abi::IPSEC_AUTH_TRANSFORM_ID0;
+use crate::abi::IPSEC_AUTH_TRANSFORM0;
+use crate::abi::IPSEC_CIPHER_TRANSFORM_ID0;
+use crate::abi::IPSEC_CIPHER_TRANSFORM0;
+use crate::abi::IPSEC_ID0;
+use crate::abi::IPSEC_KEYMODULE_STATE0;
+use crate::abi::IPSEC_SA_AUTH_AND_CIPHER_INFORMATION0;
+use crate::abi::IPSEC_SA_AUTH_INFORMATION0;
+use crate::abi::IPSEC_SA_BUNDLE0;
+use crate::abi::IPSEC_SA_BUNDLE1;
+use crate::abi::IPSEC_SA_CIPHER_INFORMATION0;
+use crate::abi::IPSEC_SA_CONTEXT0;
+use crate::abi::IPSEC_SA_CONTEXT1;
+use crate::abi::IPSEC_SA_DETAILS0;
+use crate::abi::IPSEC_SA_DETAILS1;
+use crate::abi::IPSEC_SA_LIFETIME0;
+use crate::abi::IPSEC_SA0;
+use crate::abi::IPSEC_TOKEN0;
+use crate::abi::IPSEC_TRAFFIC0;
+use crate::abi::IPSEC_TRAFFIC1;
+use crate::abi::IPSEC_V4_UDP_ENCAPSULATION0;
+use crate::abi::IPSEC_VIRTUAL_IF_TUNNEL_INFO0;
+use crate::arena::Layout;
+use crate::arena::Sink;
+use crate::wide;
+use openwfp_api::Direction;
+use openwfp_api::Endpoints;
+use openwfp_api::FilterCondition;
+use openwfp_api::FilterId;
+use openwfp_api::IpVersion;
+use openwfp_api::IpsecId;
+use openwfp_api::KeyAccess;
+use openwfp_api::KeyingExtras;
+use openwfp_api::Protocol;
+use openwfp_api::Sa;
+use openwfp_api::SaBundle;
+use openwfp_api::SaContext;
+use openwfp_api::SaDetails;
+use openwfp_api::SaEntry;
+use openwfp_api::Traffic;
+use openwfp_api::TrafficType;
+use openwfp_api::Transform;
+use openwfp_api::WfpAuth;
+use openwfp_api::WfpCipher;
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// A version of the structures: version 0 is version 1 without what that added.
+pub(crate) trait Version {
+    /// `IPSEC_SA_CONTEXT0/1`.
+    type Context: Copy;
+    /// `IPSEC_SA_DETAILS0/1`.
+    type Details: Copy;
+
+    fn context(id: u64, inbound: *mut Self::Details, outbound: *mut Self::Details) -> Self::Context;
+    fn details(details: &IPSEC_SA_DETAILS1) -> Self::Details;
+}
+
+/// The structures of Windows Vista.
+pub(crate) enum Version0 {}
+
+/// The structures of Windows 7 and later.
+pub(crate) enum Version1 {}
+
+impl Version for Version1 {
+    type Context = IPSEC_SA_CONTEXT1;
+    type Details = IPSEC_SA_DETAILS1;
+
+    #[inline]
+    fn context(
+        id: u64,
+        inbound: *mut IPSEC_SA_DETAILS1,
+        outbound: *mut IPSEC_SA_DETAILS1,
+    ) -> IPSEC_SA_CONTEXT1 {
+        IPSEC_SA_CONTEXT1 { saContextId: id, inboundSa: inbound, outboundSa: outbound }
+    }
+
+    #[inline]
+    fn details(details: &IPSEC_SA_DETAILS1) -> IPSEC_SA_DETAILS1 {
+        *details
+    }
+}
+
+impl Version for Version0 {
+    type Context = IPSEC_SA_CONTEXT0;
+    type Details = IPSEC_SA_DETAILS0;
+
+    fn context(
+        id: u64,
+        inbound: *mut IPSEC_SA_DETAILS0,
+        outbound: *mut IPSEC_SA_DETAILS0,
+    ) -> IPSEC_SA_CONTEXT0 {
+        IPSEC_SA_CONTEXT0 { saContextId: id, inboundSa: inbound, outboundSa: outbound }
+    }
+
+    fn details(details: &IPSEC_SA_DETAILS1) -> IPSEC_SA_DETAILS0 {
+        let mut older = IPSEC_SA_DETAILS0 {
+            ipVersion: details.ipVersion,
+            saDirection: details.saDirection,
+            traffic: traffic0(&details.traffic),
+            saBundle: bundle0(&details.saBundle),
+            transportFilter: details.transportFilter,
+            ..Default::default()
+        };
+        // SAFETY: the union has one member.
+        older.Anonymous.udpEncapsulation = unsafe { details.Anonymous.udpEncapsulation };
+        older
+    }
+}
+
+fn traffic0(traffic: &IPSEC_TRAFFIC1) -> IPSEC_TRAFFIC0 {
+    let mut older = IPSEC_TRAFFIC0 {
+        ipVersion: traffic.ipVersion,
+        trafficType: traffic.trafficType,
+        remotePort: traffic.remotePort,
+        ..Default::default()
+    };
+    // SAFETY: the unions of both versions have the same members; all of their bytes are copied as they are.
+    unsafe {
+        older.Anonymous1.localV6Address = traffic.Anonymous1.localV6Address;
+        older.Anonymous2.remoteV6Address = traffic.Anonymous2.remoteV6Address;
+        older.Anonymous3.ipsecFilterId = traffic.Anonymous3.ipsecFilterId;
+    }
+    older
+}
+
+fn bundle0(bundle: &IPSEC_SA_BUNDLE1) -> IPSEC_SA_BUNDLE0 {
+    let mut older = IPSEC_SA_BUNDLE0 {
+        flags: bundle.flags,
+        lifetime: bundle.lifetime,
+        idleTimeoutSeconds: bundle.idleTimeoutSeconds,
+        ndAllowClearTimeoutSeconds: bundle.ndAllowClearTimeoutSeconds,
+        ipsecId: bundle.ipsecId,
+        napContext: bundle.napContext,
+        qmSaId: bundle.qmSaId,
+        numSAs: bundle.numSAs,
+        saList: bundle.saList,
+        keyModuleState: bundle.keyModuleState,
+        ipVersion: bundle.ipVersion,
+        mmSaId: bundle.mmSaId,
+        pfsGroup: bundle.pfsGroup,
+        ..Default::default()
+    };
+    // SAFETY: the union has one member, a number.
+    older.Anonymous.peerV4PrivateAddress = unsafe { bundle.Anonymous.peerV4PrivateAddress };
+    older
+}
+
+/// A page of contexts, with their keys if there is a right to them.
+pub(crate) struct Contexts<'a, V> {
+    contexts: &'a [Arc<SaContext>],
+    encoder: Encoder<'a>,
+    version: PhantomData<V>,
+}
+
+/// A page of single SAs.
+pub(crate) struct Entries<'a, V> {
+    entries: &'a [SaEntry],
+    encoder: Encoder<'a>,
+    version: PhantomData<V>,
+}
+
+/// One context.
+pub(crate) struct One<'a, V> {
+    context: &'a SaContext,
+    encoder: Encoder<'a>,
+    version: PhantomData<V>,
+}
+
+impl<'a, V> Contexts<'a, V> {
+    pub(crate) fn new(contexts: &'a [Arc<SaContext>], keys: Option<&'a KeyAccess>) -> Contexts<'a, V> {
+        Contexts { contexts, encoder: Encoder::new(keys), version: PhantomData }
+    }
+}
+
+impl<'a, V> Entries<'a, V> {
+    pub(crate) fn new(entries: &'a [SaEntry], keys: Option<&'a KeyAccess>) -> Entries<'a, V> {
+        Entries { entries, encoder: Encoder::new(keys), version: PhantomData }
+    }
+}
+
+impl<'a, V> One<'a, V> {
+    pub(crate) fn new(context: &'a SaContext, keys: Option<&'a KeyAccess>) -> One<'a, V> {
+        One { context, encoder: Encoder::new(keys), version: PhantomData }
+    }
+}
+
+impl<V: Version> Layout for Contexts<'_, V> {
+    fn write(&self, sink: &mut impl Sink) {
+        page(sink, self.contexts, |sink, context| self.encoder.context::<V, _>(sink, context));
+    }
+}
+
+impl<V: Version> Layout for Entries<'_, V> {
+    fn write(&self, sink: &mut impl Sink) {
+        page(sink, self.entries, |sink, entry| {
+            let details = self.encoder.details(sink, entry.context(), entry.direction());
+            // An entry is made for a direction that has an SA, so that its details are there.
+            V::details(&details.unwrap_or_default())
+        });
+    }
+}
+
+impl<V: Version> Layout for One<'_, V> {
+    fn write(&self, sink: &mut impl Sink) {
+        let place = sink.reserve::<V::Context>(1);
+        let context = self.encoder.context::<V, _>(sink, self.context);
+        sink.set(&place, 0, context);
+    }
+}
+
+struct Encoder<'a> {
+    keys: Option<&'a KeyAccess>,
+    /// The conditions of the filter that is being written; one list for all, since a page has thousands.
+    conditions: RefCell<Vec<FilterCondition>>,
+}
+
+impl<'a> Encoder<'a> {
+    fn new(keys: Option<&'a KeyAccess>) -> Encoder<'a> {
+        Encoder { keys, conditions: RefCell::default() }
+    }
+
+    #[inline]
+    fn context<V: Version, S: Sink>(&self, sink: &mut S, context: &SaContext) -> V::Context {
+        let [inbound, outbound] = [Direction::Inbound, Direction::Outbound].map(|direction| {
+            match self.details(sink, context, direction) {
+                Some(details) => sink.put(V::details(&details)),
+                None => std::ptr::null_mut(),
+            }
+        });
+        V::context(context.id.0, inbound, outbound)
+    }
+
+    #[inline]
+    fn details<S: Sink>(
+        &self,
+        sink: &mut S,
+        context: &SaContext,
+        direction: Direction,
+    ) -> Option<IPSEC_SA_DETAILS1> {
+        let details = context.details(direction)?;
+        let filter = context.transport_filter(direction)?;
+        let mut c = IPSEC_SA_DETAILS1 {
+            ipVersion: context.traffic.endpoints.ip_version() as i32,
+            saDirection: direction as i32,
+            traffic: traffic(&context.traffic, details.filter_id),
+            saBundle: self.bundle(sink, context, details),
+            transportFilter: transport_filter(sink, &filter, &mut self.conditions.borrow_mut()),
+            ..Default::default()
+        };
+        if let Some(ports) = details.udp_encapsulation {
+            c.Anonymous.udpEncapsulation = sink.put(IPSEC_V4_UDP_ENCAPSULATION0 {
+                localUdpEncapPort: ports.local_port,
+                remoteUdpEncapPort: ports.remote_port,
+            });
+        }
+        if let Some(tunnel) = &details.virtual_if_tunnel {
+            c.virtualIfTunnelInfo = IPSEC_VIRTUAL_IF_TUNNEL_INFO0 {
+                virtualIfTunnelId: tunnel.virtual_if_tunnel_id,
+                trafficSelectorId: tunnel.traffic_selector_id,
+            };
+        }
+        Some(c)
+    }
+
+    #[inline]
+    fn bundle<S: Sink>(&self, sink: &mut S, context: &SaContext, details: &SaDetails) -> IPSEC_SA_BUNDLE1 {
+        let bundle = &details.bundle;
+        let (count, sa_list) = self.sa_list(sink, bundle);
+        let mut c = IPSEC_SA_BUNDLE1 {
+            flags: bundle.flags,
+            lifetime: IPSEC_SA_LIFETIME0 {
+                lifetimeSeconds: bundle.lifetime.seconds,
+                lifetimeKilobytes: bundle.lifetime.kilobytes,
+                lifetimePackets: bundle.lifetime.packets,
+            },
+            idleTimeoutSeconds: bundle.idle_timeout_seconds,
+            qmSaId: bundle.qm_sa_id,
+            numSAs: count,
+            saList: sa_list,
+            ipVersion: context.traffic.endpoints.ip_version() as i32,
+            mmSaId: bundle.mm_sa_id,
+            ..Default::default()
+        };
+        if let Some(keying) = &bundle.keying {
+            extras(sink, keying, &mut c);
+        }
+        c
+    }
+
+    /// WFP's view of the SAs: one, or ESP and AH. Compression, which WFP does not know, is shown where it stands alone.
+    #[inline]
+    fn sa_list<S: Sink>(&self, sink: &mut S, bundle: &SaBundle) -> (u32, *mut IPSEC_SA0) {
+        let shown = |sa: &&Sa| {
+            sa.transform.protocol() != Protocol::Ipcomp
+                || bundle.sas.first().transform.protocol() == Protocol::Ipcomp
+        };
+        let count = bundle.sas.iter().filter(shown).count();
+        let list = sink.reserve::<IPSEC_SA0>(count);
+        for (index, sa) in bundle.sas.iter().filter(shown).enumerate() {
+            let sa = self.sa(sink, sa);
+            sink.set(&list, index, sa);
+        }
+        // At most three protocols.
+        (u32::try_from(count).unwrap_or(0), list.start())
+    }
+
+    #[inline]
+    fn sa<S: Sink>(&self, sink: &mut S, sa: &Sa) -> IPSEC_SA0 {
+        let view = sa.transform.wfp();
+        let mut c = IPSEC_SA0 {
+            spi: sa.spi.get(),
+            saTransformType: view.transform_type as i32,
+            ..Default::default()
+        };
+        let (auth_key, cipher_key) = self.keys_of(sink, &sa.transform);
+        let auth = view.auth.map(|auth| IPSEC_SA_AUTH_INFORMATION0 {
+            authTransform: auth_transform(sink, auth),
+            authKey: auth_key,
+        });
+        let cipher = view.cipher.map(|cipher| IPSEC_SA_CIPHER_INFORMATION0 {
+            cipherTransform: cipher_transform(sink, cipher),
+            cipherKey: cipher_key,
+        });
+        match (auth, cipher) {
+            (Some(auth), Some(cipher)) => {
+                let both = IPSEC_SA_AUTH_AND_CIPHER_INFORMATION0 {
+                    saCipherInformation: cipher,
+                    saAuthInformation: auth,
+                };
+                c.Anonymous.espAuthAndCipherInformation = sink.put(both);
+            }
+            (Some(auth), None) => c.Anonymous.espAuthInformation = sink.put(auth),
+            (None, Some(cipher)) => c.Anonymous.espCipherInformation = sink.put(cipher),
+            (None, None) => {}
+        }
+        c
+    }
+
+    /// The blobs of the key for integrity and of the one for the cipher; what is for both is there twice.
+    #[inline]
+    fn keys_of<S: Sink>(&self, sink: &mut S, transform: &Transform) -> (FWP_BYTE_BLOB, FWP_BYTE_BLOB) {
+        let none = FWP_BYTE_BLOB::default();
+        let Some(access) = self.keys else {
+            return (none, none);
+        };
+        let mut blob = |key: &openwfp_api::Key| {
+            let bytes = key.bytes(access);
+            FWP_BYTE_BLOB { size: u32::try_from(bytes.len()).unwrap_or(u32::MAX), data: sink.key(bytes) }
+        };
+        match transform {
+            Transform::Ah(auth) | Transform::EspAuth(auth) => (blob(&auth.key), none),
+            Transform::EspCipher(cipher) => (none, blob(&cipher.key)),
+            Transform::EspAuthAndCipher(both) => (blob(&both.auth.key), blob(&both.cipher.key)),
+            Transform::EspAead(aead) => (blob(&aead.key), blob(&aead.key)),
+            _ => (none, none),
+        }
+    }
+}
+
+#[inline]
+fn traffic(traffic: &Traffic, filter: FilterId) -> IPSEC_TRAFFIC1 {
+    let mut c = IPSEC_TRAFFIC1 {
+        trafficType: match traffic.mode.traffic_type() {
+            TrafficType::Transport => 0,
+            TrafficType::Tunnel => 1,
+        },
+        remotePort: traffic.remote_port,
+        localPort: traffic.local_port,
+        ipProtocol: traffic.ip_protocol,
+        localIfLuid: traffic.local_if_luid,
+        realIfProfileId: traffic.real_if_profile_id,
+        ..Default::default()
+    };
+    c.Anonymous3.ipsecFilterId = filter.0;
+    match traffic.endpoints {
+        Endpoints::V4 { local, remote } => {
+            c.Anonymous1.localV4Address = local.into();
+            c.Anonymous2.remoteV4Address = remote.into();
+        }
+        Endpoints::V6 { local, remote } => {
+            c.ipVersion = IpVersion::V6 as i32;
+            c.Anonymous1.localV6Address = local.octets();
+            c.Anonymous2.remoteV6Address = remote.octets();
+        }
+    }
+    c
+}
+
+#[inline]
+fn auth_transform(sink: &mut impl Sink, auth: WfpAuth) -> IPSEC_AUTH_TRANSFORM0 {
+    IPSEC_AUTH_TRANSFORM0 {
+        authTransformId: IPSEC_AUTH_TRANSFORM_ID0 {
+            authType: auth.auth_type.cast_signed(),
+            authConfig: auth.auth_config,
+        },
+        cryptoModuleId: auth.crypto_module.map_or(std::ptr::null_mut(), |module| sink.put(guid(module))),
+    }
+}
+
+#[inline]
+fn cipher_transform(sink: &mut impl Sink, cipher: WfpCipher) -> IPSEC_CIPHER_TRANSFORM0 {
+    IPSEC_CIPHER_TRANSFORM0 {
+        cipherTransformId: IPSEC_CIPHER_TRANSFORM_ID0 {
+            cipherType: cipher.cipher_type.cast_signed(),
+            cipherConfig: cipher.cipher_config,
+        },
+        cryptoModuleId: cipher.crypto_module.map_or(std::ptr::null_mut(), |module| sink.put(guid(module))),
+    }
+}
+
+fn extras(sink: &mut impl Sink, keying: &KeyingExtras, c: &mut IPSEC_SA_BUNDLE1) {
+    c.ndAllowClearTimeoutSeconds = keying.nd_allow_clear_timeout_seconds;
+    c.napContext = keying.nap_context;
+    c.saLookupContext = guid(keying.sa_lookup_context);
+    c.qmFilterId = keying.qm_filter_id;
+    c.pfsGroup = keying.pfs_group as i32;
+    if let Some(address) = keying.peer_v4_private_address {
+        c.Anonymous.peerV4PrivateAddress = address.into();
+    }
+    if let Some(id) = &keying.ipsec_id {
+        c.ipsecId = ipsec_id(sink, id);
+    }
+    if let Some(state) = &keying.key_module_state {
+        // Opaque, and perhaps secret: it goes where the keys are, to be wiped like them.
+        let blob = FWP_BYTE_BLOB {
+            size: u32::try_from(state.state_blob.len()).unwrap_or(u32::MAX),
+            data: sink.key(&state.state_blob),
+        };
+        c.keyModuleState =
+            sink.put(IPSEC_KEYMODULE_STATE0 { keyModuleKey: guid(state.key_module_key), stateBlob: blob });
+    }
+}
+
+fn ipsec_id(sink: &mut impl Sink, id: &IpsecId) -> *mut IPSEC_ID0 {
+    let tokens = sink.reserve::<IPSEC_TOKEN0>(id.tokens.len());
+    for (index, token) in id.tokens.iter().enumerate() {
+        let token = IPSEC_TOKEN0 {
+            r#type: token.token_type.cast_signed(),
+            principal: token.principal.cast_signed(),
+            mode: token.mode.cast_signed(),
+            token: token.token,
+        };
+        sink.set(&tokens, index, token);
+    }
+    let c = IPSEC_ID0 {
+        mmTargetName: wide::put(sink, &id.mm_target_name),
+        emTargetName: wide::put(sink, &id.em_target_name),
+        numTokens: u32::try_from(id.tokens.len()).unwrap_or(0),
+        tokens: tokens.start(),
+        explicitCredentials: id.explicit_credentials,
+        logonId: id.logon_id,
+    };
+    sink.put(c)
+}

@@ -1,0 +1,60 @@
+//! What calls return: the API's types into C structures, each result in one block.
+
+mod context;
+mod filter;
+mod security;
+mod session;
+mod statistics;
+mod subscription;
+
+pub(crate) use context::{Contexts, Entries, One, Version, Version0, Version1};
+pub(crate) use security::Descriptor;
+pub(crate) use session::Sessions;
+pub(crate) use statistics::{statistics0, statistics1};
+pub(crate) use subscription::Subscriptions;
+
+use crate::abi::FWP_CONDITION_VALUE0;
+use crate::abi::FWP_V4_ADDR_AND_MASK;
+use crate::abi::FWP_V4_ADDR_MASK;
+use crate::abi::FWP_V6_ADDR_AND_MASK;
+use crate::abi::FWP_V6_ADDR_MASK;
+use crate::arena::Sink;
+use openwfp_api::Guid;
+use openwfp_api::IpNet;
+use windows_sys::core::GUID;
+
+fn guid(guid: Guid) -> GUID {
+    GUID { data1: guid.data1, data2: guid.data2, data3: guid.data3, data4: guid.data4 }
+}
+
+/// An array of pointers to entries, then the entries: what a page is. `entry` makes each entry, with what hangs on it.
+fn page<S: Sink, T, C: Copy>(sink: &mut S, items: &[T], mut entry: impl FnMut(&mut S, &T) -> C) {
+    let pointers = sink.reserve::<*mut C>(items.len());
+    let entries = sink.reserve::<C>(items.len());
+    for (index, item) in items.iter().enumerate() {
+        let value = entry(sink, item);
+        sink.set(&entries, index, value);
+        sink.set(&pointers, index, entries.at(index));
+    }
+}
+
+/// A network as a condition's value.
+#[inline]
+fn network(sink: &mut impl Sink, network: IpNet) -> FWP_CONDITION_VALUE0 {
+    let mut c = FWP_CONDITION_VALUE0::default();
+    match network {
+        IpNet::V4(network) => {
+            c.r#type = FWP_V4_ADDR_MASK;
+            c.Anonymous.v4AddrMask = sink
+                .put(FWP_V4_ADDR_AND_MASK { addr: network.network().into(), mask: network.netmask().into() });
+        }
+        IpNet::V6(network) => {
+            c.r#type = FWP_V6_ADDR_MASK;
+            c.Anonymous.v6AddrMask = sink.put(FWP_V6_ADDR_AND_MASK {
+                addr: network.network().octets(),
+                prefixLength: network.prefix_len(),
+            });
+        }
+    }
+    c
+}

@@ -1,0 +1,7 @@
+/* See <ntddk.h>. */
+#ifndef OPENWFP_NTIFS_H
+#define OPENWFP_NTIFS_H
+
+#include "ntddk.h"
+
+#endif
