@@ -51,12 +51,15 @@ extern "C" {
 #define _Success_(expression)
 #define _Must_inspect_result_
 #define _Use_decl_annotations_
+#ifndef __cplusplus
+/* C++'s own library has these names. */
 #define __in
 #define __in_opt
 #define __out
 #define __out_opt
 #define __inout
 #define __deref_out
+#endif
 #ifndef UNREFERENCED_PARAMETER
 #define UNREFERENCED_PARAMETER(p) ((void)(p))
 #endif

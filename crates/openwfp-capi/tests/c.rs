@@ -1,0 +1,277 @@
+//! C programs against the libraries as they are installed: built by several compilers without a warning, run in both
+//! forms of the API, under AddressSanitizer and `UBSan`, and under valgrind.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Output;
+use std::sync::LazyLock;
+
+const WARNINGS: &[&str] = &["-Wall", "-Wextra", "-pedantic", "-Werror"];
+
+/// The libraries and headers, installed as for users.
+static STAGE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let stage = Path::new(env!("CARGO_TARGET_TMPDIR")).join("c-stage");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    if stage.exists() {
+        std::fs::remove_dir_all(&stage).unwrap();
+    }
+    let mut install = Command::new(root().join("scripts/install-c"));
+    install.arg("--debug").arg(&stage).env("CARGO_TARGET_DIR", target).env("CARGO", env!("CARGO"));
+    succeed(&mut install);
+    stage
+});
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c").join(name)
+}
+
+/// Runs a command that must succeed; its output.
+fn succeed(command: &mut Command) -> Output {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}; scripts/test installs what the tests need"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    User,
+    Kernel,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Under {
+    Sanitizers,
+    Valgrind,
+}
+
+/// Builds a program of these sources.
+fn build(compiler: &str, name: &str, sources: &[&str], form: Form, flags: &[&str]) -> PathBuf {
+    let library = if form == Form::User { "fwpuclnt" } else { "fwpkclnt" };
+    let program = STAGE.join(format!("{name}-{compiler}-{library}"));
+    let mut command = Command::new(compiler);
+    command.args(WARNINGS).args(["-g", "-pthread", "-I"]).arg(STAGE.join("include/openwfp"));
+    if form == Form::Kernel {
+        command.arg("-DKERNEL");
+    }
+    command.args(flags).args(sources.iter().map(|name| source(name))).arg("-o").arg(&program);
+    command.arg("-L").arg(STAGE.join("lib")).arg(format!("-l{library}"));
+    succeed(&mut command);
+    program
+}
+
+fn run(program: impl AsRef<OsStr>, arguments: &[&str], engine: Option<&str>) -> String {
+    let mut command = Command::new(program);
+    command.args(arguments).env("LD_LIBRARY_PATH", STAGE.join("lib")).env_remove("OPENWFP_ENGINE");
+    if let Some(engine) = engine {
+        command.env("OPENWFP_ENGINE", engine);
+    }
+    let output = succeed(&mut command);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Builds and runs a program, and gives what it printed.
+fn outcome(name: &str, form: Form, under: Under, engine: Option<&str>) -> String {
+    let file = format!("{name}.c");
+    match under {
+        Under::Sanitizers => {
+            let flags = [
+                "-std=c11",
+                "-fsanitize=address,undefined",
+                "-fno-sanitize-recover=all",
+                "-DDROP_ROUNDS=50000",
+            ];
+            let program = build("gcc", &format!("{name}-asan"), &[&file], form, &flags);
+            run(program, &[], engine)
+        }
+        Under::Valgrind => {
+            let program = build("gcc", name, &[&file], form, &["-std=c11", "-DDROP_ROUNDS=50"]);
+            let valgrind = [
+                "--quiet",
+                "--leak-check=full",
+                "--errors-for-leak-kinds=definite,indirect",
+                "--error-exitcode=99",
+                "--fair-sched=yes",
+                program.to_str().unwrap(),
+            ];
+            run("valgrind", &valgrind, engine)
+        }
+    }
+}
+
+fn everywhere(name: &str) {
+    for form in [Form::User, Form::Kernel] {
+        for under in [Under::Sanitizers, Under::Valgrind] {
+            assert_eq!(outcome(name, form, under, None), "ok\n");
+        }
+    }
+}
+
+macro_rules! programs {
+    ($($test:ident: $name:literal,)*) => {
+        $(#[test] fn $test() { everywhere($name); })*
+    };
+}
+
+programs! {
+    real_callers_page_in_three_ways: "paging",
+    the_life_of_a_context_keeps_every_field: "life",
+    a_keying_daemon_mixes_versions: "daemon",
+    every_error_path_answers_its_code: "errors",
+    memory_is_freed_once_and_ours_alone: "memory",
+    sessions_transactions_and_rights: "sessions",
+    threads_share_a_handle_and_survive_a_close: "threads",
+    callbacks_come_in_order_and_end: "callbacks",
+    vistas_structures_by_their_unnumbered_names: "vista",
+    what_openwfp_adds: "extension",
+}
+
+/// The inbound and outbound SPIs that `ip -s -d xfrm state` printed of the sample, with the ends of each SA and its key.
+fn sample() -> BTreeSet<(String, String, String, String)> {
+    let text = std::fs::read_to_string(root().join("samples/strongswan-16/ip-s-xfrm-state.txt")).unwrap();
+    let mut sas = BTreeSet::new();
+    let (mut source, mut destination, mut spi) = (String::new(), String::new(), String::new());
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["src", from, "dst", to, ..] if !line.starts_with(['\t', ' ']) => {
+                (source, destination) = (from.into(), to.into());
+            }
+            ["proto", "esp", "spi", number, ..] => number.split('(').next().unwrap().clone_into(&mut spi),
+            ["aead" | "enc", _, key, ..] => {
+                let key = key.trim_start_matches("0x").to_owned();
+                sas.insert((source.clone(), destination.clone(), spi.clone(), key));
+            }
+            _ => {}
+        }
+    }
+    sas
+}
+
+#[test]
+fn the_documented_example_lists_the_sample_as_the_kernel_printed_it() {
+    let expected = sample();
+    assert_eq!(expected.len(), 32, "16 tunnels");
+    let engine = format!("capture:{}", root().join("samples/strongswan-16").display());
+    for form in [Form::User, Form::Kernel] {
+        for under in [Under::Sanitizers, Under::Valgrind] {
+            let printed = outcome("enumerate", form, under, Some(&engine));
+            let mut found = BTreeSet::new();
+            for line in printed.lines() {
+                let words: Vec<&str> = line.split(' ').collect();
+                let [_, direction, local, remote, spi, "type", "4", "cipher", _, "key", key] = words[..]
+                else {
+                    panic!("{line}");
+                };
+                let (from, to) = if direction == "in" { (remote, local) } else { (local, remote) };
+                found.insert((from.to_owned(), to.to_owned(), spi.to_owned(), key.to_owned()));
+            }
+            assert_eq!(found, expected);
+        }
+    }
+}
+
+#[test]
+fn headers_compile_without_a_warning_by_every_compiler_and_standard() {
+    for (compiler, standards, file) in [
+        ("gcc", &["c11", "c17", "gnu17"][..], "life.c"),
+        ("clang", &["c11", "c17", "gnu17"], "life.c"),
+        ("g++", &["c++17", "c++20"], "plain.cpp"),
+        ("clang++", &["c++17", "c++20"], "plain.cpp"),
+    ] {
+        for standard in standards {
+            let standard = format!("-std={standard}");
+            let program = build(compiler, "headers", &[file], Form::User, &[&standard]);
+            assert_eq!(run(program, &[], None), "ok\n");
+            if file.ends_with(".c") {
+                let program =
+                    build(compiler, "headers", &[file], Form::Kernel, &[&standard, "-fshort-wchar"]);
+                assert_eq!(run(program, &[], None), "ok\n");
+            }
+        }
+    }
+}
+
+#[test]
+fn unnumbered_names_are_those_of_the_windows_that_is_meant() {
+    let targets = [
+        ("-DNTDDI_VERSION=0x06000000", 0),
+        ("-D_WIN32_WINNT=0x0600", 0),
+        ("-DNTDDI_VERSION=0x06010000", 1),
+        ("-D_WIN32_WINNT=0x0601", 1),
+        ("-DNTDDI_VERSION=0x06020000", 2),
+        ("-D_WIN32_WINNT=0x0603", 3),
+        ("-DNTDDI_VERSION=0x0A000000", 4),
+        ("-DNTDDI_VERSION=0x0A00000B", 5),
+        ("-D_WIN32_WINNT=0x0A00", 5),
+        ("-DNOTHING", 5),
+    ];
+    for compiler in ["gcc", "clang"] {
+        for (flag, target) in targets {
+            let target = format!("-DTARGET={target}");
+            build(compiler, "versions", &["versions.c"], Form::User, &["-std=c11", flag, &target]);
+        }
+    }
+}
+
+#[test]
+fn strings_are_utf_16_with_either_wchar_t() {
+    for compiler in ["gcc", "clang"] {
+        for wide in ["-fno-short-wchar", "-fshort-wchar"] {
+            let program =
+                build(compiler, &format!("strings{wide}"), &["strings.c"], Form::User, &["-std=c11", wide]);
+            assert_eq!(run(program, &[], None), "ok\n");
+        }
+    }
+}
+
+#[test]
+fn guids_are_constants_of_the_library_or_defined_in_place() {
+    for form in [Form::User, Form::Kernel] {
+        let sources = ["guids.c", "guids_in_place.c"];
+        for flags in [&["-std=c11"][..], &["-std=c11", "-fno-pie", "-no-pie"]] {
+            let program = build("gcc", "guids", &sources, form, flags);
+            assert_eq!(run(program, &[], None), "ok\n");
+        }
+    }
+}
+
+/// Programs that use only what mingw-w64's own headers declare are plain WFP code: they compile for Windows as they are.
+#[test]
+fn programs_are_plain_wfp_code() {
+    for name in ["enumerate", "paging", "life", "daemon", "memory"] {
+        let mut command = Command::new("x86_64-w64-mingw32-gcc");
+        command.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-D_WIN32_WINNT=0x0601"]);
+        command.arg(source(&format!("{name}.c"))).arg("-o").arg(STAGE.join(format!("{name}.exe")));
+        succeed(command.args(["-lfwpuclnt"]));
+    }
+}
+
+#[test]
+fn pkg_config_names_what_a_program_needs() {
+    for library in ["fwpuclnt", "fwpkclnt"] {
+        let mut command = Command::new("pkg-config");
+        command.env("PKG_CONFIG_PATH", STAGE.join("lib/pkgconfig")).args(["--cflags", "--libs", library]);
+        let flags = String::from_utf8(succeed(&mut command).stdout).unwrap();
+        assert!(flags.contains("/include/openwfp") && flags.contains(&format!("-l{library}")), "{flags}");
+        let mut headers = Command::new("readelf");
+        headers.arg("-d").arg(STAGE.join(format!("lib/lib{library}.so")));
+        let text = String::from_utf8(succeed(&mut headers).stdout).unwrap();
+        assert!(text.contains(&format!("soname: [lib{library}.so.1]")), "{text}");
+    }
+}

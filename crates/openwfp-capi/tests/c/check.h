@@ -1,0 +1,75 @@
+/* What the programs here share. Each is plain WFP code in either form of the API: with -DKERNEL, in kernel-mode form. */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef KERNEL
+#include <ntddk.h>
+
+#include <fwpmk.h>
+typedef NTSTATUS RESULT;
+#define SUCCESS STATUS_SUCCESS
+#define FWP(name) STATUS_FWP_##name
+#define INVALID_HANDLE STATUS_INVALID_HANDLE
+#else
+#include <winsock2.h>
+#include <windows.h>
+
+#include <fwpmu.h>
+typedef DWORD RESULT;
+#define SUCCESS ERROR_SUCCESS
+#define FWP(name) ((DWORD)FWP_E_##name)
+#define INVALID_HANDLE ERROR_INVALID_HANDLE
+#endif
+
+/* mingw-w64's headers lack what has a value alone. */
+#ifndef RPC_C_AUTHN_DEFAULT
+#define RPC_C_AUTHN_DEFAULT 0xFFFFFFFF
+#endif
+#ifndef RPC_C_AUTHN_WINNT
+#define RPC_C_AUTHN_WINNT 10
+#endif
+
+static inline void fail(const char *file, int line, const char *what, unsigned long found)
+{
+    fprintf(stderr, "%s:%d: %s: 0x%lX\n", file, line, what, found);
+#ifdef OPENWFP_OPENWFP_H
+    fprintf(stderr, "  %s\n", OpenwfpLastErrorText());
+#endif
+    exit(1);
+}
+
+/* The condition holds. */
+#define CHECK(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            fail(__FILE__, __LINE__, #condition, 0);                                                                   \
+    } while (0)
+
+/* The call answers this code. */
+#define ANSWERS(code, call)                                                                                            \
+    do {                                                                                                               \
+        RESULT answer = (call);                                                                                        \
+        if (answer != (RESULT)(code))                                                                                  \
+            fail(__FILE__, __LINE__, #call " answers, and not " #code, (unsigned long)(UINT32)answer);                 \
+    } while (0)
+
+#define SUCCEEDS(call) ANSWERS(SUCCESS, call)
+
+static inline HANDLE open_engine(void)
+{
+    HANDLE engine = NULL;
+    SUCCEEDS(FwpmEngineOpen0(NULL, RPC_C_AUTHN_DEFAULT, NULL, NULL, &engine));
+    CHECK(engine != NULL);
+    return engine;
+}
+
+static inline void free_memory(void *pointer_to_pointer)
+{
+    FwpmFreeMemory0((void **)pointer_to_pointer);
+}
+
+#endif

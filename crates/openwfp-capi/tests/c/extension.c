@@ -1,0 +1,54 @@
+/* What OpenWFP adds: counters of an SA, the last error in words, the version; and algorithms that WFP cannot name. */
+#include "fill.h"
+
+#include <openwfp.h>
+
+int main(void)
+{
+    HANDLE engine = open_engine();
+    OPENWFP_SA_COUNTERS0 in, out;
+    IPSEC_SA_CONTEXT1 *context;
+    IPSEC_TRAFFIC1 traffic = make_traffic(2);
+    IPSEC_GETSPI1 request;
+    BUNDLE b;
+    /* ChaCha20-Poly1305 with 36 bytes of key and salt: docs/c-abi.md. */
+    IPSEC_CRYPTO_MODULE_ID chacha = {0x6f777066, 0x0302, 0x0080, {0x80, 0, 0, 0, 0, 0, 0x01, 0x20}};
+    UINT8 key[36];
+    UINT64 id = establish(engine, 1);
+
+    memset(&in, 0xFF, sizeof(in));
+    SUCCEEDS(OpenwfpSaContextGetCounters0(engine, id, &in, &out));
+    CHECK(in.bytes == 0 && in.packets == 0 && in.integrityFailures == 0 && out.lastUsed == 0);
+    SUCCEEDS(OpenwfpSaContextGetCounters0(engine, id, NULL, NULL));
+    ANSWERS(FWP(NOT_FOUND), OpenwfpSaContextGetCounters0(engine, id + 1, &in, &out));
+    CHECK(strncmp(OpenwfpLastErrorText(), "FWP_E_NOT_FOUND (0x80320008): ", 30) == 0);
+    CHECK(strchr(OpenwfpVersion(), '.') != NULL);
+
+    SUCCEEDS(IPsecSaContextCreate1(engine, &traffic, NULL, NULL, &id));
+    memset(&request, 0, sizeof(request));
+    request.inboundIpsecTraffic = traffic;
+    SUCCEEDS(IPsecSaContextSetSpi0(engine, id, &request, 0x777));
+    memset(key, 9, sizeof(key));
+    make_bundle(&b, 0x777, 1);
+    b.both.saAuthInformation.authTransform.authTransformId.authType = IPSEC_AUTH_MAX;
+    b.both.saAuthInformation.authTransform.authTransformId.authConfig = IPSEC_AUTH_CONFIG_MAX;
+    b.both.saAuthInformation.authTransform.cryptoModuleId = &chacha;
+    b.both.saCipherInformation.cipherTransform.cipherTransformId.cipherType = IPSEC_CIPHER_TYPE_MAX;
+    b.both.saCipherInformation.cipherTransform.cipherTransformId.cipherConfig = IPSEC_CIPHER_CONFIG_MAX;
+    b.both.saCipherInformation.cipherTransform.cryptoModuleId = &chacha;
+    b.both.saAuthInformation.authKey.size = b.both.saCipherInformation.cipherKey.size = 36;
+    b.both.saAuthInformation.authKey.data = b.both.saCipherInformation.cipherKey.data = key;
+    SUCCEEDS(IPsecSaContextAddInbound1(engine, id, &b.bundle));
+    SUCCEEDS(IPsecSaContextAddOutbound1(engine, id, &b.bundle));
+    SUCCEEDS(IPsecSaContextGetById1(engine, id, &context));
+    CHECK(memcmp(context->outboundSa->saBundle.saList->espAuthAndCipherInformation->saCipherInformation.cipherTransform
+                     .cryptoModuleId,
+              &chacha, sizeof(chacha)) == 0);
+    /* And through an update. */
+    context->outboundSa->saBundle.flags = context->inboundSa->saBundle.flags = 0x800;
+    SUCCEEDS(IPsecSaContextUpdate0(engine, IPSEC_SA_BUNDLE_UPDATE_FLAGS, context));
+    free_memory(&context);
+    SUCCEEDS(FwpmEngineClose0(engine));
+    printf("ok\n");
+    return 0;
+}
