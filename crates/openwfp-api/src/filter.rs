@@ -107,6 +107,7 @@ pub enum ConditionValue {
 
 impl ConditionField {
     /// The field's GUID, `fieldKey`.
+    #[inline]
     pub const fn guid(self) -> Guid {
         match self {
             ConditionField::IpLocalAddress => {
@@ -175,6 +176,7 @@ impl<'a> TransportFilter<'a> {
         }
     }
 
+    #[inline]
     fn own_selector(&self) -> Selector {
         let traffic = &self.context.traffic;
         let port = |port| if port == 0 { SelectorPorts::default() } else { SelectorPorts::one(port) };
@@ -192,47 +194,86 @@ impl<'a> TransportFilter<'a> {
     /// Conditions on one field are alternatives, those on different fields must all be met, as in WFP.
     pub fn conditions(&self) -> Vec<FilterCondition> {
         let mut conditions = Vec::new();
-        self.conditions_into(&mut conditions);
+        self.visit_conditions(|condition| conditions.push(condition));
         conditions
     }
 
-    /// Puts the conditions into a list that is emptied first, for those who go through many filters.
-    pub fn conditions_into(&self, conditions: &mut Vec<FilterCondition>) {
-        conditions.clear();
-        if self.context.selectors.is_empty() {
-            conditions_of(&[self.own_selector()], conditions);
-        } else {
-            conditions_of(&self.context.selectors, conditions);
+    /// Visits the conditions in their order, for those who go through many filters: those of one selector take no
+    /// memory.
+    #[inline]
+    pub fn visit_conditions(&self, visit: impl FnMut(FilterCondition)) {
+        match &*self.context.selectors {
+            [] => of_one_selector(&self.own_selector(), visit),
+            [one] => of_one_selector(one, visit),
+            many => of_many_selectors(many).into_iter().for_each(visit),
         }
     }
 }
 
-fn conditions_of(selectors: &[Selector], conditions: &mut Vec<FilterCondition>) {
-    let mut add = |field, match_type, value| {
-        let condition = FilterCondition { field, match_type, value };
+#[inline]
+fn of_one_selector(selector: &Selector, mut visit: impl FnMut(FilterCondition)) {
+    visit(local_address(selector));
+    visit(remote_address(selector));
+    if let Some(condition) = protocol(selector) {
+        visit(condition);
+    }
+    for (field, ports) in ports(selector) {
+        if let Some(condition) = port(field, ports) {
+            visit(condition);
+        }
+    }
+}
+
+fn of_many_selectors(selectors: &[Selector]) -> Vec<FilterCondition> {
+    let mut conditions = Vec::with_capacity(2 * selectors.len());
+    let mut add = |condition: FilterCondition| {
         if !conditions.contains(&condition) {
             conditions.push(condition);
         }
     };
+    selectors.iter().map(local_address).for_each(&mut add);
+    selectors.iter().map(remote_address).for_each(&mut add);
     for selector in selectors {
-        add(ConditionField::IpLocalAddress, MatchType::Equal, ConditionValue::Network(selector.local));
+        protocol(selector).into_iter().for_each(&mut add);
+        ports(selector).into_iter().filter_map(|(field, ports)| port(field, ports)).for_each(&mut add);
     }
-    for selector in selectors {
-        add(ConditionField::IpRemoteAddress, MatchType::Equal, ConditionValue::Network(selector.remote));
-    }
-    for selector in selectors {
-        if selector.protocol != 0 {
-            add(ConditionField::IpProtocol, MatchType::Equal, ConditionValue::Uint8(selector.protocol));
-        }
-        for (field, ports) in [
-            (ConditionField::IpLocalPort, selector.local_port),
-            (ConditionField::IpRemotePort, selector.remote_port),
-        ] {
-            match ports.range() {
-                _ if ports.is_any() => {}
-                (low, high) if low == high => add(field, MatchType::Equal, ConditionValue::Uint16(low)),
-                (low, high) => add(field, MatchType::Range, ConditionValue::Uint16Range(low, high)),
-            }
+    conditions
+}
+
+#[inline]
+fn ports(selector: &Selector) -> [(ConditionField, SelectorPorts); 2] {
+    [(ConditionField::IpLocalPort, selector.local_port), (ConditionField::IpRemotePort, selector.remote_port)]
+}
+
+#[inline]
+fn equal(field: ConditionField, value: ConditionValue) -> FilterCondition {
+    FilterCondition { field, match_type: MatchType::Equal, value }
+}
+
+#[inline]
+fn local_address(selector: &Selector) -> FilterCondition {
+    equal(ConditionField::IpLocalAddress, ConditionValue::Network(selector.local))
+}
+
+#[inline]
+fn remote_address(selector: &Selector) -> FilterCondition {
+    equal(ConditionField::IpRemoteAddress, ConditionValue::Network(selector.remote))
+}
+
+#[inline]
+fn protocol(selector: &Selector) -> Option<FilterCondition> {
+    let protocol = selector.protocol;
+    (protocol != 0).then(|| equal(ConditionField::IpProtocol, ConditionValue::Uint8(protocol)))
+}
+
+#[inline]
+fn port(field: ConditionField, ports: SelectorPorts) -> Option<FilterCondition> {
+    match ports.range() {
+        _ if ports.is_any() => None,
+        (low, high) if low == high => Some(equal(field, ConditionValue::Uint16(low))),
+        (low, high) => {
+            let value = ConditionValue::Uint16Range(low, high);
+            Some(FilterCondition { field, match_type: MatchType::Range, value })
         }
     }
 }

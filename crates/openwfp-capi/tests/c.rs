@@ -1,5 +1,6 @@
 //! C programs against the libraries as they are installed: built by several compilers without a warning, run in both
-//! forms of the API, under AddressSanitizer and `UBSan`, and under valgrind.
+//! forms of the API, under address and undefined-behaviour sanitizers, and under
+//! valgrind.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeSet;

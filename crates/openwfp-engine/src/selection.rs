@@ -13,6 +13,7 @@ use openwfp_api::SaContextId;
 use openwfp_api::SaEntry;
 use openwfp_api::SessionInfo;
 use openwfp_api::SessionNumber;
+use std::hint::black_box;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -87,19 +88,45 @@ impl Walk for Selection {
         let wanted = |context: &&Arc<SaContext>| self.template.matches(context);
         match &self.source {
             Source::All if self.template == ContextTemplate::default() => {
-                page.extend(database.after(after).take(room).cloned());
+                extend(page, database.after(after).take(room));
             }
-            Source::All => page.extend(database.after(after).filter(wanted).take(room).cloned()),
+            Source::All => extend(page, database.after(after).filter(wanted).take(room)),
             Source::Address(side, address) => {
                 let ids = database.ids_between(*side, (*address, *address), after);
                 let contexts = ids.filter_map(|id| database.get(id));
-                page.extend(contexts.filter(wanted).take(room).cloned());
+                extend(page, contexts.filter(wanted).take(room));
             }
             Source::Ids(ids) => {
                 let start = after.map_or(0, |after| ids.partition_point(|id| *id <= after));
                 let contexts = ids[start..].iter().filter_map(|id| database.get(*id));
-                page.extend(contexts.filter(wanted).take(room).cloned());
+                extend(page, contexts.filter(wanted).take(room));
             }
+        }
+    }
+}
+
+/// Adds contexts to a page.
+///
+/// A reference's count is changed by one processor at a time, which waits for its memory before it goes on. Where the
+/// contexts lie scattered, that wait is most of a walk; so the counts of several are read first, which are waited for
+/// together.
+fn extend<'a>(page: &mut Vec<Arc<SaContext>>, mut contexts: impl Iterator<Item = &'a Arc<SaContext>>) {
+    const TOGETHER: usize = 16;
+    let Some(first) = contexts.next() else {
+        return;
+    };
+    let mut batch = [first; TOGETHER];
+    let mut len = 1;
+    while len > 0 {
+        for (place, context) in batch[len..].iter_mut().zip(&mut contexts) {
+            *place = context;
+            len += 1;
+        }
+        black_box(batch[..len].iter().map(|context| Arc::strong_count(context)).sum::<usize>());
+        page.extend(batch[..len].iter().map(|context| Arc::clone(context)));
+        len = 0;
+        if let Some(next) = contexts.next() {
+            (batch[0], len) = (next, 1);
         }
     }
 }

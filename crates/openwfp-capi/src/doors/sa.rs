@@ -10,6 +10,7 @@ use crate::abi::IPSEC_SA_ENUM_TEMPLATE0;
 use crate::abi::IPSEC_STATISTICS0;
 use crate::abi::IPSEC_STATISTICS1;
 use crate::arena;
+use crate::arena::Typical;
 use crate::boundary::Out;
 use crate::boundary::call;
 use crate::handle;
@@ -91,6 +92,9 @@ pub unsafe fn IPsecSaEnum1<F: Flavour>(
     })
 }
 
+/// What a page takes.
+static TYPICAL: Typical = Typical::new();
+
 /// # Safety
 /// As [`PageOut::new`].
 unsafe fn enumerate<V: Version>(
@@ -106,7 +110,7 @@ unsafe fn enumerate<V: Version>(
     let id = handle::child(engine, enum_handle, Kind::Sas)?;
     let claim = session.sa_enum(id, requested)?;
     let keys = keys(&*session)?;
-    out.claim(claim, |sas| arena::build(&Entries::<V>::new(sas, keys.as_ref())))
+    out.claim(claim, |sas| arena::build_page(&Entries::<V>::new(sas, keys.as_ref()), sas.len(), &TYPICAL))
 }
 
 /// Frees an enumerator of single SAs.

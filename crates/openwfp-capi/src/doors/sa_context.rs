@@ -15,6 +15,7 @@ use crate::abi::IPSEC_TRAFFIC0;
 use crate::abi::IPSEC_TRAFFIC1;
 use crate::abi::IPSEC_VIRTUAL_IF_TUNNEL_INFO0;
 use crate::arena;
+use crate::arena::Typical;
 use crate::boundary::Out;
 use crate::boundary::call;
 use crate::boundary::optional;
@@ -380,6 +381,9 @@ pub unsafe fn IPsecSaContextEnum1<F: Flavour>(
     })
 }
 
+/// What a page takes.
+static TYPICAL: Typical = Typical::new();
+
 /// # Safety
 /// As [`PageOut::new`].
 unsafe fn enumerate<V: Version>(
@@ -395,7 +399,9 @@ unsafe fn enumerate<V: Version>(
     let id = handle::child(engine, enum_handle, Kind::SaContexts)?;
     let claim = session.sa_context_enum(id, requested)?;
     let keys = keys(&*session)?;
-    out.claim(claim, |contexts| arena::build(&Contexts::<V>::new(contexts, keys.as_ref())))
+    out.claim(claim, |contexts| {
+        arena::build_page(&Contexts::<V>::new(contexts, keys.as_ref()), contexts.len(), &TYPICAL)
+    })
 }
 
 /// Frees an enumerator of contexts.

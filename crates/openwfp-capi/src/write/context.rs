@@ -4,6 +4,7 @@ use super::filter::transport_filter;
 use super::guid;
 use super::page;
 use crate::abi::FWP_BYTE_BLOB;
+use crate::abi::FWPM_FILTER0;
 use crate::abi::IPSEC_AUTH_TRANSFORM_ID0;
 use crate::abi::IPSEC_AUTH_TRANSFORM0;
 use crate::abi::IPSEC_CIPHER_TRANSFORM_ID0;
@@ -19,24 +20,23 @@ use crate::abi::IPSEC_SA_CONTEXT0;
 use crate::abi::IPSEC_SA_CONTEXT1;
 use crate::abi::IPSEC_SA_DETAILS0;
 use crate::abi::IPSEC_SA_DETAILS1;
-use crate::abi::IPSEC_SA_LIFETIME0;
 use crate::abi::IPSEC_SA0;
 use crate::abi::IPSEC_TOKEN0;
 use crate::abi::IPSEC_TRAFFIC0;
 use crate::abi::IPSEC_TRAFFIC1;
 use crate::abi::IPSEC_V4_UDP_ENCAPSULATION0;
-use crate::abi::IPSEC_VIRTUAL_IF_TUNNEL_INFO0;
+use crate::abi::c_void;
 use crate::arena::Layout;
+use crate::arena::Places;
 use crate::arena::Sink;
+use crate::arena::Zeroed;
 use crate::wide;
 use openwfp_api::Direction;
 use openwfp_api::Endpoints;
-use openwfp_api::FilterCondition;
 use openwfp_api::FilterId;
-use openwfp_api::IpVersion;
 use openwfp_api::IpsecId;
 use openwfp_api::KeyAccess;
-use openwfp_api::KeyingExtras;
+use openwfp_api::KeyModuleState;
 use openwfp_api::Protocol;
 use openwfp_api::Sa;
 use openwfp_api::SaBundle;
@@ -48,7 +48,6 @@ use openwfp_api::TrafficType;
 use openwfp_api::Transform;
 use openwfp_api::WfpAuth;
 use openwfp_api::WfpCipher;
-use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -57,10 +56,25 @@ pub(crate) trait Version {
     /// `IPSEC_SA_CONTEXT0/1`.
     type Context: Copy;
     /// `IPSEC_SA_DETAILS0/1`.
-    type Details: Copy;
+    type Details: Zeroed;
 
     fn context(id: u64, inbound: *mut Self::Details, outbound: *mut Self::Details) -> Self::Context;
-    fn details(details: &IPSEC_SA_DETAILS1) -> Self::Details;
+
+    /// Fills all zeros in.
+    fn details(c: &mut Self::Details, parts: &Parts<'_>);
+}
+
+/// What the details of one direction are made of; the pointers are into the block.
+pub(crate) struct Parts<'a> {
+    context: &'a SaContext,
+    direction: Direction,
+    details: &'a SaDetails,
+    sa_count: u32,
+    sa_list: *mut IPSEC_SA0,
+    ipsec_id: *mut IPSEC_ID0,
+    key_module_state: *mut IPSEC_KEYMODULE_STATE0,
+    udp_encapsulation: *mut IPSEC_V4_UDP_ENCAPSULATION0,
+    transport_filter: *mut FWPM_FILTER0,
 }
 
 /// The structures of Windows Vista.
@@ -83,8 +97,17 @@ impl Version for Version1 {
     }
 
     #[inline]
-    fn details(details: &IPSEC_SA_DETAILS1) -> IPSEC_SA_DETAILS1 {
-        *details
+    fn details(c: &mut IPSEC_SA_DETAILS1, parts: &Parts<'_>) {
+        c.ipVersion = parts.context.traffic.endpoints.ip_version() as i32;
+        c.saDirection = parts.direction as i32;
+        traffic(&mut c.traffic, &parts.context.traffic, parts.details.filter_id);
+        bundle(&mut c.saBundle, parts);
+        c.Anonymous.udpEncapsulation = parts.udp_encapsulation;
+        c.transportFilter = parts.transport_filter;
+        if let Some(tunnel) = &parts.details.virtual_if_tunnel {
+            c.virtualIfTunnelInfo.virtualIfTunnelId = tunnel.virtual_if_tunnel_id;
+            c.virtualIfTunnelInfo.trafficSelectorId = tunnel.traffic_selector_id;
+        }
     }
 }
 
@@ -100,18 +123,15 @@ impl Version for Version0 {
         IPSEC_SA_CONTEXT0 { saContextId: id, inboundSa: inbound, outboundSa: outbound }
     }
 
-    fn details(details: &IPSEC_SA_DETAILS1) -> IPSEC_SA_DETAILS0 {
-        let mut older = IPSEC_SA_DETAILS0 {
-            ipVersion: details.ipVersion,
-            saDirection: details.saDirection,
-            traffic: traffic0(&details.traffic),
-            saBundle: bundle0(&details.saBundle),
-            transportFilter: details.transportFilter,
-            ..Default::default()
-        };
-        // SAFETY: the union has one member.
-        older.Anonymous.udpEncapsulation = unsafe { details.Anonymous.udpEncapsulation };
-        older
+    fn details(c: &mut IPSEC_SA_DETAILS0, parts: &Parts<'_>) {
+        let mut newer = IPSEC_SA_DETAILS1::default();
+        Version1::details(&mut newer, parts);
+        c.ipVersion = newer.ipVersion;
+        c.saDirection = newer.saDirection;
+        c.traffic = traffic0(&newer.traffic);
+        c.saBundle = bundle0(&newer.saBundle);
+        c.Anonymous.udpEncapsulation = parts.udp_encapsulation;
+        c.transportFilter = newer.transportFilter;
     }
 }
 
@@ -192,19 +212,29 @@ impl<'a, V> One<'a, V> {
     }
 }
 
+/// How many contexts ahead memory is asked for: about as long as it takes to come.
+const AHEAD: usize = 8;
+
 impl<V: Version> Layout for Contexts<'_, V> {
     fn write(&self, sink: &mut impl Sink) {
-        page(sink, self.contexts, |sink, context| self.encoder.context::<V, _>(sink, context));
+        let mut ahead = self.contexts.iter().skip(AHEAD);
+        page(sink, self.contexts, |sink, context| {
+            if let Some(soon) = ahead.next() {
+                sink.announce(&**soon);
+            }
+            self.encoder.context::<V, _>(sink, context)
+        });
     }
 }
 
 impl<V: Version> Layout for Entries<'_, V> {
     fn write(&self, sink: &mut impl Sink) {
-        page(sink, self.entries, |sink, entry| {
-            let details = self.encoder.details(sink, entry.context(), entry.direction());
-            // An entry is made for a direction that has an SA, so that its details are there.
-            V::details(&details.unwrap_or_default())
-        });
+        let pointers = sink.reserve::<*mut V::Details>(self.entries.len());
+        let places = sink.reserve::<V::Details>(self.entries.len());
+        for (index, entry) in self.entries.iter().enumerate() {
+            self.encoder.details_at::<V, _>(sink, entry.context(), entry.direction(), &places, index);
+            sink.set(&pointers, index, places.at(index));
+        }
     }
 }
 
@@ -218,81 +248,74 @@ impl<V: Version> Layout for One<'_, V> {
 
 struct Encoder<'a> {
     keys: Option<&'a KeyAccess>,
-    /// The conditions of the filter that is being written; one list for all, since a page has thousands.
-    conditions: RefCell<Vec<FilterCondition>>,
 }
 
 impl<'a> Encoder<'a> {
     fn new(keys: Option<&'a KeyAccess>) -> Encoder<'a> {
-        Encoder { keys, conditions: RefCell::default() }
+        Encoder { keys }
     }
 
     #[inline]
     fn context<V: Version, S: Sink>(&self, sink: &mut S, context: &SaContext) -> V::Context {
-        let [inbound, outbound] = [Direction::Inbound, Direction::Outbound].map(|direction| {
-            match self.details(sink, context, direction) {
-                Some(details) => sink.put(V::details(&details)),
-                None => std::ptr::null_mut(),
-            }
-        });
+        let inbound = self.details::<V, _>(sink, context, Direction::Inbound);
+        let outbound = self.details::<V, _>(sink, context, Direction::Outbound);
         V::context(context.id.0, inbound, outbound)
     }
 
+    /// Null for a direction without an SA.
     #[inline]
-    fn details<S: Sink>(
+    fn details<V: Version, S: Sink>(
         &self,
         sink: &mut S,
         context: &SaContext,
         direction: Direction,
-    ) -> Option<IPSEC_SA_DETAILS1> {
-        let details = context.details(direction)?;
-        let filter = context.transport_filter(direction)?;
-        let mut c = IPSEC_SA_DETAILS1 {
-            ipVersion: context.traffic.endpoints.ip_version() as i32,
-            saDirection: direction as i32,
-            traffic: traffic(&context.traffic, details.filter_id),
-            saBundle: self.bundle(sink, context, details),
-            transportFilter: transport_filter(sink, &filter, &mut self.conditions.borrow_mut()),
-            ..Default::default()
-        };
-        if let Some(ports) = details.udp_encapsulation {
-            c.Anonymous.udpEncapsulation = sink.put(IPSEC_V4_UDP_ENCAPSULATION0 {
-                localUdpEncapPort: ports.local_port,
-                remoteUdpEncapPort: ports.remote_port,
-            });
+    ) -> *mut V::Details {
+        if context.details(direction).is_none() {
+            return std::ptr::null_mut();
         }
-        if let Some(tunnel) = &details.virtual_if_tunnel {
-            c.virtualIfTunnelInfo = IPSEC_VIRTUAL_IF_TUNNEL_INFO0 {
-                virtualIfTunnelId: tunnel.virtual_if_tunnel_id,
-                trafficSelectorId: tunnel.traffic_selector_id,
-            };
-        }
-        Some(c)
+        let place = sink.reserve::<V::Details>(1);
+        self.details_at::<V, _>(sink, context, direction, &place, 0);
+        place.start()
     }
 
+    /// The details of a direction that has an SA.
     #[inline]
-    fn bundle<S: Sink>(&self, sink: &mut S, context: &SaContext, details: &SaDetails) -> IPSEC_SA_BUNDLE1 {
-        let bundle = &details.bundle;
-        let (count, sa_list) = self.sa_list(sink, bundle);
-        let mut c = IPSEC_SA_BUNDLE1 {
-            flags: bundle.flags,
-            lifetime: IPSEC_SA_LIFETIME0 {
-                lifetimeSeconds: bundle.lifetime.seconds,
-                lifetimeKilobytes: bundle.lifetime.kilobytes,
-                lifetimePackets: bundle.lifetime.packets,
-            },
-            idleTimeoutSeconds: bundle.idle_timeout_seconds,
-            qmSaId: bundle.qm_sa_id,
-            numSAs: count,
-            saList: sa_list,
-            ipVersion: context.traffic.endpoints.ip_version() as i32,
-            mmSaId: bundle.mm_sa_id,
-            ..Default::default()
+    fn details_at<V: Version, S: Sink>(
+        &self,
+        sink: &mut S,
+        context: &SaContext,
+        direction: Direction,
+        places: &Places<V::Details>,
+        index: usize,
+    ) {
+        let (Some(details), Some(filter)) = (context.details(direction), context.transport_filter(direction))
+        else {
+            sink.fill(places, index, |_| ());
+            return;
         };
-        if let Some(keying) = &bundle.keying {
-            extras(sink, keying, &mut c);
-        }
-        c
+        let (sa_count, sa_list) = self.sa_list(sink, &details.bundle);
+        let keying = details.bundle.keying.as_deref();
+        let parts = Parts {
+            context,
+            direction,
+            details,
+            sa_count,
+            sa_list,
+            ipsec_id: keying
+                .and_then(|keying| keying.ipsec_id.as_ref())
+                .map_or(std::ptr::null_mut(), |id| ipsec_id(sink, id)),
+            key_module_state: keying
+                .and_then(|keying| keying.key_module_state.as_ref())
+                .map_or(std::ptr::null_mut(), |state| key_module_state(sink, state)),
+            udp_encapsulation: details.udp_encapsulation.map_or(std::ptr::null_mut(), |ports| {
+                sink.put(IPSEC_V4_UDP_ENCAPSULATION0 {
+                    localUdpEncapPort: ports.local_port,
+                    remoteUdpEncapPort: ports.remote_port,
+                })
+            }),
+            transport_filter: transport_filter(sink, &filter),
+        };
+        sink.fill(places, index, |c| V::details(c, &parts));
     }
 
     /// WFP's view of the SAs: one, or ESP and AH. Compression, which WFP does not know, is shown where it stands alone.
@@ -305,21 +328,15 @@ impl<'a> Encoder<'a> {
         let count = bundle.sas.iter().filter(shown).count();
         let list = sink.reserve::<IPSEC_SA0>(count);
         for (index, sa) in bundle.sas.iter().filter(shown).enumerate() {
-            let sa = self.sa(sink, sa);
-            sink.set(&list, index, sa);
+            self.sa(sink, sa, &list, index);
         }
         // At most three protocols.
         (u32::try_from(count).unwrap_or(0), list.start())
     }
 
     #[inline]
-    fn sa<S: Sink>(&self, sink: &mut S, sa: &Sa) -> IPSEC_SA0 {
+    fn sa<S: Sink>(&self, sink: &mut S, sa: &Sa, list: &Places<IPSEC_SA0>, index: usize) {
         let view = sa.transform.wfp();
-        let mut c = IPSEC_SA0 {
-            spi: sa.spi.get(),
-            saTransformType: view.transform_type as i32,
-            ..Default::default()
-        };
         let (auth_key, cipher_key) = self.keys_of(sink, &sa.transform);
         let auth = view.auth.map(|auth| IPSEC_SA_AUTH_INFORMATION0 {
             authTransform: auth_transform(sink, auth),
@@ -329,19 +346,25 @@ impl<'a> Encoder<'a> {
             cipherTransform: cipher_transform(sink, cipher),
             cipherKey: cipher_key,
         });
-        match (auth, cipher) {
+        // The union's members are all pointers.
+        let information: *mut c_void = match (auth, cipher) {
             (Some(auth), Some(cipher)) => {
-                let both = IPSEC_SA_AUTH_AND_CIPHER_INFORMATION0 {
-                    saCipherInformation: cipher,
-                    saAuthInformation: auth,
-                };
-                c.Anonymous.espAuthAndCipherInformation = sink.put(both);
+                let both = sink.reserve::<IPSEC_SA_AUTH_AND_CIPHER_INFORMATION0>(1);
+                sink.fill(&both, 0, |c| {
+                    c.saCipherInformation = cipher;
+                    c.saAuthInformation = auth;
+                });
+                both.start().cast()
             }
-            (Some(auth), None) => c.Anonymous.espAuthInformation = sink.put(auth),
-            (None, Some(cipher)) => c.Anonymous.espCipherInformation = sink.put(cipher),
-            (None, None) => {}
-        }
-        c
+            (Some(auth), None) => sink.put(auth).cast(),
+            (None, Some(cipher)) => sink.put(cipher).cast(),
+            (None, None) => std::ptr::null_mut(),
+        };
+        sink.fill(list, index, |c| {
+            c.spi = sa.spi.get();
+            c.saTransformType = view.transform_type as i32;
+            c.Anonymous.espAuthInformation = information.cast();
+        });
     }
 
     /// The blobs of the key for integrity and of the one for the cipher; what is for both is there twice.
@@ -366,32 +389,55 @@ impl<'a> Encoder<'a> {
 }
 
 #[inline]
-fn traffic(traffic: &Traffic, filter: FilterId) -> IPSEC_TRAFFIC1 {
-    let mut c = IPSEC_TRAFFIC1 {
-        trafficType: match traffic.mode.traffic_type() {
-            TrafficType::Transport => 0,
-            TrafficType::Tunnel => 1,
-        },
-        remotePort: traffic.remote_port,
-        localPort: traffic.local_port,
-        ipProtocol: traffic.ip_protocol,
-        localIfLuid: traffic.local_if_luid,
-        realIfProfileId: traffic.real_if_profile_id,
-        ..Default::default()
+fn traffic(c: &mut IPSEC_TRAFFIC1, traffic: &Traffic, filter: FilterId) {
+    c.trafficType = match traffic.mode.traffic_type() {
+        TrafficType::Transport => 0,
+        TrafficType::Tunnel => 1,
     };
+    c.remotePort = traffic.remote_port;
+    c.localPort = traffic.local_port;
+    c.ipProtocol = traffic.ip_protocol;
+    c.localIfLuid = traffic.local_if_luid;
+    c.realIfProfileId = traffic.real_if_profile_id;
     c.Anonymous3.ipsecFilterId = filter.0;
+    c.ipVersion = traffic.endpoints.ip_version() as i32;
     match traffic.endpoints {
         Endpoints::V4 { local, remote } => {
             c.Anonymous1.localV4Address = local.into();
             c.Anonymous2.remoteV4Address = remote.into();
         }
         Endpoints::V6 { local, remote } => {
-            c.ipVersion = IpVersion::V6 as i32;
             c.Anonymous1.localV6Address = local.octets();
             c.Anonymous2.remoteV6Address = remote.octets();
         }
     }
-    c
+}
+
+#[inline]
+fn bundle(c: &mut IPSEC_SA_BUNDLE1, parts: &Parts<'_>) {
+    let bundle = &parts.details.bundle;
+    c.flags = bundle.flags;
+    c.lifetime.lifetimeSeconds = bundle.lifetime.seconds;
+    c.lifetime.lifetimeKilobytes = bundle.lifetime.kilobytes;
+    c.lifetime.lifetimePackets = bundle.lifetime.packets;
+    c.idleTimeoutSeconds = bundle.idle_timeout_seconds;
+    c.qmSaId = bundle.qm_sa_id;
+    c.numSAs = parts.sa_count;
+    c.saList = parts.sa_list;
+    c.ipVersion = parts.context.traffic.endpoints.ip_version() as i32;
+    c.mmSaId = bundle.mm_sa_id;
+    c.ipsecId = parts.ipsec_id;
+    c.keyModuleState = parts.key_module_state;
+    if let Some(keying) = &bundle.keying {
+        c.ndAllowClearTimeoutSeconds = keying.nd_allow_clear_timeout_seconds;
+        c.napContext = keying.nap_context;
+        c.saLookupContext = guid(keying.sa_lookup_context);
+        c.qmFilterId = keying.qm_filter_id;
+        c.pfsGroup = keying.pfs_group as i32;
+        if let Some(address) = keying.peer_v4_private_address {
+            c.Anonymous.peerV4PrivateAddress = address.into();
+        }
+    }
 }
 
 #[inline]
@@ -416,27 +462,13 @@ fn cipher_transform(sink: &mut impl Sink, cipher: WfpCipher) -> IPSEC_CIPHER_TRA
     }
 }
 
-fn extras(sink: &mut impl Sink, keying: &KeyingExtras, c: &mut IPSEC_SA_BUNDLE1) {
-    c.ndAllowClearTimeoutSeconds = keying.nd_allow_clear_timeout_seconds;
-    c.napContext = keying.nap_context;
-    c.saLookupContext = guid(keying.sa_lookup_context);
-    c.qmFilterId = keying.qm_filter_id;
-    c.pfsGroup = keying.pfs_group as i32;
-    if let Some(address) = keying.peer_v4_private_address {
-        c.Anonymous.peerV4PrivateAddress = address.into();
-    }
-    if let Some(id) = &keying.ipsec_id {
-        c.ipsecId = ipsec_id(sink, id);
-    }
-    if let Some(state) = &keying.key_module_state {
-        // Opaque, and perhaps secret: it goes where the keys are, to be wiped like them.
-        let blob = FWP_BYTE_BLOB {
-            size: u32::try_from(state.state_blob.len()).unwrap_or(u32::MAX),
-            data: sink.key(&state.state_blob),
-        };
-        c.keyModuleState =
-            sink.put(IPSEC_KEYMODULE_STATE0 { keyModuleKey: guid(state.key_module_key), stateBlob: blob });
-    }
+fn key_module_state(sink: &mut impl Sink, state: &KeyModuleState) -> *mut IPSEC_KEYMODULE_STATE0 {
+    // Opaque, and perhaps secret: it goes where the keys are, to be wiped like them.
+    let blob = FWP_BYTE_BLOB {
+        size: u32::try_from(state.state_blob.len()).unwrap_or(u32::MAX),
+        data: sink.key(&state.state_blob),
+    };
+    sink.put(IPSEC_KEYMODULE_STATE0 { keyModuleKey: guid(state.key_module_key), stateBlob: blob })
 }
 
 fn ipsec_id(sink: &mut impl Sink, id: &IpsecId) -> *mut IPSEC_ID0 {

@@ -11,33 +11,33 @@ use crate::abi::FWPM_FILTER_CONDITION0;
 use crate::abi::FWPM_FILTER0;
 use crate::arena::Sink;
 use openwfp_api::ConditionValue;
-use openwfp_api::FilterCondition;
 use openwfp_api::TransportFilter;
 
-/// The filter; `conditions` is a list to work with.
+/// The filter, with its conditions.
 #[inline]
-pub(super) fn transport_filter<S: Sink>(
-    sink: &mut S,
-    filter: &TransportFilter<'_>,
-    conditions: &mut Vec<FilterCondition>,
-) -> *mut FWPM_FILTER0 {
-    filter.conditions_into(conditions);
-    let places = sink.reserve::<FWPM_FILTER_CONDITION0>(conditions.len());
-    for (index, condition) in conditions.iter().enumerate() {
-        let c = FWPM_FILTER_CONDITION0 {
-            fieldKey: guid(condition.field.guid()),
-            matchType: condition.match_type as i32,
-            conditionValue: value(sink, condition.value),
-        };
-        sink.set(&places, index, c);
-    }
-    sink.put(FWPM_FILTER0 {
-        layerKey: guid(filter.layer_key()),
-        numFilterConditions: u32::try_from(conditions.len()).unwrap_or(0),
-        filterCondition: places.start(),
-        filterId: filter.filter_id().0,
-        ..Default::default()
-    })
+pub(super) fn transport_filter<S: Sink>(sink: &mut S, filter: &TransportFilter<'_>) -> *mut FWPM_FILTER0 {
+    let place = sink.reserve::<FWPM_FILTER0>(1);
+    let mut len = 0;
+    filter.visit_conditions(|_| len += 1);
+    let places = sink.reserve::<FWPM_FILTER_CONDITION0>(len);
+    let mut index = 0;
+    filter.visit_conditions(|condition| {
+        let value = value(sink, condition.value);
+        sink.fill(&places, index, |c| {
+            c.fieldKey = guid(condition.field.guid());
+            c.matchType = condition.match_type as i32;
+            c.conditionValue = value;
+        });
+        index += 1;
+    });
+    sink.fill(&place, 0, |c| {
+        c.layerKey = guid(filter.layer_key());
+        // A context has as many selectors as its policies say, and each makes five conditions at most.
+        c.numFilterConditions = u32::try_from(len).unwrap_or(0);
+        c.filterCondition = places.start();
+        c.filterId = filter.filter_id().0;
+    });
+    place.start()
 }
 
 #[inline]

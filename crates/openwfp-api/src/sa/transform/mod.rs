@@ -249,6 +249,7 @@ impl Transform {
     }
 
     /// What WFP's enumerations say of it.
+    #[inline]
     pub fn wfp(&self) -> WfpTransform {
         let (transform_type, auth, cipher) = match self {
             Transform::Ah(auth) => (TransformType::Ah, Some(auth.wfp()), None),
