@@ -111,7 +111,7 @@ impl Walk for Selection {
 /// contexts lie scattered, that wait is most of a walk; so the counts of several are read first, which are waited for
 /// together.
 fn extend<'a>(page: &mut Vec<Arc<SaContext>>, mut contexts: impl Iterator<Item = &'a Arc<SaContext>>) {
-    const TOGETHER: usize = 16;
+    const TOGETHER: usize = 32;
     let Some(first) = contexts.next() else {
         return;
     };

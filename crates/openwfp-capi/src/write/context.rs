@@ -213,7 +213,7 @@ impl<'a, V> One<'a, V> {
 }
 
 /// How many contexts ahead memory is asked for: about as long as it takes to come.
-const AHEAD: usize = 8;
+const AHEAD: usize = 4;
 
 impl<V: Version> Layout for Contexts<'_, V> {
     fn write(&self, sink: &mut impl Sink) {
