@@ -9,6 +9,8 @@
 
 #include "ntddk.h"
 
+#include "rpc.h"
+
 #define OPENWFP_RESULT NTSTATUS
 #include "openwfp_functions.h"
 
