@@ -276,3 +276,85 @@ fn pkg_config_names_what_a_program_needs() {
         assert!(text.contains(&format!("soname: [lib{library}.so.1]")), "{text}");
     }
 }
+
+/// The calls that docs/c-abi.md lists under a heading.
+fn listed(heading: &str) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(root().join("docs/c-abi.md")).unwrap();
+    let (_, rest) = text.split_once(&format!("<!-- {heading} -->\n```\n")).unwrap();
+    rest.split("```").next().unwrap().split_whitespace().map(str::to_owned).collect()
+}
+
+const EXTENSIONS: [&str; 3] = ["OpenwfpLastErrorText", "OpenwfpSaContextGetCounters0", "OpenwfpVersion"];
+
+#[test]
+fn exported_names_are_exactly_the_documented_ones() {
+    let mut both = BTreeSet::new();
+    for heading in ["carried out", "with a handle", "without a handle"] {
+        both.append(&mut listed(heading));
+    }
+    // All that the table of the ABI has.
+    let of_table: BTreeSet<String> = abi_tests::rows("func").map(|row| row.name.to_owned()).collect();
+    assert_eq!(both, of_table);
+    both.extend(EXTENSIONS.map(str::to_owned));
+    let mut user = both.clone();
+    for heading in ["undocumented, with a handle", "undocumented, without a handle", "sockets"] {
+        user.append(&mut listed(heading));
+    }
+    let guids: BTreeSet<String> = abi_tests::rows("guid").map(|row| row.name.to_owned()).collect();
+    for (library, calls) in [("fwpuclnt", &user), ("fwpkclnt", &both)] {
+        let mut nm = Command::new("nm");
+        nm.args(["-D", "--defined-only"]).arg(STAGE.join(format!("lib/lib{library}.so")));
+        let text = String::from_utf8(succeed(&mut nm).stdout).unwrap();
+        let of_type = |kind: &str| -> BTreeSet<String> {
+            let symbols = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+            symbols.filter(|words| words[1] == kind).map(|words| words[2].to_owned()).collect()
+        };
+        assert_eq!(&of_type("T"), calls, "{library}");
+        assert_eq!(of_type("R"), guids, "{library}");
+        assert_eq!(text.lines().count(), calls.len() + guids.len(), "{library} exports something else");
+    }
+    // What mingw-w64's import library has, so that whatever links there links here.
+    let mut nm = Command::new("x86_64-w64-mingw32-nm");
+    let mut which = Command::new("x86_64-w64-mingw32-gcc");
+    let archive = String::from_utf8(succeed(which.arg("-print-file-name=libfwpuclnt.a")).stdout).unwrap();
+    let text = String::from_utf8(succeed(nm.arg(archive.trim())).stdout).unwrap();
+    let of_mingw = text.lines().filter_map(|line| line.split_once(" T ")).map(|(_, name)| name.to_owned());
+    let missing: Vec<String> = of_mingw.filter(|name| !user.contains(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// Calls everything that is not carried out, with an engine handle, and with one that is none.
+#[test]
+fn calls_that_are_not_carried_out_say_so_after_a_look_at_their_handle() {
+    for form in [Form::User, Form::Kernel] {
+        let program = build("gcc", "stubs", &["stubs.c"], form, &["-std=gnu11"]);
+        let mut headings = vec![("with a handle", "handle"), ("without a handle", "none")];
+        if form == Form::User {
+            headings.push(("undocumented, with a handle", "handle"));
+            headings.push(("undocumented, without a handle", "none"));
+            headings.push(("sockets", "socket"));
+        }
+        for (heading, kind) in headings {
+            let names = listed(heading);
+            let arguments: Vec<&str> =
+                std::iter::once(kind).chain(names.iter().map(String::as_str)).collect();
+            assert_eq!(run(&program, &arguments, None), "ok\n", "{heading}");
+        }
+    }
+}
+
+#[test]
+fn the_engine_is_the_one_that_the_environment_names() {
+    let program = build("gcc", "which", &["enumerate.c"], Form::User, &["-std=c11"]);
+    assert_eq!(run(&program, &[], None), "", "an empty engine of the process' own");
+    assert_eq!(run(&program, &[], Some("memory:")), "");
+    let engine = format!("capture:{}", root().join("samples/strongswan-16").display());
+    assert_eq!(run(&program, &[], Some(&engine)).lines().count(), 32);
+    for (wrong, code) in [("capture:/nowhere", "0x"), ("https:", "0x80320035")] {
+        let mut command = Command::new(&program);
+        command.env("LD_LIBRARY_PATH", STAGE.join("lib")).env("OPENWFP_ENGINE", wrong);
+        let output = command.output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && errors.contains(code), "{wrong}: {errors}");
+    }
+}
