@@ -11,6 +11,7 @@ use openwfp_api::Error;
 use openwfp_api::Result;
 use openwfp_api::Session;
 use std::collections::HashMap;
+use std::env::VarError;
 use std::ffi::CStr;
 use std::sync::Arc;
 use std::sync::LazyLock;
@@ -34,7 +35,10 @@ pub(crate) fn open_session(server: Option<String>, options: SessionOptions) -> R
             Error::new(error.code(), format!("OPENWFP_ENGINE: {}", error.what()))
                 .with_remedy(error.remedy().unwrap_or_default())
         })?,
-        _ => EngineUrl::Memory,
+        Ok(_) | Err(VarError::NotPresent) => EngineUrl::Memory,
+        Err(VarError::NotUnicode(_)) => {
+            return Err(Error::new(Code::FWP_E_INVALID_PARAMETER, "OPENWFP_ENGINE is no UTF-8"));
+        }
     };
     engine_at(url)?.open_session(options)
 }

@@ -133,6 +133,35 @@ static void ended_from_inside(HANDLE engine)
     CHECK(s.calls == 1);
 }
 
+static void CALLBACK closes(void *context, const IPSEC_SA_CONTEXT_CHANGE0 *change)
+{
+    SUBSCRIBER *s = (SUBSCRIBER *)context;
+    CHECK(change->changeType == IPSEC_SA_CONTEXT_EVENT_ADD);
+    pthread_mutex_lock(&s->lock);
+    SUCCEEDS(FwpmEngineClose0(s->engine));
+    s->calls++;
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* The whole session, from inside its callback. */
+static void closed_from_inside(HANDLE engine)
+{
+    static SUBSCRIBER s;
+    IPSEC_SA_CONTEXT_SUBSCRIPTION0 subscription;
+    UINT64 id;
+    memset(&subscription, 0, sizeof(subscription));
+    pthread_mutex_init(&s.lock, NULL);
+    pthread_cond_init(&s.changed, NULL);
+    s.engine = open_engine();
+    SUCCEEDS(IPsecSaContextSubscribe0(s.engine, &subscription, closes, &s, &s.handle));
+    id = establish(engine, 1);
+    wait_for(&s, 1);
+    SUCCEEDS(IPsecSaContextDeleteById0(engine, id));
+    ANSWERS(INVALID_HANDLE, FwpmEngineClose0(s.engine));
+    CHECK(s.calls == 1);
+}
+
 /* A callback that does not come back while more happens than its queue holds. */
 static void told_of_drops(HANDLE engine)
 {
@@ -161,6 +190,7 @@ int main(void)
     in_order_and_by_template(engine);
     none_after_the_end(engine);
     ended_from_inside(engine);
+    closed_from_inside(engine);
     told_of_drops(engine);
     SUCCEEDS(FwpmEngineClose0(engine));
     printf("ok\n");

@@ -1,6 +1,8 @@
 /* The documented example of the family: open, create the handle, page until nothing is left, free, destroy, close. It
- * prints what it finds, a line an SA, for the caller to compare. */
+ * prints what it finds, a line an SA; with an argument, its key as well. */
 #include "check.h"
+
+static int show_keys;
 
 static void print_address(FWP_IP_VERSION version, UINT32 v4, const UINT8 *v6)
 {
@@ -34,19 +36,24 @@ static void print_details(const IPSEC_SA_CONTEXT1 *context, const IPSEC_SA_DETAI
             const IPSEC_SA_AUTH_AND_CIPHER_INFORMATION0 *both = sa->espAuthAndCipherInformation;
             const FWP_BYTE_BLOB *key = &both->saCipherInformation.cipherKey;
             UINT32 j;
-            printf(" cipher %d/%d key ", (int)both->saCipherInformation.cipherTransform.cipherTransformId.cipherType,
+            printf(" cipher %d/%d", (int)both->saCipherInformation.cipherTransform.cipherTransformId.cipherType,
                 both->saCipherInformation.cipherTransform.cipherTransformId.cipherConfig);
-            for (j = 0; j < key->size; j++)
+            if (show_keys)
+                printf(" key ");
+            for (j = 0; show_keys && j < key->size; j++)
                 printf("%02x", key->data[j]);
         }
         printf("\n");
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     HANDLE engine = open_engine(), handle = NULL;
     UINT32 returned;
+
+    (void)argv;
+    show_keys = argc > 1;
 
     SUCCEEDS(IPsecSaContextCreateEnumHandle0(engine, NULL, &handle));
     do {
