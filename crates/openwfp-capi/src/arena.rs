@@ -222,13 +222,13 @@ impl Sink for Writer<'_> {
 /// Has a value's memory fetched into the cache while something else is done.
 #[inline]
 fn prefetch<T>(value: &T) {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     for line in 0..size_of::<T>().div_ceil(64) {
         let at = std::ptr::from_ref(value).cast::<i8>().wrapping_add(64 * line);
         // SAFETY: a prefetch reads nothing that a program could see and faults for no address.
         unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at) };
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(any(not(target_arch = "x86_64"), miri))]
     let _ = value;
 }
 

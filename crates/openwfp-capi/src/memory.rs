@@ -157,6 +157,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri gives up where there is no memory")]
     fn what_cannot_be_allocated_is_none() {
         assert!(Block::new(usize::MAX, 0..0).is_none());
         assert!(Block::new(isize::MAX as usize - 64, 0..0).is_none());
