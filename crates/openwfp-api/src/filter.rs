@@ -176,7 +176,7 @@ impl<'a> TransportFilter<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn own_selector(&self) -> Selector {
         let traffic = &self.context.traffic;
         let port = |port| if port == 0 { SelectorPorts::default() } else { SelectorPorts::one(port) };
@@ -200,7 +200,7 @@ impl<'a> TransportFilter<'a> {
 
     /// Visits the conditions in their order, for those who go through many filters: those of one selector take no
     /// memory.
-    #[inline]
+    #[inline(always)]
     pub fn visit_conditions(&self, visit: impl FnMut(FilterCondition)) {
         match &*self.context.selectors {
             [] => of_one_selector(&self.own_selector(), visit),
@@ -210,7 +210,7 @@ impl<'a> TransportFilter<'a> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn of_one_selector(selector: &Selector, mut visit: impl FnMut(FilterCondition)) {
     visit(local_address(selector));
     visit(remote_address(selector));
@@ -245,28 +245,28 @@ fn ports(selector: &Selector) -> [(ConditionField, SelectorPorts); 2] {
     [(ConditionField::IpLocalPort, selector.local_port), (ConditionField::IpRemotePort, selector.remote_port)]
 }
 
-#[inline]
+#[inline(always)]
 fn equal(field: ConditionField, value: ConditionValue) -> FilterCondition {
     FilterCondition { field, match_type: MatchType::Equal, value }
 }
 
-#[inline]
+#[inline(always)]
 fn local_address(selector: &Selector) -> FilterCondition {
     equal(ConditionField::IpLocalAddress, ConditionValue::Network(selector.local))
 }
 
-#[inline]
+#[inline(always)]
 fn remote_address(selector: &Selector) -> FilterCondition {
     equal(ConditionField::IpRemoteAddress, ConditionValue::Network(selector.remote))
 }
 
-#[inline]
+#[inline(always)]
 fn protocol(selector: &Selector) -> Option<FilterCondition> {
     let protocol = selector.protocol;
     (protocol != 0).then(|| equal(ConditionField::IpProtocol, ConditionValue::Uint8(protocol)))
 }
 
-#[inline]
+#[inline(always)]
 fn port(field: ConditionField, ports: SelectorPorts) -> Option<FilterCondition> {
     match ports.range() {
         _ if ports.is_any() => None,

@@ -40,7 +40,7 @@ pub(super) fn transport_filter<S: Sink>(sink: &mut S, filter: &TransportFilter<'
     place.start()
 }
 
-#[inline]
+#[inline(always)]
 fn value(sink: &mut impl Sink, value: ConditionValue) -> FWP_CONDITION_VALUE0 {
     let mut c = FWP_CONDITION_VALUE0::default();
     match value {

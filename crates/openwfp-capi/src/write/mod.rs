@@ -39,7 +39,7 @@ fn page<S: Sink, T, C: Copy>(sink: &mut S, items: &[T], mut entry: impl FnMut(&m
 }
 
 /// A network as a condition's value.
-#[inline]
+#[inline(always)]
 fn network(sink: &mut impl Sink, network: IpNet) -> FWP_CONDITION_VALUE0 {
     let mut c = FWP_CONDITION_VALUE0::default();
     match network {
