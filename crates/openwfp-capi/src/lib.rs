@@ -1,7 +1,7 @@
 //! The C ABI: WFP's IPsec calls over OpenWFP's engine, for C and C++ programs.
 //!
 //! The two libraries that programs link with, `libfwpuclnt.so` and `libfwpkclnt.so`, are shells: each hands the list of
-//! exports ([`export_calls`](crate::export_calls)) its [`Flavour`], which is all that they differ in. A call goes
+//! exports ([`export_calls`]) its [`Flavour`], which is all that they differ in. A call goes
 //!
 //! ```text
 //! export ─ doors/… ─ boundary ─ handle ─ read/… ─ dyn Session ─ write/… ─ memory
