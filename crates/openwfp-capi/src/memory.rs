@@ -6,7 +6,9 @@
 use std::alloc::Layout;
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::io::Write;
 use std::ops::Range;
+use std::panic::catch_unwind;
 use std::ptr::NonNull;
 use std::sync::LazyLock;
 use std::sync::Mutex;
@@ -122,11 +124,15 @@ fn complain(address: usize) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let what = "FwpmFreeMemory0 was called for memory that no call returned, or for the second time";
-        if tracing::dispatcher::has_been_set() {
-            tracing::warn!(address = format_args!("{address:#x}"), "{what}");
-        } else {
-            eprintln!("openwfp: {what} ({address:#x}); further ones are not told");
-        }
+        // Neither a subscriber that panics nor a standard error that is closed is the caller's trouble.
+        let _ = catch_unwind(|| {
+            if tracing::dispatcher::has_been_set() {
+                tracing::warn!(address = format_args!("{address:#x}"), "{what}");
+            } else {
+                let _ =
+                    writeln!(std::io::stderr(), "openwfp: {what} ({address:#x}); further ones are not told");
+            }
+        });
     });
 }
 

@@ -32,6 +32,7 @@ use crate::handle::Kind;
 use crate::memory::Block;
 use openwfp_api::Claim;
 use openwfp_api::Code;
+use openwfp_api::EnumId;
 use openwfp_api::Error;
 use openwfp_api::KeyAccess;
 use openwfp_api::Result;
@@ -102,6 +103,27 @@ impl<C> PageOut<C> {
         self.returned.set(len);
         Ok(())
     }
+}
+
+/// The next page of an enumerator: claimed, and written with the keys that the caller may have.
+///
+/// # Safety
+/// As [`PageOut::new`].
+unsafe fn enumerate<T, C>(
+    engine: HANDLE,
+    enumerator: (HANDLE, Kind),
+    entries: *mut *mut *mut C,
+    returned: *mut u32,
+    claim: impl FnOnce(&dyn Session, EnumId) -> Result<Claim<T>>,
+    page: impl FnOnce(&[T], Option<&KeyAccess>) -> Result<Block>,
+) -> Result {
+    // SAFETY: as the caller says.
+    let out = unsafe { PageOut::new(entries, returned) }?;
+    let session = handle::session(engine)?;
+    let id = handle::child(engine, enumerator.0, enumerator.1)?;
+    let claim = claim(&*session, id)?;
+    let keys = keys(&*session)?;
+    out.claim(claim, |entries| page(entries, keys.as_ref()))
 }
 
 /// Frees an enumerator.

@@ -1,8 +1,6 @@
 //! Single SAs, and statistics of all.
 
-use super::PageOut;
 use super::destroy_enum;
-use super::keys;
 use crate::Flavour;
 use crate::abi::IPSEC_SA_DETAILS0;
 use crate::abi::IPSEC_SA_DETAILS1;
@@ -96,7 +94,7 @@ pub unsafe fn IPsecSaEnum1<F: Flavour>(
 static TYPICAL: Typical = Typical::new();
 
 /// # Safety
-/// As [`PageOut::new`].
+/// As [`super::enumerate`].
 unsafe fn enumerate<V: Version>(
     engine: HANDLE,
     enum_handle: HANDLE,
@@ -105,12 +103,16 @@ unsafe fn enumerate<V: Version>(
     returned: *mut u32,
 ) -> Result {
     // SAFETY: as the caller says.
-    let out = unsafe { PageOut::new(entries, returned) }?;
-    let session = handle::session(engine)?;
-    let id = handle::child(engine, enum_handle, Kind::Sas)?;
-    let claim = session.sa_enum(id, requested)?;
-    let keys = keys(&*session)?;
-    out.claim(claim, |sas| arena::build_page(&Entries::<V>::new(sas, keys.as_ref()), sas.len(), &TYPICAL))
+    unsafe {
+        super::enumerate(
+            engine,
+            (enum_handle, Kind::Sas),
+            entries,
+            returned,
+            |session, id| session.sa_enum(id, requested),
+            |entries, keys| arena::build_page(&Entries::<V>::new(entries, keys), entries.len(), &TYPICAL),
+        )
+    }
 }
 
 /// Frees an enumerator of single SAs.

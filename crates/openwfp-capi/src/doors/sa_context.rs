@@ -1,6 +1,5 @@
 //! SA contexts: their life, and enumerations of them.
 
-use super::PageOut;
 use super::destroy_enum;
 use super::keys;
 use crate::Flavour;
@@ -385,7 +384,7 @@ pub unsafe fn IPsecSaContextEnum1<F: Flavour>(
 static TYPICAL: Typical = Typical::new();
 
 /// # Safety
-/// As [`PageOut::new`].
+/// As [`super::enumerate`].
 unsafe fn enumerate<V: Version>(
     engine: HANDLE,
     enum_handle: HANDLE,
@@ -394,14 +393,16 @@ unsafe fn enumerate<V: Version>(
     returned: *mut u32,
 ) -> Result {
     // SAFETY: as the caller says.
-    let out = unsafe { PageOut::new(entries, returned) }?;
-    let session = handle::session(engine)?;
-    let id = handle::child(engine, enum_handle, Kind::SaContexts)?;
-    let claim = session.sa_context_enum(id, requested)?;
-    let keys = keys(&*session)?;
-    out.claim(claim, |contexts| {
-        arena::build_page(&Contexts::<V>::new(contexts, keys.as_ref()), contexts.len(), &TYPICAL)
-    })
+    unsafe {
+        super::enumerate(
+            engine,
+            (enum_handle, Kind::SaContexts),
+            entries,
+            returned,
+            |session, id| session.sa_context_enum(id, requested),
+            |entries, keys| arena::build_page(&Contexts::<V>::new(entries, keys), entries.len(), &TYPICAL),
+        )
+    }
 }
 
 /// Frees an enumerator of contexts.

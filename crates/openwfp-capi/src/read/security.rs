@@ -6,6 +6,7 @@ use crate::boundary::optional;
 use openwfp_api::Result;
 use openwfp_api::SecurityDescriptor;
 use openwfp_api::SecurityInformation;
+use openwfp_api::Sid;
 
 const PROTECTED: u32 = 0x8000_0000;
 
@@ -63,7 +64,9 @@ unsafe fn sid<'a>(sid: *const SID, name: &str) -> Result<Option<&'a [u8]>> {
         let Some(header) = optional(sid.cast::<[u32; 2]>(), name)? else {
             return Ok(None);
         };
+        // A count that no SID has is refused when the header is parsed, and is no reason to read as far.
         let count = usize::from(header[0].to_le_bytes()[1]);
+        let count = if count > Sid::SUBAUTHORITIES_MAX { 0 } else { count };
         Ok(Some(std::slice::from_raw_parts(sid.cast(), 8 + 4 * count)))
     }
 }

@@ -88,6 +88,15 @@ static void security(HANDLE engine)
     ANSWERS(FWP(NULL_POINTER), IPsecSaDbGetSecurityInfo0(engine, 4, NULL, NULL, &dacl, NULL, NULL));
     ANSWERS(FWP(NULL_POINTER), IPsecSaDbSetSecurityInfo0(engine, 1, NULL, NULL, NULL, NULL));
 
+    {
+        SID crooked;
+        memset(&crooked, 0, sizeof(crooked));
+        crooked.Revision = 1;
+        crooked.SubAuthorityCount = 200;
+        ANSWERS(FWP(INVALID_PARAMETER),
+            IPsecSaDbSetSecurityInfo0(engine, OWNER_SECURITY_INFORMATION, &crooked, NULL, NULL, NULL));
+    }
+
     /* One entry: everyone (S-1-1-0) may read, enumerate and change the list again; protected from inheritance. */
     memset(&list, 0, sizeof(list));
     list.acl.AclRevision = ACL_REVISION;
