@@ -86,31 +86,42 @@ fn run(program: impl AsRef<OsStr>, arguments: &[&str], engine: Option<&str>) -> 
     String::from_utf8(output.stdout).unwrap()
 }
 
+const SANITIZERS: [&str; 2] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+
+fn under_valgrind(program: &Path, arguments: &[&str], engine: Option<&str>) -> String {
+    let valgrind = [
+        "--quiet",
+        "--leak-check=full",
+        "--errors-for-leak-kinds=definite,indirect",
+        "--error-exitcode=99",
+        "--fair-sched=yes",
+        program.to_str().unwrap(),
+    ];
+    run("valgrind", &[&valgrind, arguments].concat(), engine)
+}
+
+/// Builds a program of these sources and runs it, clean under sanitizers and under valgrind. The sanitizers are GCC's:
+/// Debian's clang comes without.
+fn is_clean(compiler: &str, name: &str, sources: &[&str], form: Form, flags: &[&str]) {
+    if !compiler.starts_with("clang") {
+        let program = build(compiler, &format!("{name}-asan"), sources, form, &[flags, &SANITIZERS].concat());
+        assert_eq!(run(program, &[], None), "ok\n");
+    }
+    let program = build(compiler, name, sources, form, flags);
+    assert_eq!(under_valgrind(&program, &[], None), "ok\n");
+}
+
 /// Builds and runs a program, and gives what it printed.
 fn outcome(name: &str, form: Form, under: Under, arguments: &[&str], engine: Option<&str>) -> String {
     let file = format!("{name}.c");
     match under {
         Under::Sanitizers => {
-            let flags = [
-                "-std=c11",
-                "-fsanitize=address,undefined",
-                "-fno-sanitize-recover=all",
-                "-DDROP_ROUNDS=50000",
-            ];
-            let program = build("gcc", &format!("{name}-asan"), &[&file], form, &flags);
-            run(program, arguments, engine)
+            let flags = [&["-std=c11", "-DDROP_ROUNDS=50000"], &SANITIZERS[..]].concat();
+            run(build("gcc", &format!("{name}-asan"), &[&file], form, &flags), arguments, engine)
         }
         Under::Valgrind => {
             let program = build("gcc", name, &[&file], form, &["-std=c11", "-DDROP_ROUNDS=50"]);
-            let valgrind = [
-                "--quiet",
-                "--leak-check=full",
-                "--errors-for-leak-kinds=definite,indirect",
-                "--error-exitcode=99",
-                "--fair-sched=yes",
-                program.to_str().unwrap(),
-            ];
-            run("valgrind", &[&valgrind, arguments].concat(), engine)
+            under_valgrind(&program, arguments, engine)
         }
     }
 }
@@ -209,6 +220,22 @@ fn headers_compile_without_a_warning_by_every_compiler_and_standard() {
 }
 
 #[test]
+fn a_cpp_program_is_clean() {
+    for compiler in ["g++", "clang++"] {
+        is_clean(compiler, "plain", &["plain.cpp"], Form::User, &["-std=c++17"]);
+    }
+}
+
+/// Of many pointers that were never given, or given back before, the first one is complained of.
+#[test]
+fn a_foreign_pointer_is_complained_of_once() {
+    let program = build("gcc", "complaint", &["memory.c"], Form::User, &["-std=c11"]);
+    let output = succeed(Command::new(program).env("LD_LIBRARY_PATH", STAGE.join("lib")));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.starts_with("openwfp: FwpmFreeMemory0 ") && errors.lines().count() == 1, "{errors}");
+}
+
+#[test]
 fn unnumbered_names_are_those_of_the_windows_that_is_meant() {
     let targets = [
         ("-DNTDDI_VERSION=0x06000000", 0),
@@ -234,9 +261,8 @@ fn unnumbered_names_are_those_of_the_windows_that_is_meant() {
 fn strings_are_utf_16_with_either_wchar_t() {
     for compiler in ["gcc", "clang"] {
         for wide in ["-fno-short-wchar", "-fshort-wchar"] {
-            let program =
-                build(compiler, &format!("strings{wide}"), &["strings.c"], Form::User, &["-std=c11", wide]);
-            assert_eq!(run(program, &[], None), "ok\n");
+            let name = format!("strings{wide}");
+            is_clean(compiler, &name, &["strings.c"], Form::User, &["-std=c11", wide]);
         }
     }
 }
@@ -246,8 +272,7 @@ fn guids_are_constants_of_the_library_or_defined_in_place() {
     for form in [Form::User, Form::Kernel] {
         let sources = ["guids.c", "guids_in_place.c"];
         for flags in [&["-std=c11"][..], &["-std=c11", "-fno-pie", "-no-pie"]] {
-            let program = build("gcc", "guids", &sources, form, flags);
-            assert_eq!(run(program, &[], None), "ok\n");
+            is_clean("gcc", "guids", &sources, form, flags);
         }
     }
 }
