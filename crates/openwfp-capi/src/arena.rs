@@ -244,7 +244,6 @@ pub(crate) trait Layout {
 }
 
 /// What pages of one kind lately took for an entry, in bytes; 0: nothing is known.
-#[derive(Default)]
 pub(crate) struct Typical {
     structures: AtomicUsize,
     keys: AtomicUsize,

@@ -90,19 +90,21 @@ impl<C> PageOut<C> {
     /// Puts a claim there, accepted once nothing can fail any more.
     fn claim<T>(&self, claim: Claim<T>, layout: impl FnOnce(&[T]) -> Result<Block>) -> Result {
         let block = layout(claim.entries())?;
-        let len = claim.entries().len();
+        let len = page_len(claim.entries())?;
         claim.accept();
-        self.set(block, len)
-    }
-
-    fn set(&self, block: Block, len: usize) -> Result {
-        // A page is as long as was asked for at most, and a list of subscriptions is bounded.
-        let len =
-            u32::try_from(len).map_err(|_| Error::unreachable("a page of more entries than asked for"))?;
-        self.entries.set(block.give());
-        self.returned.set(len);
+        self.set(block, len);
         Ok(())
     }
+
+    fn set(&self, block: Block, len: u32) {
+        self.entries.set(block.give());
+        self.returned.set(len);
+    }
+}
+
+/// How many entries a page has: as many as were asked for at most. A list of subscriptions is bounded, too.
+fn page_len<T>(entries: &[T]) -> Result<u32> {
+    u32::try_from(entries.len()).map_err(|_| Error::unreachable("a page of more entries than asked for"))
 }
 
 /// The next page of an enumerator: claimed, and written with the keys that the caller may have.

@@ -13,6 +13,7 @@ use crate::read;
 use crate::write::Descriptor;
 use openwfp_api::Result;
 use openwfp_api::Securable;
+use openwfp_api::SecurityInformation;
 use windows_sys::Win32::Foundation::HANDLE;
 
 macro_rules! security_info {
@@ -51,7 +52,7 @@ macro_rules! security_info {
         ) -> u32 {
             call::<F>(|| {
                 let session = handle::session(engine_handle)?;
-                let parts = read::parts(security_info)?;
+                let parts = SecurityInformation::from_bits(security_info)?;
                 // SAFETY: as the caller says.
                 let descriptor = unsafe { read::descriptor(security_info, sid_owner, sid_group, dacl) }?;
                 session.set_security_info($of, parts, &descriptor)
@@ -97,7 +98,7 @@ impl DescriptorOut {
     /// Puts the asked parts there: one block, into which the others point.
     fn get(&self, engine: HANDLE, of: Securable, security_info: u32) -> Result {
         let session = handle::session(engine)?;
-        let bytes = session.security_info(of, read::parts(security_info)?)?.to_bytes()?;
+        let bytes = session.security_info(of, SecurityInformation::from_bits(security_info)?)?.to_bytes()?;
         let start: *mut u8 = arena::build(&Descriptor(&bytes))?.give();
         // The header: four bytes, then four offsets of four bytes each.
         let offsets = bytes.iter().skip(4).copied().collect::<Vec<u8>>();

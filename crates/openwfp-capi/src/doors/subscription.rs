@@ -1,6 +1,7 @@
 //! Subscriptions to events of SA contexts.
 
 use super::PageOut;
+use super::page_len;
 use crate::Flavour;
 use crate::abi::IPSEC_SA_CONTEXT_CALLBACK0;
 use crate::abi::IPSEC_SA_CONTEXT_CHANGE0;
@@ -99,6 +100,7 @@ pub unsafe fn IPsecSaContextSubscriptionsGet0<F: Flavour>(
         // SAFETY: as the caller says.
         let out = unsafe { PageOut::new(entries, num_entries) }?;
         let subscriptions = handle::session(engine_handle)?.sa_context_subscriptions()?;
-        out.set(arena::build(&Subscriptions(&subscriptions))?, subscriptions.len())
+        out.set(arena::build(&Subscriptions(&subscriptions))?, page_len(&subscriptions)?);
+        Ok(())
     })
 }

@@ -10,7 +10,7 @@ mod traffic;
 
 pub(crate) use bundle::{bundle0, bundle1};
 pub(crate) use context::update_values;
-pub(crate) use security::{descriptor, parts};
+pub(crate) use security::descriptor;
 pub(crate) use session::session;
 pub(crate) use template::{context_template, direction, subscription};
 pub(crate) use traffic::{create, get_spi0, get_spi1, traffic0, traffic1};

@@ -5,18 +5,9 @@ use crate::abi::SID;
 use crate::boundary::optional;
 use openwfp_api::Result;
 use openwfp_api::SecurityDescriptor;
-use openwfp_api::SecurityInformation;
 use openwfp_api::Sid;
 
 const PROTECTED: u32 = 0x8000_0000;
-
-/// Which parts a caller means.
-///
-/// # Errors
-/// As [`SecurityInformation::from_bits`].
-pub(crate) fn parts(bits: u32) -> Result<SecurityInformation> {
-    SecurityInformation::from_bits(bits)
-}
 
 /// The descriptor that the parts make up, with whether its access list is protected from inheritance.
 ///
