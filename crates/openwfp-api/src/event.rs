@@ -9,6 +9,8 @@ use crate::SaContextId;
 use crate::Version;
 use std::fmt;
 use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
 use std::time::Duration;
 
 /// What happened to an SA context.
@@ -150,4 +152,11 @@ pub trait EventStream: Send {
     /// # Errors
     /// `ERROR_INVALID_HANDLE` after unsubscribing or once the session is closed and all is read.
     fn next(&mut self, wait: Duration) -> Result<Option<Notification>>;
+
+    /// The next notification for a task: without one, its waker is called when there is one, or when the subscription
+    /// ends. The last task that polled is woken.
+    ///
+    /// # Errors
+    /// As [`EventStream::next`].
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Notification>>;
 }

@@ -19,6 +19,7 @@ mod event;
 mod filter;
 mod mirror;
 mod operation;
+mod options;
 mod sa;
 mod security;
 mod session;
@@ -45,6 +46,7 @@ pub use filter::{
 pub use ipnet::IpNet;
 pub use mirror::{Completeness, CounterUpdate, Mirror};
 pub use operation::{Operation, Rights, Rules, Securable};
+pub use options::{FilterEngine, SessionOptions};
 pub use sa::bundle::{IpsecId, KeyModuleState, KeyingExtras, PfsGroup, Sa, SaBundle, SaList, Spi, Token};
 pub use sa::context::{Counters, DirectionCounters, Reservation, SaContext, SaContextId, SaState};
 pub use sa::details::{SaDetails, UdpEncapsulation, VirtualIfTunnel};

@@ -4,7 +4,6 @@ use crate::access::Access;
 use crate::faults::Faults;
 use crate::faults::Injector;
 use crate::lifetime::IdleTimeout;
-use crate::options::SessionOptions;
 use crate::session::LocalSession;
 use crate::shared::Shared;
 use crate::sync::Condvar;
@@ -20,12 +19,14 @@ use openwfp_api::Completeness;
 use openwfp_api::CounterUpdate;
 use openwfp_api::Dataplane;
 use openwfp_api::Error;
+use openwfp_api::FilterEngine;
 use openwfp_api::Mirror;
 use openwfp_api::Random;
 use openwfp_api::Result;
 use openwfp_api::SaContext;
 use openwfp_api::Session;
 use openwfp_api::SessionNumber;
+use openwfp_api::SessionOptions;
 use openwfp_api::Sid;
 use openwfp_api::Spi;
 use std::fmt;
@@ -179,6 +180,21 @@ impl Engine {
         }
     }
 }
+
+impl FilterEngine for Engine {
+    fn open_session(&self, options: SessionOptions) -> Result<Arc<dyn Session>> {
+        Engine::open_session(self, options)
+    }
+}
+
+/// Clones of one engine are equal.
+impl PartialEq for Engine {
+    fn eq(&self, other: &Engine) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Engine {}
 
 impl Default for Engine {
     fn default() -> Engine {

@@ -9,6 +9,7 @@ use openwfp_api::Rights;
 use openwfp_api::Securable;
 use openwfp_api::SessionInfo;
 use openwfp_api::SessionNumber;
+use openwfp_api::SessionOptions;
 use openwfp_api::TransactionMode;
 
 /// One session.
@@ -20,6 +21,8 @@ pub(crate) struct SessionRecord {
     /// Set by the engine when it ends the session.
     pub(crate) cancelled: AtomicBool,
     transaction: AtomicU8,
+    pub(crate) enumerators_max: usize,
+    pub(crate) subscriptions_max: usize,
 }
 
 /// What is to be known of a session's transaction before a call.
@@ -40,6 +43,8 @@ impl SessionRecord {
             sa_db_rights: AtomicU32::new(0),
             cancelled: AtomicBool::new(false),
             transaction: AtomicU8::new(0),
+            enumerators_max: SessionOptions::ENUMERATORS_MAX,
+            subscriptions_max: SessionOptions::SUBSCRIPTIONS_MAX,
         }
     }
 

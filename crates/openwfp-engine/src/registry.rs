@@ -2,7 +2,6 @@
 
 use crate::access::Access;
 use crate::events::Queue;
-use crate::options::SessionOptions;
 use crate::record::SessionRecord;
 use crate::shared::Shared;
 use crate::sync::lock;
@@ -17,6 +16,7 @@ use openwfp_api::SecurityDescriptor;
 use openwfp_api::SecurityInformation;
 use openwfp_api::SessionInfo;
 use openwfp_api::SessionNumber;
+use openwfp_api::SessionOptions;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -58,7 +58,9 @@ impl Shared {
             kernel_mode: options.kernel_mode,
             opened: self.clock.wall(),
         };
-        let record = SessionRecord::new(info, principal);
+        let mut record = SessionRecord::new(info, principal);
+        record.enumerators_max = options.enumerators_max;
+        record.subscriptions_max = options.subscriptions_max;
         set_rights(&record, &access);
         crate::admit::admit(&record, openwfp_api::Operation::EngineOpen, self.faults.as_ref()).inspect_err(
             |error| {

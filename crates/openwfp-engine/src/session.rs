@@ -52,13 +52,9 @@ use openwfp_api::Version;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Weak;
+use std::task::Context;
+use std::task::Poll;
 use std::time::Duration;
-
-/// How many enumerators a session may have open: each may hold an old version of the database.
-pub const ENUMERATORS_PER_SESSION_MAX: usize = 1024;
-
-/// How many subscriptions a session may have open: each with a callback has a thread.
-pub const SUBSCRIPTIONS_PER_SESSION_MAX: usize = 64;
 
 /// A session with an engine in this process.
 pub(crate) struct LocalSession {
@@ -103,12 +99,12 @@ impl Handles {
             self.open.values().filter(|handle| matches!(handle, Handle::Subscription(_))).count();
     }
 
-    fn check_room(&self, subscription: bool) -> Result {
+    fn check_room(&self, record: &SessionRecord, subscription: bool) -> Result {
         let enumerators = self.open.len() - self.subscriptions;
         let (count, limit, what) = if subscription {
-            (self.subscriptions, SUBSCRIPTIONS_PER_SESSION_MAX, "subscriptions")
+            (self.subscriptions, record.subscriptions_max, "subscriptions")
         } else {
-            (enumerators, ENUMERATORS_PER_SESSION_MAX, "enumerators")
+            (enumerators, record.enumerators_max, "enumerators")
         };
         if count < limit {
             return Ok(());
@@ -171,8 +167,9 @@ impl LocalSession {
         handle: fn(Arc<Enumerator<W>>) -> Handle,
     ) -> Result<EnumId> {
         self.admit(operation)?;
-        let room =
-            |handles: &Option<Handles>| handles.as_ref().ok_or_else(|| closed(operation))?.check_room(false);
+        let room = |handles: &Option<Handles>| {
+            handles.as_ref().ok_or_else(|| closed(operation))?.check_room(&self.record, false)
+        };
         room(&lock(&self.handles))?;
         let (snapshot, found) = self.engine.snapshot(&self.record, look);
         let key = snapshot.key();
@@ -197,7 +194,7 @@ impl LocalSession {
         let mut handles = lock(&self.handles);
         let handles = handles.as_mut().ok_or_else(|| closed(operation))?;
         handles.forget_ended();
-        handles.check_room(true)?;
+        handles.check_room(&self.record, true)?;
         let mut queue = None;
         handles.insert(self.number(), |id| {
             let new = Arc::new(Queue::new(id, options.clone(), Arc::clone(&self.record)));
@@ -510,6 +507,10 @@ impl Drop for LocalSession {
     }
 }
 
+fn engine_gone() -> Error {
+    Error::new(Code::ERROR_INVALID_HANDLE, "the subscription's engine is gone")
+}
+
 /// A subscription that is pulled.
 struct LocalStream {
     queue: Arc<Queue>,
@@ -529,7 +530,14 @@ impl EventStream for LocalStream {
                 drop(engine);
                 self.queue.next(at_most, &*clock)
             }
-            None => Err(Error::new(Code::ERROR_INVALID_HANDLE, "the subscription's engine is gone")),
+            None => Err(engine_gone()),
+        }
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Notification>> {
+        match self.engine.strong_count() {
+            0 => Poll::Ready(Err(engine_gone())),
+            _ => self.queue.poll_next(context),
         }
     }
 }

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use openwfp_api::*;
-use openwfp_engine::ENUMERATORS_PER_SESSION_MAX;
 use openwfp_engine::Engine;
 use openwfp_engine::SessionOptions;
 use std::collections::BTreeSet;
@@ -183,7 +182,7 @@ fn a_claim_outlives_its_enumerator_and_its_session() {
 fn there_is_a_limit_of_open_enumerators_and_closing_one_makes_room() {
     let session = open(&engine_with(1));
     let first = all(&*session);
-    for _ in 1..ENUMERATORS_PER_SESSION_MAX {
+    for _ in 1..SessionOptions::ENUMERATORS_MAX {
         all(&*session);
     }
     let error = session.sa_context_create_enum(&EnumOptions::default()).unwrap_err();

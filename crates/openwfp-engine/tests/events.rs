@@ -8,7 +8,6 @@ use common::*;
 use openwfp_api::*;
 use openwfp_engine::Engine;
 use openwfp_engine::Faults;
-use openwfp_engine::SUBSCRIPTIONS_PER_SESSION_MAX;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::OnceLock;
@@ -316,7 +315,7 @@ fn subscriptions_are_listed_belong_to_their_session_and_are_limited() {
     drop(stream);
     assert!(other.sa_context_subscriptions().unwrap().is_empty());
     let streams: Vec<_> =
-        (0..SUBSCRIPTIONS_PER_SESSION_MAX).map(|_| one.sa_context_events(&options).unwrap()).collect();
+        (0..SessionOptions::SUBSCRIPTIONS_MAX).map(|_| one.sa_context_events(&options).unwrap()).collect();
     assert_eq!(code(one.sa_context_events(&options)), Code::RPC_E_OUT_OF_RESOURCES);
     drop(streams);
     assert!(one.sa_context_events(&options).is_ok());

@@ -14,6 +14,7 @@ pub struct Key(Repr);
 enum Repr {
     Inline { len: u8, bytes: [u8; Key::INLINE_MAX] },
     Heap(Box<[u8]>),
+    Withheld { len: u16 },
 }
 
 /// The right to read key bytes: whoever holds one may call [`Key::bytes`].
@@ -45,13 +46,27 @@ impl Key {
         Key(Repr::Inline { len: bytes.len() as u8, bytes: inline })
     }
 
+    /// A key whose bytes are elsewhere, as a client sees it that may not read keys: the length is known, and
+    /// [`Key::bytes`] are none.
+    pub fn withheld(len: u16) -> Key {
+        Key(Repr::Withheld { len })
+    }
+
+    /// Whether the bytes are elsewhere.
+    pub fn is_withheld(&self) -> bool {
+        matches!(self.0, Repr::Withheld { .. })
+    }
+
     /// The length in bytes; lengths are no secret.
     #[allow(clippy::len_without_is_empty, reason = "a length in bytes, not a collection")]
     pub fn len(&self) -> usize {
-        self.raw().len()
+        match &self.0 {
+            Repr::Withheld { len } => usize::from(*len),
+            _ => self.raw().len(),
+        }
     }
 
-    /// The key bytes, for one who has the right to them.
+    /// The key bytes, for one who has the right to them; none where they are withheld.
     pub fn bytes(&self, _access: &KeyAccess) -> &[u8] {
         self.raw()
     }
@@ -59,13 +74,14 @@ impl Key {
     /// Whether all bytes are zero, which no real key is: a kernel under confidentiality lockdown
     /// shows keys so.
     pub fn is_zeroed(&self) -> bool {
-        self.raw().iter().fold(0, |all, byte| all | byte) == 0
+        !self.is_withheld() && self.raw().iter().fold(0, |all, byte| all | byte) == 0
     }
 
     fn raw(&self) -> &[u8] {
         match &self.0 {
             Repr::Inline { len, bytes } => &bytes[..usize::from(*len)],
             Repr::Heap(bytes) => bytes,
+            Repr::Withheld { .. } => &[],
         }
     }
 }
@@ -75,6 +91,7 @@ impl Drop for Key {
         match &mut self.0 {
             Repr::Inline { bytes, .. } => bytes.zeroize(),
             Repr::Heap(bytes) => bytes.zeroize(),
+            Repr::Withheld { .. } => {}
         }
     }
 }
@@ -83,7 +100,9 @@ impl PartialEq for Key {
     /// Compares in a time that depends on the lengths alone.
     fn eq(&self, other: &Key) -> bool {
         let (a, b) = (self.raw(), other.raw());
-        a.len() == b.len() && a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+        self.len() == other.len()
+            && a.len() == b.len()
+            && a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
     }
 }
 
@@ -109,6 +128,10 @@ mod tests {
             assert_eq!(format!("{key:?}"), format!("Key({len} bytes)"));
             assert_eq!(key.is_zeroed(), len == 0);
         }
+        let withheld = Key::withheld(20);
+        assert_eq!((withheld.len(), withheld.bytes(&KeyAccess::grant())), (20, &[][..]));
+        assert_ne!(withheld, Key::new(&[0; 20]));
+        assert_ne!(withheld, Key::withheld(16));
         assert_ne!(Key::new(&[1; 16]), Key::new(&[1; 20]));
         assert_ne!(Key::new(&[1; 16]), Key::new(&[2; 16]));
         assert_eq!(size_of::<Key>(), 40, "a key of AES-GCM stands inside its SA");

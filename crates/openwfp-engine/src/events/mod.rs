@@ -30,6 +30,9 @@ use openwfp_api::SubscriptionOptions;
 use openwfp_api::Version;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
 use std::time::Duration;
 
 /// One subscription: what it wants and what waits for it.
@@ -46,6 +49,8 @@ struct State {
     waiting: VecDeque<SaContextEvent>,
     dropped: Option<(u64, Version)>,
     closed: bool,
+    /// Who is to be woken, where the subscriber is a task.
+    waker: Option<Waker>,
     /// The thread that is inside the callback.
     delivering: Option<ThreadId>,
 }
@@ -86,9 +91,26 @@ impl Queue {
                 state.waiting.push_back(SaContextEvent { context, ..event.clone() });
             }
         }
+        let waker = state.waker.take();
         drop(state);
         self.changed.notify_all();
+        waker.into_iter().for_each(Waker::wake);
         true
+    }
+
+    /// The next notification; without one, the task is woken when there is.
+    pub(crate) fn poll_next(&self, context: &mut Context<'_>) -> Poll<Result<Notification>> {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Poll::Ready(Err(ended()));
+        }
+        match state.take() {
+            Some(notification) => Poll::Ready(Ok(notification)),
+            None => {
+                state.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
     }
 
     /// The next notification; none if none comes in time.
@@ -97,7 +119,7 @@ impl Queue {
         let mut deadline = None;
         loop {
             if state.closed {
-                return Err(Error::new(Code::ERROR_INVALID_HANDLE, "the subscription has ended"));
+                return Err(ended());
             }
             if let Some(notification) = state.take() {
                 return Ok(Some(notification));
@@ -119,12 +141,14 @@ impl Queue {
         let mut state = lock(&self.state);
         state.closed = true;
         let waiting = std::mem::take(&mut state.waiting);
+        let waker = state.waker.take();
         self.changed.notify_all();
         let me = crate::sync::thread::current().id();
         while state.delivering.is_some_and(|thread| thread != me) {
             state = self.changed.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
         }
         drop(state);
+        waker.into_iter().for_each(Waker::wake);
         drop(waiting);
     }
 
@@ -137,6 +161,10 @@ impl Queue {
     pub(crate) fn len(&self) -> usize {
         lock(&self.state).waiting.len()
     }
+}
+
+fn ended() -> Error {
+    Error::new(Code::ERROR_INVALID_HANDLE, "the subscription has ended")
 }
 
 impl State {

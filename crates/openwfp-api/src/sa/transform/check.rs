@@ -9,6 +9,7 @@ use super::CipherAlgorithm;
 use super::Transform;
 use crate::Code;
 use crate::Error;
+use crate::Key;
 use crate::Result;
 use std::fmt::Display;
 
@@ -19,6 +20,12 @@ impl Transform {
     /// # Errors
     /// `FWP_E_INVALID_AUTH_TRANSFORM` or `FWP_E_INVALID_CIPHER_TRANSFORM`, with the lengths that fit.
     pub fn check(&self) -> Result {
+        if self.keys().any(Key::is_withheld) {
+            return Err(Error::new(Code::FWP_E_INVALID_CIPHER_TRANSFORM, "a key's bytes are withheld")
+                .with_remedy(
+                    "the SA was read by a client without the right READ_KEYS; give the key itself",
+                ));
+        }
         match self {
             Transform::Ah(auth) | Transform::EspAuth(auth) => auth.check(),
             Transform::EspCipher(cipher) => cipher.check(),

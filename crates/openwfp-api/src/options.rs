@@ -1,14 +1,17 @@
-//! How a session is opened.
+//! How a session is opened, and with what.
 
-use openwfp_api::Guid;
-use openwfp_api::Principal;
+use crate::Guid;
+use crate::Principal;
+use crate::Result;
+use crate::Session;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a session is opened. WFP: `FWPM_SESSION0`.
 ///
 /// ```
 /// use openwfp_api::Principal;
-/// use openwfp_engine::SessionOptions;
+/// use openwfp_api::SessionOptions;
 /// use std::time::Duration;
 ///
 /// let options = SessionOptions::new()
@@ -20,15 +23,38 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SessionOptions {
-    pub(crate) key: Option<Guid>,
-    pub(crate) name: String,
-    pub(crate) description: String,
-    pub(crate) dynamic: bool,
-    pub(crate) transaction_wait: Duration,
-    pub(crate) principal: Option<Principal>,
-    pub(crate) process_id: u32,
-    pub(crate) user_name: String,
-    pub(crate) kernel_mode: bool,
+    /// Its key; none or zero: the engine makes one.
+    pub key: Option<Guid>,
+    /// Its name for people.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// Whether its objects go with it.
+    pub dynamic: bool,
+    /// How long its calls wait for another session's transaction.
+    pub transaction_wait: Duration,
+    /// Who the client is; none: the engine's owner.
+    pub principal: Option<Principal>,
+    /// The client's process; 0: not known.
+    pub process_id: u32,
+    /// The name of the client's user.
+    pub user_name: String,
+    /// Whether the client calls in kernel-mode form.
+    pub kernel_mode: bool,
+    /// How many enumerators it may have open: each may hold an old version of the database.
+    pub enumerators_max: usize,
+    /// How many subscriptions it may have: each with a callback has a thread.
+    pub subscriptions_max: usize,
+}
+
+/// Something that sessions can be opened with: an engine in this process, or the way to one elsewhere.
+pub trait FilterEngine: Send + Sync {
+    /// Opens a session. WFP: `FwpmEngineOpen0`.
+    ///
+    /// # Errors
+    /// `ERROR_ACCESS_DENIED` without the right OPEN, `FWP_E_ALREADY_EXISTS` for the key of a session that is open,
+    /// `RPC_E_OUT_OF_RESOURCES` at a limit, and the other `RPC_E_*` where the engine cannot be reached.
+    fn open_session(&self, options: SessionOptions) -> Result<Arc<dyn Session>>;
 }
 
 impl Default for SessionOptions {
@@ -40,6 +66,10 @@ impl Default for SessionOptions {
 impl SessionOptions {
     /// How long calls wait for another session's transaction where nothing else is said.
     pub const TRANSACTION_WAIT: Duration = Duration::from_secs(15);
+    /// How many enumerators a session may have open where nothing else is said.
+    pub const ENUMERATORS_MAX: usize = 1024;
+    /// How many subscriptions a session may have where nothing else is said.
+    pub const SUBSCRIPTIONS_MAX: usize = 64;
 
     /// A session of the engine's owner, as fits an engine in the caller's own process.
     pub fn new() -> SessionOptions {
@@ -53,6 +83,8 @@ impl SessionOptions {
             process_id: 0,
             user_name: String::new(),
             kernel_mode: false,
+            enumerators_max: SessionOptions::ENUMERATORS_MAX,
+            subscriptions_max: SessionOptions::SUBSCRIPTIONS_MAX,
         }
     }
 
@@ -108,6 +140,13 @@ impl SessionOptions {
     /// and its transactions are not aborted by force.
     pub fn kernel_mode(mut self) -> SessionOptions {
         self.kernel_mode = true;
+        self
+    }
+
+    /// How many enumerators and subscriptions the session may have open, as whoever opens it for the client grants.
+    pub fn handles_max(mut self, enumerators: usize, subscriptions: usize) -> SessionOptions {
+        self.enumerators_max = enumerators;
+        self.subscriptions_max = subscriptions;
         self
     }
 }
