@@ -2,7 +2,9 @@
 //! one subscriber.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "suite/common.rs"]
 mod common;
+mod connect;
 
 use common::*;
 use openwfp_api::*;

@@ -5,7 +5,9 @@
 #![cfg(shuttle)]
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 
+#[path = "suite/common.rs"]
 mod common;
+mod connect;
 
 use common::*;
 use openwfp_api::*;

@@ -22,6 +22,8 @@ impl Sid {
 
     /// Everyone, `S-1-1-0`.
     pub const EVERYONE: Sid = Sid::known(1, &[0]);
+    /// Somebody who is not known, `S-1-5-7`.
+    pub const ANONYMOUS: Sid = Sid::known(5, &[7]);
     /// The local system, `S-1-5-18`.
     pub const LOCAL_SYSTEM: Sid = Sid::known(5, &[18]);
     /// The built-in administrators, `S-1-5-32-544`.
@@ -37,7 +39,7 @@ impl Sid {
         ("BU", Sid::known(5, &[32, 545])),
         ("BO", Sid::known(5, &[32, 551])),
         ("NO", Sid::known(5, &[32, 556])),
-        ("AN", Sid::known(5, &[7])),
+        ("AN", Sid::ANONYMOUS),
         ("AU", Sid::known(5, &[11])),
         ("LS", Sid::known(5, &[19])),
         ("NS", Sid::known(5, &[20])),

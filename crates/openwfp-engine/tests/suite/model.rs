@@ -1,10 +1,8 @@
 //! Enumerators against a plain sorted vector, under random programs of writes, pages, templates and many
 //! open handles; every divergence shrinks to a short program.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
-
+use crate::connect::connect;
 use openwfp_api::*;
 use openwfp_engine::Engine;
-use openwfp_engine::SessionOptions;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -180,7 +178,7 @@ fn ids(contexts: &[Arc<SaContext>]) -> Vec<u64> {
 
 fn run(steps: &[Step]) -> Result<(), TestCaseError> {
     let engine = Engine::new();
-    let session = engine.open_session(SessionOptions::default()).unwrap();
+    let session = connect(&engine, SessionOptions::default()).unwrap();
     let mut model = Model::default();
     for step in steps {
         match step {
@@ -241,10 +239,7 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    // OPENWFP_MODEL_PROGRAMS asks for a long run.
-    #![proptest_config(ProptestConfig::with_cases(
-        std::env::var("OPENWFP_MODEL_PROGRAMS").ok().and_then(|text| text.parse().ok()).unwrap_or(3000)
-    ))]
+    #![proptest_config(ProptestConfig::with_cases(super::common::programs()))]
 
     #[test]
     fn enumerators_agree_with_a_sorted_vector(steps in prop::collection::vec(step(), 1..40)) {

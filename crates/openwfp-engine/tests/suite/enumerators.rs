@@ -1,9 +1,8 @@
 //! The rules of enumerators, each by the words of the documentation.
-#![allow(clippy::unwrap_used, reason = "a test")]
-
+use crate::connect::IN_PROCESS;
+use crate::connect::connect;
 use openwfp_api::*;
 use openwfp_engine::Engine;
-use openwfp_engine::SessionOptions;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -23,7 +22,7 @@ fn engine_with(count: u32) -> Engine {
 }
 
 fn open(engine: &Engine) -> Arc<dyn Session> {
-    engine.open_session(SessionOptions::default()).unwrap()
+    connect(&engine, SessionOptions::default()).unwrap()
 }
 
 fn all(session: &dyn Session) -> EnumId {
@@ -99,8 +98,8 @@ fn what_is_listed_again_is_the_same_context_with_the_same_counters() {
     listed.counters.inbound.bytes.store(77, Ordering::Relaxed);
     engine.mirror().replace(vec![listed], Completeness::Incomplete("a test".into())).unwrap();
     let after = session.sa_context_by_id(SaContextId(1)).unwrap();
-    assert!(Arc::ptr_eq(&before, &after), "nothing but the counters changed");
-    assert_eq!(before.counters.inbound.traffic(), (77, 0));
+    assert!(!IN_PROCESS || Arc::ptr_eq(&before, &after), "nothing but the counters changed");
+    assert_eq!(after.counters.inbound.traffic(), (77, 0));
     assert_eq!(session.completeness().unwrap(), Completeness::Incomplete("a test".into()));
 }
 

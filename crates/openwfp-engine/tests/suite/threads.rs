@@ -1,10 +1,6 @@
 //! Random programs on threads of their own, each on contexts of its own, beside readers, a watcher and turns of the
 //! clock: what each thread knows of its contexts is what the engine shows in the end, and what the watcher was told.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
-
-mod common;
-
-use common::*;
+use super::common::*;
 use openwfp_api::*;
 use openwfp_engine::Engine;
 use std::collections::BTreeMap;

@@ -1,10 +1,6 @@
 //! Subscriptions: what is told, in which order, and what happens to those who are slow, unsubscribe or panic.
-#![allow(clippy::unwrap_used, reason = "a test")]
-
-mod common;
-
+use super::common::*;
 use EventKind::{Add, Change, Delete, Expire};
-use common::*;
 use openwfp_api::*;
 use openwfp_engine::Engine;
 use openwfp_engine::Faults;

@@ -1,15 +1,11 @@
 //! Every error code that the API's rules name for an engine in this process, provoked by the call that answers it.
 //!
 //! The codes that other rooms answer (`RPC_E_*` of a remote engine, pointers of C callers) are theirs to provoke.
-#![allow(clippy::unwrap_used, reason = "a test")]
-
-mod common;
-
-use common::*;
+use super::common::*;
+use crate::connect::connect;
 use openwfp_api::*;
 use openwfp_engine::Engine;
 use openwfp_engine::Faults;
-use openwfp_engine::SessionOptions;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -22,7 +18,7 @@ fn session() -> std::sync::Arc<dyn Session> {
 const PROVOKED: &[Provocation] = &[
     (Code::ERROR_ACCESS_DENIED, "a call without its right", || {
         let stranger = SessionOptions::new().principal(Principal::unix(7, &[]));
-        code(Engine::new().open_session(stranger).unwrap().statistics())
+        code(connect(&Engine::new(), stranger).unwrap().statistics())
     }),
     (Code::ERROR_INVALID_HANDLE, "a call in a closed session", || {
         let session = session();
@@ -36,11 +32,11 @@ const PROVOKED: &[Provocation] = &[
     (Code::FWP_E_ALREADY_EXISTS, "the key of an open session", || {
         let engine = Engine::new();
         let options = SessionOptions::new().key(Guid::new(1, 0, 0, [0; 8]));
-        let _open = engine.open_session(options.clone()).unwrap();
-        code(engine.open_session(options))
+        let _open = connect(&engine, options.clone()).unwrap();
+        code(connect(&engine, options))
     }),
     (Code::FWP_E_DYNAMIC_SESSION_IN_PROGRESS, "a context made in a dynamic session", || {
-        code(Engine::new().open_session(SessionOptions::new().dynamic()).unwrap().sa_context_create(&new(1)))
+        code(connect(&Engine::new(), SessionOptions::new().dynamic()).unwrap().sa_context_create(&new(1)))
     }),
     (Code::FWP_E_WRONG_SESSION, "another session's enumerator", || {
         let engine = Engine::new();
@@ -79,7 +75,7 @@ const PROVOKED: &[Provocation] = &[
         let writer = open(&engine);
         writer.transaction_begin(TransactionMode::ReadWrite).unwrap();
         let options = SessionOptions::new().transaction_wait(Duration::from_millis(1));
-        code(engine.open_session(options).unwrap().sa_context_create(&new(1)))
+        code(connect(&engine, options).unwrap().sa_context_create(&new(1)))
     }),
     (Code::FWP_E_NOTIFICATION_DROPPED, "a queue that overflows, told as Notification::Dropped", || {
         let session = session();

@@ -1,9 +1,5 @@
 //! Lifetimes and expiry, under a clock that the tests turn.
-#![allow(clippy::unwrap_used, reason = "a test")]
-
-mod common;
-
-use common::*;
+use super::common::*;
 use openwfp_api::*;
 use openwfp_engine::Engine;
 use openwfp_engine::IdleTimeout;

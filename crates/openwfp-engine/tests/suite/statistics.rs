@@ -1,9 +1,5 @@
 //! Statistics: what the engine counts, and what it says of what it does not know.
-#![allow(clippy::unwrap_used, reason = "a test")]
-
-mod common;
-
-use common::*;
+use super::common::*;
 use openwfp_api::*;
 use openwfp_engine::Engine;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! What the engine's tests share: traffic, bundles and whole lives.
 #![allow(dead_code, reason = "each test uses some of it")]
 
+use crate::connect::connect;
 use openwfp_api::*;
 use openwfp_engine::Engine;
-use openwfp_engine::SessionOptions;
 use std::sync::Arc;
 use std::sync::Mutex;
 
@@ -33,7 +33,7 @@ pub(crate) fn limited(value: u32, lifetime: Lifetime) -> SaBundle {
 }
 
 pub(crate) fn open(engine: &Engine) -> Arc<dyn Session> {
-    engine.open_session(SessionOptions::new()).unwrap()
+    connect(&engine, SessionOptions::new()).unwrap()
 }
 
 /// A context with an inbound SPI.
@@ -168,4 +168,12 @@ impl Dataplane for Willing {
     fn enforces_lifetimes(&self) -> bool {
         self.enforces_lifetimes
     }
+}
+
+/// How many random programs a model runs; `OPENWFP_MODEL_PROGRAMS` asks for more. Over a wire each call takes a thousand
+/// times as long, so that there are fewer.
+pub(crate) fn programs() -> u32 {
+    let asked = std::env::var("OPENWFP_MODEL_PROGRAMS").ok().and_then(|text| text.parse().ok());
+    let programs: u32 = asked.unwrap_or(3000);
+    if crate::connect::IN_PROCESS { programs } else { (programs / 100).max(30) }
 }

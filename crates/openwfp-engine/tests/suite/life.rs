@@ -1,9 +1,6 @@
 //! The life of an SA context through the API, over a dataplane that notes, fails and waits.
-#![allow(clippy::unwrap_used, reason = "a test")]
-
-mod common;
-
-use common::*;
+use super::common::*;
+use crate::connect::IN_PROCESS;
 use openwfp_api::*;
 use openwfp_engine::Engine;
 use std::sync::Arc;
@@ -26,7 +23,8 @@ fn a_context_is_created_completed_listed_and_deleted() {
     session.sa_context_add_outbound(id, bundle(0x2000)).unwrap();
     let whole = session.sa_context_by_id(id).unwrap();
     assert_eq!((half.state, whole.state), (SaState::Inbound, SaState::Complete));
-    assert!(Arc::ptr_eq(&half.counters, &whole.counters), "all versions count in one place");
+    let one = !IN_PROCESS || Arc::ptr_eq(&half.counters, &whole.counters);
+    assert!(one, "all versions count in one place");
     assert!(whole.transport_filter(Inbound).is_some());
     let options = EnumOptions { spi: Some(spi(0x2000)), ..EnumOptions::default() };
     let found = session.sa_context_create_enum(&options).unwrap();

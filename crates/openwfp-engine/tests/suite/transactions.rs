@@ -1,21 +1,17 @@
 //! Sessions and transactions, each rule by the words of the documentation.
-#![allow(clippy::unwrap_used, reason = "a test")]
-
-mod common;
-
+use super::common::*;
+use crate::connect::connect;
 use TransactionMode::ReadOnly;
 use TransactionMode::ReadWrite;
-use common::*;
 use openwfp_api::*;
 use openwfp_engine::Engine;
 use openwfp_engine::ManualClock;
-use openwfp_engine::SessionOptions;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
 fn impatient(engine: &Engine) -> Arc<dyn Session> {
-    engine.open_session(SessionOptions::new().transaction_wait(Duration::from_millis(1))).unwrap()
+    connect(&engine, SessionOptions::new().transaction_wait(Duration::from_millis(1))).unwrap()
 }
 
 #[test]
@@ -138,7 +134,7 @@ fn a_write_in_a_read_only_transaction_is_incompatible_and_some_calls_are_not_for
 fn a_dynamic_session_creates_and_deletes_no_contexts() {
     let engine = Engine::new();
     let id = complete(&*open(&engine), 1);
-    let dynamic = engine.open_session(SessionOptions::new().dynamic()).unwrap();
+    let dynamic = connect(&engine, SessionOptions::new().dynamic()).unwrap();
     assert_eq!(code(dynamic.sa_context_create(&new(1))), Code::FWP_E_DYNAMIC_SESSION_IN_PROGRESS);
     assert_eq!(code(dynamic.sa_context_delete_by_id(id)), Code::FWP_E_DYNAMIC_SESSION_IN_PROGRESS);
     dynamic.sa_context_expire(id).unwrap();
@@ -169,7 +165,7 @@ fn one_writes_at_a_time_and_who_waits_too_long_times_out() {
 #[test]
 fn a_wait_of_zero_is_the_default_of_fifteen_seconds() {
     let zero = SessionOptions::new().transaction_wait(Duration::ZERO);
-    let info = Engine::new().open_session(zero).unwrap().info().unwrap();
+    let info = connect(&Engine::new(), zero).unwrap().info().unwrap();
     assert_eq!(info.transaction_wait, Duration::from_secs(15));
 }
 
@@ -200,7 +196,7 @@ fn a_transaction_held_over_an_hour_is_aborted_by_force_and_the_next_call_says_so
     let clock = Arc::new(ManualClock::new(Timestamp(1_000_000)));
     let engine = Engine::builder().clock(Arc::clone(&clock) as Arc<dyn Clock>).without_thread().build();
     let (writer, reader, kernel) =
-        (open(&engine), open(&engine), engine.open_session(SessionOptions::new().kernel_mode()).unwrap());
+        (open(&engine), open(&engine), connect(&engine, SessionOptions::new().kernel_mode()).unwrap());
     let (id, inbound) = reserved(&*writer, 1);
     kernel.transaction_begin(ReadOnly).unwrap();
     for mode in [ReadWrite, ReadOnly] {
@@ -288,8 +284,8 @@ fn sessions_are_listed_with_who_they_are_and_since_when() {
         .principal(Principal::unix(0, &[0]))
         .user_name("root")
         .process(4711);
-    let first = engine.open_session(options.clone()).unwrap();
-    assert_eq!(code(engine.open_session(options)), Code::FWP_E_ALREADY_EXISTS);
+    let first = connect(&engine, options.clone()).unwrap();
+    assert_eq!(code(connect(&engine, options)), Code::FWP_E_ALREADY_EXISTS);
     clock.turn(Duration::from_secs(60));
     let second = open(&engine);
     let third = open(&engine);
@@ -310,7 +306,7 @@ fn sessions_are_listed_with_who_they_are_and_since_when() {
     first.close().unwrap();
     assert_eq!(engine.gauges().sessions, 1);
     let again = SessionOptions::new().key(key);
-    assert!(engine.open_session(again).is_ok(), "the key of a closed session is free");
+    assert!(connect(&engine, again).is_ok(), "the key of a closed session is free");
 }
 
 #[test]

@@ -1,12 +1,8 @@
 //! Who may do what: rights per principal, and security descriptors.
-#![allow(clippy::unwrap_used, reason = "a test")]
-
-mod common;
-
-use common::*;
+use super::common::*;
+use crate::connect::connect;
 use openwfp_api::*;
 use openwfp_engine::Engine;
-use openwfp_engine::SessionOptions;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +14,7 @@ fn engine() -> Engine {
 }
 
 fn session_of(engine: &Engine, uid: u32) -> Arc<dyn Session> {
-    engine.open_session(SessionOptions::new().principal(Principal::unix(uid, &[uid]))).unwrap()
+    connect(&engine, SessionOptions::new().principal(Principal::unix(uid, &[uid]))).unwrap()
 }
 
 fn set(session: &dyn Session, of: Securable, sddl: &str) -> Result {
@@ -71,7 +67,7 @@ fn rights_count_as_of_now_and_without_open_there_is_no_session() {
 
     set(&*owner, Securable::Engine, "D:(A;CI;0xf0fff;;;S-1-22-1-1000)").unwrap();
     let options = SessionOptions::new().principal(Principal::unix(OTHER, &[OTHER]));
-    let refused = engine.open_session(options).err().unwrap();
+    let refused = connect(&engine, options).err().unwrap();
     assert_eq!(refused.code(), Code::ERROR_ACCESS_DENIED);
     assert!(refused.what().contains("OPEN") && refused.what().contains("S-1-22-1-1001"), "{refused}");
 }
@@ -81,7 +77,7 @@ fn kernel_mode_callers_skip_the_checks() {
     let engine = engine();
     set(&*session_of(&engine, OWNER), Securable::Engine, "D:(A;CI;0xf0fff;;;S-1-22-1-1000)").unwrap();
     let options = SessionOptions::new().principal(Principal::unix(OTHER, &[])).kernel_mode();
-    let session = engine.open_session(options).unwrap();
+    let session = connect(&engine, options).unwrap();
     assert!(session.info().unwrap().kernel_mode);
     complete(&*session, 1);
     session.key_access().unwrap();

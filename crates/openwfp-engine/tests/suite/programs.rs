@@ -3,15 +3,11 @@
 //!
 //! The model has no snapshots, no indexes, no wheel and no queue: a transaction copies the map, a turn of the clock
 //! looks at every context. `OPENWFP_MODEL_PROGRAMS` asks for a long run.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
-
-mod common;
-
-use common::*;
+use super::common::*;
+use crate::connect::connect;
 use openwfp_api::*;
 use openwfp_engine::Engine;
 use openwfp_engine::ManualClock;
-use openwfp_engine::SessionOptions;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use std::collections::BTreeMap;
@@ -519,7 +515,7 @@ impl Bed {
                 SaContextStep::GetSpi(id, request(if *right_traffic { peer } else { peer + 1 }))
             }
             Step::SetSpi { spi: small, .. } => {
-                SaContextStep::SetSpi(id, request(peer), common::spi(small_spi(*small)))
+                SaContextStep::SetSpi(id, request(peer), super::common::spi(small_spi(*small)))
             }
             Step::AddInbound { right_spi, limits, .. } => {
                 SaContextStep::AddInbound(id, limits.bundle(if *right_spi { spi } else { spi ^ 0x100_0000 }))
@@ -631,7 +627,7 @@ fn run_call(bed: &mut Bed, model: &mut Model, place: usize, call: &Call) -> Resu
             drop(session);
             let options = SessionOptions::new().transaction_wait(Duration::from_nanos(1));
             let options = if *dynamic { options.dynamic() } else { options };
-            bed.sessions[place] = Some(bed.engine.open_session(options).unwrap());
+            bed.sessions[place] = Some(connect(&bed.engine, options).unwrap());
             model.sessions[place] = Some(ModelSession { dynamic: *dynamic, ..ModelSession::default() });
         }
         Call::Turn(seconds) => {
@@ -846,9 +842,7 @@ fn steps(model: &mut Model, place: usize, steps: &[(&Step, Option<u32>)]) -> Res
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(
-        std::env::var("OPENWFP_MODEL_PROGRAMS").ok().and_then(|text| text.parse().ok()).unwrap_or(3000)
-    ))]
+    #![proptest_config(ProptestConfig::with_cases(programs()))]
 
     #[test]
     fn the_engine_agrees_with_plain_maps(program in prop::collection::vec(call(), 1..60)) {

@@ -1,0 +1,17 @@
+//! What every session must do, wherever its engine is: the rules of the documentation, a test each, and models.
+//!
+//! The same tests run against the engine in this process and over each kind of wire; who includes this module says how
+//! by `crate::connect`.
+
+mod access;
+mod codes;
+mod common;
+mod enumerators;
+mod events;
+mod life;
+mod lifetimes;
+mod model;
+mod programs;
+mod statistics;
+mod threads;
+mod transactions;

@@ -1,0 +1,26 @@
+//! Compiles the wire's description into Rust, without protoc.
+
+use prost::Message;
+use std::error::Error;
+use std::path::PathBuf;
+
+/// Messages that go to and from the API's own types without a copy in between: `codec` has them.
+const OURS: [&str; 5] =
+    ["SaContextStepRequest", "SaContextBatchRequest", "SaContextPage", "SaPage", "EventPage"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    let files = protox::compile(["openwfp/v1/engine.proto"], ["proto"])?;
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
+    std::fs::write(out.join("openwfp.v1.bin"), files.encode_to_vec())?;
+
+    let mut builder = tonic_prost_build::configure()
+        .codec_path("crate::codec::WireCodec")
+        // What may hold secrets is never printed.
+        .skip_debug([".openwfp.v1.Key", ".openwfp.v1.KeyModuleState"]);
+    for message in OURS {
+        builder = builder.extern_path(format!(".openwfp.v1.{message}"), "crate::codec::Raw");
+    }
+    builder.compile_fds(files)?;
+    Ok(())
+}

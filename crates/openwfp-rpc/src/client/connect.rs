@@ -1,0 +1,167 @@
+//! Connecting: what can go wrong there has the clearest words here.
+
+use super::ClientOptions;
+use super::Target;
+use openwfp_api::Code;
+use openwfp_api::Error;
+use openwfp_api::Result;
+use rustls::pki_types::ServerName;
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::OnceLock;
+use std::sync::PoisonError;
+use std::task::Context;
+use std::task::Poll;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
+use tokio::net::UnixStream;
+use tokio_rustls::TlsConnector;
+use tonic::transport::Channel;
+use tonic::transport::Endpoint;
+
+/// Where a connection notes why TLS ended it: HTTP/2 forgets the reason.
+pub(crate) type Refusal = Arc<OnceLock<Error>>;
+
+/// How much of an answer may be under way.
+const WINDOW: u32 = 4 << 20;
+
+/// Connects, and gives the connection to HTTP/2. It is not made anew when it breaks: its session is gone then.
+pub(crate) async fn connect(target: &Target, options: &ClientOptions, refusal: &Refusal) -> Result<Channel> {
+    let wire: Box<dyn Wire> = match target {
+        Target::Unix(path) => Box::new(unix(path).await?),
+        Target::Plain { host, port } => Box::new(tcp(target, host, *port).await?),
+        Target::Tls { host, port } => {
+            let tls = options.tls.as_ref().ok_or_else(|| {
+                Error::new(Code::FWP_E_INVALID_PARAMETER, format!("{target} needs a certificate, and none is given"))
+                    .with_remedy("give the client's certificate and key and the engine's authority: --cert, --key, --ca, or OPENWFP_CERT, OPENWFP_KEY, OPENWFP_CA")
+            })?;
+            let config = Arc::new(tls.config()?);
+            let name = ServerName::try_from(host.clone()).map_err(|error| {
+                Error::new(Code::FWP_E_INVALID_PARAMETER, format!("\"{host}\" is no host's name: {error}"))
+            })?;
+            let stream = tcp(target, host, *port).await?;
+            let handshake = TlsConnector::from(config).connect(name, stream).await;
+            Box::new(handshake.map_err(|error| {
+                crate::status::refused_by_peer(&error).unwrap_or_else(|| unreachable_at(target, &error))
+            })?)
+        }
+    };
+    let wire = Mutex::new(Some(Noted { wire, refusal: Arc::clone(refusal) }));
+    let once = tower::service_fn(move |_: tonic::codegen::http::Uri| {
+        let wire = wire.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let wire = wire.map(hyper_util::rt::TokioIo::new);
+        std::future::ready(wire.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)))
+    });
+    let endpoint = Endpoint::from_static("http://engine")
+        .http2_keep_alive_interval(options.keepalive_interval)
+        .keep_alive_timeout(options.keepalive_timeout)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(2 * WINDOW);
+    let connected = endpoint.connect_with_connector(once).await;
+    connected.map_err(|error| unreachable_at(target, &error))
+}
+
+async fn unix(path: &Path) -> Result<UnixStream> {
+    UnixStream::connect(path).await.map_err(|error| {
+        let at = path.display();
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Error::new(
+                Code::RPC_E_ACCESS_DENIED,
+                format!("the socket {at} may not be used by this user: {error}"),
+            )
+            .with_remedy("ask for membership in its group"),
+            _ => Error::new(Code::RPC_E_SERVER_DIED_DNE, format!("no engine listens at {at}: {error}"))
+                .with_remedy("start one with `wfp serve`"),
+        }
+    })
+}
+
+async fn tcp(target: &Target, host: &str, port: u16) -> Result<TcpStream> {
+    let stream = TcpStream::connect((host, port)).await.map_err(|error| unreachable_at(target, &error))?;
+    // Calls are short and whole.
+    drop(stream.set_nodelay(true));
+    Ok(stream)
+}
+
+fn unreachable_at(target: &Target, error: &dyn std::error::Error) -> Error {
+    let mut what = format!("no engine answers at {target}: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        what = format!("{what}: {error}");
+        cause = error.source();
+    }
+    Error::new(Code::RPC_E_SERVER_DIED_DNE, what)
+}
+
+/// What bytes go over.
+trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+/// A connection that notes why TLS ended it.
+struct Noted {
+    wire: Box<dyn Wire>,
+    refusal: Refusal,
+}
+
+impl Noted {
+    fn note<T>(&self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Err(error)) = &outcome
+            && let Some(why) = crate::status::refused_by_peer(error)
+        {
+            // The first reason counts.
+            drop(self.refusal.set(why));
+        }
+        outcome
+    }
+}
+
+impl AsyncRead for Noted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.wire).poll_read(context, buffer);
+        self.note(outcome)
+    }
+}
+
+impl AsyncWrite for Noted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.wire).poll_write(context, bytes);
+        self.note(outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.wire).poll_write_vectored(context, parts);
+        self.note(outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.wire.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.wire).poll_flush(context);
+        self.note(outcome)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,248 @@
+//! A link: one connection with one session, and whether it still holds.
+
+use super::ClientOptions;
+use super::Target;
+use super::connect::Refusal;
+use super::connect::connect;
+use super::runtime;
+use super::wait;
+use crate::PROTOCOL;
+use crate::codec;
+use crate::convert;
+use crate::proto;
+use crate::proto::filter_engine_client::FilterEngineClient;
+use crate::proto::session_message::Message;
+use crate::status::from_detail;
+use crate::status::from_status;
+use openwfp_api::Code;
+use openwfp_api::Error;
+use openwfp_api::Result;
+use openwfp_api::SessionNumber;
+use openwfp_api::SessionOptions;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tonic::Response;
+use tonic::Status;
+use tonic::Streaming;
+use tonic::transport::Channel;
+
+/// The longest answer that is taken, in bytes.
+const ANSWER_MAX: usize = 256 << 20;
+
+pub(crate) type Client = FilterEngineClient<Channel>;
+
+/// A connection with its session.
+pub(crate) struct Link {
+    client: Client,
+    pub(crate) token: Vec<u8>,
+    pub(crate) number: SessionNumber,
+    /// The most entries that the daemon puts into a page.
+    pub(crate) page_entries_max: u32,
+    /// How long the session's calls wait for other sessions' transactions.
+    transaction_wait: Duration,
+    call_timeout: Duration,
+    closed: AtomicBool,
+    /// Why the session has ended, by the daemon's word or since the connection broke.
+    ended: Arc<OnceLock<Error>>,
+    refusal: Refusal,
+    reader: tokio::task::AbortHandle,
+    /// Whether keys are to be asked for.
+    pub(crate) keys: AtomicBool,
+}
+
+fn aborted(why: &str) -> Error {
+    Error::new(Code::FWP_E_SESSION_ABORTED, format!("the session has ended: {why}"))
+        .with_remedy("open another one")
+}
+
+impl Link {
+    pub(crate) fn open(
+        target: &Target,
+        options: &ClientOptions,
+        session: SessionOptions,
+    ) -> Result<Arc<Link>> {
+        let runtime = runtime()?;
+        let refusal = Refusal::default();
+        let transaction_wait = session.transaction_wait;
+        let opening = async {
+            let channel = connect(target, options, &refusal).await?;
+            let mut client = FilterEngineClient::new(channel).max_decoding_message_size(ANSWER_MAX);
+            let request = proto::EngineOpenRequest {
+                protocol_min: 1,
+                protocol_max: PROTOCOL,
+                key: session.key.map(|key| codec::guid_bytes(key).to_vec()).unwrap_or_default(),
+                name: session.name,
+                description: session.description,
+                dynamic: session.dynamic,
+                transaction_wait_ns: convert::nanos(transaction_wait),
+            };
+            let failed = |status: Status| failure(&status, &refusal);
+            let mut stream = client.engine_open(request).await.map_err(failed)?.into_inner();
+            match stream.message().await.map_err(failed)?.and_then(|message| message.message) {
+                Some(Message::Opened(opened)) => Ok((client, opened, stream)),
+                Some(Message::Ended(why)) => Err(from_detail(why)),
+                None => Err(Error::new(Code::RPC_E_INVALID_DATAPACKET, "the daemon opened no session")),
+            }
+        };
+        let opened = wait(async { tokio::time::timeout(options.connect_timeout, opening).await })?;
+        let (client, opened, stream) = opened.map_err(|_| {
+            let what = format!("{target} did not answer within {:?}", options.connect_timeout);
+            Error::new(Code::RPC_E_TIMEOUT, what)
+        })??;
+        if opened.protocol != PROTOCOL {
+            let what =
+                format!("the daemon chose version {} of the protocol, not {PROTOCOL}", opened.protocol);
+            return Err(Error::new(Code::RPC_E_VERSION_MISMATCH, what));
+        }
+        let ended = Arc::new(OnceLock::new());
+        let reader = runtime.spawn(watch(stream, Arc::clone(&ended))).abort_handle();
+        Ok(Arc::new(Link {
+            client,
+            token: opened.session,
+            number: SessionNumber(opened.number),
+            page_entries_max: opened.page_entries_max.max(1),
+            transaction_wait,
+            call_timeout: options.call_timeout,
+            closed: AtomicBool::new(false),
+            ended,
+            refusal,
+            reader,
+            keys: AtomicBool::new(false),
+        }))
+    }
+
+    pub(crate) fn request(&self) -> proto::SessionRequest {
+        proto::SessionRequest { session: self.token.clone() }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn wants_keys(&self) -> bool {
+        self.keys.load(Ordering::Relaxed)
+    }
+
+    /// Whether calls may be made.
+    ///
+    /// # Errors
+    /// `ERROR_INVALID_HANDLE` once it is closed, `FWP_E_SESSION_ABORTED` once it has ended.
+    pub(crate) fn check(&self) -> Result {
+        if self.is_closed() {
+            return Err(Error::new(Code::ERROR_INVALID_HANDLE, "the session is closed"));
+        }
+        match self.ended.get() {
+            Some(why) => Err(why.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes a call that is answered at once.
+    pub(crate) fn call<T, F: Future<Output = Result<Response<T>, Status>>>(
+        &self,
+        call: impl FnOnce(Client) -> F,
+    ) -> Result<T> {
+        self.call_within(Some(self.call_timeout), call)
+    }
+
+    /// Makes a call that may wait for other sessions' transactions.
+    pub(crate) fn slow_call<T, F: Future<Output = Result<Response<T>, Status>>>(
+        &self,
+        call: impl FnOnce(Client) -> F,
+    ) -> Result<T> {
+        self.call_within(Some(self.call_timeout.saturating_add(self.transaction_wait)), call)
+    }
+
+    /// Makes a call that is answered within a time, or at any time.
+    pub(crate) fn call_within<T, F: Future<Output = Result<Response<T>, Status>>>(
+        &self,
+        time: Option<Duration>,
+        call: impl FnOnce(Client) -> F,
+    ) -> Result<T> {
+        self.check()?;
+        let answer = call(self.client.clone());
+        let outcome = wait(async {
+            match time {
+                Some(time) => tokio::time::timeout(time, answer).await,
+                None => Ok(answer.await),
+            }
+        })?;
+        match outcome {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(self.failed(&status)),
+            Err(_) => {
+                let what = format!("the engine did not answer within {:?}", time.unwrap_or_default());
+                Err(self.lost(Error::new(Code::RPC_E_TIMEOUT, what)))
+            }
+        }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// What a failed call means for its caller; an answer that is lost ends the session.
+    pub(crate) fn failed(&self, status: &Status) -> Error {
+        let error = failure(status, &self.refusal);
+        match error.code() {
+            // Closed by another thread meanwhile.
+            _ if self.is_closed() => {
+                Error::new(Code::ERROR_INVALID_HANDLE, "the session was closed during the call")
+            }
+            Code::RPC_E_DISCONNECTED | Code::RPC_E_TIMEOUT | Code::RPC_E_INVALID_DATAPACKET => {
+                self.lost(error)
+            }
+            _ => error,
+        }
+    }
+
+    /// An answer is lost: nobody knows whether its call was carried out, so the session ends.
+    pub(crate) fn lost(&self, error: Error) -> Error {
+        // The first reason counts.
+        drop(self.ended.set(aborted(error.what())));
+        self.reader.abort();
+        error
+    }
+
+    /// Closes the session; whether it was open.
+    pub(crate) fn close(&self) -> bool {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        if self.ended.get().is_none() {
+            let request = self.request();
+            let mut client = self.client.clone();
+            // If the daemon does not hear it, it sees the connection go.
+            let close = async { tokio::time::timeout(self.call_timeout, client.engine_close(request)).await };
+            drop(wait(close));
+        }
+        self.reader.abort();
+        true
+    }
+}
+
+/// What went wrong; TLS knows better than HTTP/2.
+fn failure(status: &Status, refusal: &Refusal) -> Error {
+    let error = from_status(status);
+    match refusal.get() {
+        Some(why) if error.code() == Code::RPC_E_DISCONNECTED => why.clone(),
+        _ => error,
+    }
+}
+
+/// Reads the session's stream to its end and notes why it ended.
+async fn watch(mut stream: Streaming<proto::SessionMessage>, ended: Arc<OnceLock<Error>>) {
+    let why = loop {
+        match stream.message().await {
+            Ok(Some(proto::SessionMessage { message: Some(Message::Ended(why)) })) => break from_detail(why),
+            Ok(Some(_)) => {}
+            Ok(None) => break aborted("the daemon closed its stream"),
+            Err(status) => break aborted(from_status(&status).what()),
+        }
+    };
+    drop(ended.set(why));
+}

@@ -1,0 +1,388 @@
+//! A session with an engine elsewhere.
+
+use super::cursor::Cursors;
+use super::events::Delivery;
+use super::events::RemoteStream;
+use super::events::unsubscribe;
+use super::link::Link;
+use super::wait;
+use crate::codec;
+use crate::codec::Raw;
+use crate::convert;
+use crate::proto;
+use crate::status::from_detail;
+use openwfp_api::BatchMode;
+use openwfp_api::Claim;
+use openwfp_api::Code;
+use openwfp_api::Completeness;
+use openwfp_api::EnumId;
+use openwfp_api::EnumOptions;
+use openwfp_api::Error;
+use openwfp_api::EventCallback;
+use openwfp_api::EventStream;
+use openwfp_api::KeyAccess;
+use openwfp_api::Result;
+use openwfp_api::SaContext;
+use openwfp_api::SaContextId;
+use openwfp_api::SaContextStep;
+use openwfp_api::SaEntry;
+use openwfp_api::SaEnumOptions;
+use openwfp_api::Securable;
+use openwfp_api::SecurityDescriptor;
+use openwfp_api::SecurityInformation;
+use openwfp_api::Session;
+use openwfp_api::SessionInfo;
+use openwfp_api::SessionNumber;
+use openwfp_api::Spi;
+use openwfp_api::Statistics;
+use openwfp_api::StepOutcome;
+use openwfp_api::SubscriptionId;
+use openwfp_api::SubscriptionInfo;
+use openwfp_api::SubscriptionOptions;
+use openwfp_api::TransactionMode;
+use openwfp_api::Version;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+/// Steps of a batch that are sent at a time where each stands for itself.
+const BATCH_PART: usize = 1000;
+
+/// A session with an engine elsewhere.
+pub(crate) struct RemoteSession {
+    link: Arc<Link>,
+    contexts: Cursors<Arc<SaContext>>,
+    sas: Cursors<SaEntry>,
+    sessions: Cursors<Arc<SessionInfo>>,
+    deliveries: Mutex<HashMap<SubscriptionId, Arc<Delivery>>>,
+}
+
+impl RemoteSession {
+    pub(crate) fn new(link: Arc<Link>) -> RemoteSession {
+        RemoteSession {
+            link,
+            contexts: Cursors::default(),
+            sas: Cursors::default(),
+            sessions: Cursors::default(),
+            deliveries: Mutex::default(),
+        }
+    }
+
+    fn handle(&self, id: EnumId) -> proto::HandleRequest {
+        proto::HandleRequest { session: self.link.token.clone(), handle: id.to_bits() }
+    }
+
+    fn page(&self, id: EnumId, limit: u32) -> proto::EnumRequest {
+        proto::EnumRequest {
+            session: self.link.token.clone(),
+            handle: id.to_bits(),
+            limit,
+            keys: self.link.wants_keys(),
+        }
+    }
+
+    /// What came is to be understood; else the session ends, as after any answer that is lost.
+    fn understood<T>(&self, decoded: Result<T>) -> Result<T> {
+        decoded.map_err(|error| {
+            let error = Error::new(
+                Code::RPC_E_INVALID_DATAPACKET,
+                format!("the engine's answer cannot be read: {}", error.what()),
+            );
+            self.link.lost(error)
+        })
+    }
+
+    fn next_contexts(&self, id: EnumId, limit: u32) -> Result<(Vec<Arc<SaContext>>, bool)> {
+        let request = self.page(id, limit);
+        if limit <= self.link.page_entries_max {
+            let page = self.link.call(|mut client| async move { client.sa_context_enum(request).await })?;
+            return self.understood(codec::decode_contexts(&page.0));
+        }
+        // More than a page: while one part is decoded, the next is on its way.
+        let mut stream = self.link.call(|mut client| async move { client.sa_context_list(request).await })?;
+        let mut contexts = Vec::new();
+        while let Some(Raw(part)) =
+            wait(stream.message())?.map_err(|status| self.list_failed(&status, contexts.is_empty()))?
+        {
+            contexts.append(&mut self.understood(codec::decode_contexts(&part))?.0);
+        }
+        Ok((contexts, false))
+    }
+
+    /// A listing that fails behind its first part has lost what came.
+    fn list_failed(&self, status: &tonic::Status, first: bool) -> Error {
+        let error = self.link.failed(status);
+        if first { error } else { self.link.lost(error) }
+    }
+
+    fn deliveries(&self) -> MutexGuard<'_, HashMap<SubscriptionId, Arc<Delivery>>> {
+        self.deliveries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn subscribe(&self, options: &SubscriptionOptions) -> Result<RemoteStream> {
+        let mut request = convert::from_subscription(options);
+        request.session = self.link.token.clone();
+        let subscription =
+            self.link.call(|mut client| async move { client.sa_context_subscribe(request).await })?;
+        let id = EnumId::from_bits(subscription.handle);
+        Ok(RemoteStream::new(Arc::clone(&self.link), id, options.queue_length))
+    }
+
+    fn batch(&self, steps: &[SaContextStep], mode: BatchMode) -> Result<Vec<Result<StepOutcome>>> {
+        let request = Raw(codec::encode_batch(&self.link.token, steps, mode).into());
+        let reply =
+            self.link.slow_call(|mut client| async move { client.sa_context_batch(request).await })?;
+        let outcome = |result: proto::StepResult| match result.result {
+            Some(proto::step_result::Result::Outcome(outcome)) => Ok(convert::to_outcome(&outcome)),
+            Some(proto::step_result::Result::Error(detail)) => Err(from_detail(detail)),
+            None => Err(Error::new(Code::RPC_E_INVALID_DATAPACKET, "a step has no result")),
+        };
+        let results: Vec<_> = reply.results.into_iter().map(outcome).collect();
+        let complete = match results.len() == steps.len() {
+            true => Ok(results),
+            false => Err(Error::new(Code::RPC_E_INVALID_DATAPACKET, "a batch has results for other steps")),
+        };
+        self.understood(complete)
+    }
+}
+
+impl Session for RemoteSession {
+    fn number(&self) -> SessionNumber {
+        self.link.number
+    }
+
+    fn close(&self) -> Result {
+        if !self.link.close() {
+            return Err(Error::new(Code::ERROR_INVALID_HANDLE, "FwpmEngineClose: the session is closed"));
+        }
+        let deliveries = std::mem::take(&mut *self.deliveries());
+        deliveries.into_values().for_each(|delivery| delivery.close());
+        Ok(())
+    }
+
+    fn info(&self) -> Result<SessionInfo> {
+        let request = self.link.request();
+        let info = self.link.call(|mut client| async move { client.session_get(request).await })?;
+        self.understood(convert::to_session_info(info))
+    }
+
+    fn session_create_enum(&self) -> Result<EnumId> {
+        let request = self.link.request();
+        let made = self.link.call(|mut client| async move { client.session_create_enum(request).await })?;
+        Ok(self.sessions.add(EnumId::from_bits(made.handle)))
+    }
+
+    fn session_enum(&self, id: EnumId, limit: u32) -> Result<Claim<Arc<SessionInfo>>> {
+        self.sessions.claim(id, limit, |left| {
+            let request = self.page(id, left);
+            let page = self.link.call(|mut client| async move { client.session_enum(request).await })?;
+            let info = |info| convert::to_session_info(info).map(Arc::new);
+            let infos = page.sessions.into_iter().map(info).collect::<Result<_>>();
+            Ok((self.understood(infos)?, page.more))
+        })
+    }
+
+    fn transaction_begin(&self, mode: TransactionMode) -> Result {
+        let request = proto::TransactionBeginRequest {
+            session: self.link.token.clone(),
+            read_only: mode == TransactionMode::ReadOnly,
+        };
+        self.link.slow_call(|mut client| async move { client.transaction_begin(request).await }).map(drop)
+    }
+
+    fn transaction_commit(&self) -> Result {
+        let request = self.link.request();
+        self.link.slow_call(|mut client| async move { client.transaction_commit(request).await }).map(drop)
+    }
+
+    fn transaction_abort(&self) -> Result {
+        let request = self.link.request();
+        self.link.slow_call(|mut client| async move { client.transaction_abort(request).await }).map(drop)
+    }
+
+    fn sa_context_step(&self, step: SaContextStep) -> Result<StepOutcome> {
+        let request = Raw(codec::encode_step(&self.link.token, &step).into());
+        let outcome =
+            self.link.slow_call(|mut client| async move { client.sa_context_step(request).await })?;
+        Ok(convert::to_outcome(&outcome))
+    }
+
+    fn sa_context_batch(
+        &self,
+        steps: Vec<SaContextStep>,
+        mode: BatchMode,
+    ) -> Result<Vec<Result<StepOutcome>>> {
+        if mode == BatchMode::AllOrNothing || steps.len() <= BATCH_PART {
+            return self.batch(&steps, mode);
+        }
+        let mut results = Vec::with_capacity(steps.len());
+        for part in steps.chunks(BATCH_PART) {
+            match self.batch(part, mode) {
+                Ok(part) => results.extend(part),
+                // The steps before have happened; those of this part and behind it say why they have not.
+                Err(error) if !results.is_empty() => {
+                    results.resize(steps.len(), Err(error));
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(results)
+    }
+
+    fn sa_context_by_id(&self, id: SaContextId) -> Result<Arc<SaContext>> {
+        let request = proto::SaContextGetByIdRequest {
+            session: self.link.token.clone(),
+            id: id.0,
+            keys: self.link.wants_keys(),
+        };
+        let page = self.link.call(|mut client| async move { client.sa_context_get_by_id(request).await })?;
+        let (contexts, _) = self.understood(codec::decode_contexts(&page.0))?;
+        let found = contexts.into_iter().next();
+        let missing = || Error::new(Code::RPC_E_INVALID_DATAPACKET, "a context was found and not sent");
+        self.understood(found.ok_or_else(missing))
+    }
+
+    fn sa_context_create_enum(&self, options: &EnumOptions) -> Result<EnumId> {
+        let request = proto::SaContextCreateEnumRequest {
+            session: self.link.token.clone(),
+            template: Some(convert::from_template(&options.template)),
+            spi: options.spi.map_or(0, Spi::get),
+            after: options.after.map_or(0, |after| after.0),
+        };
+        let made =
+            self.link.call(|mut client| async move { client.sa_context_create_enum(request).await })?;
+        Ok(self.contexts.add(EnumId::from_bits(made.handle)))
+    }
+
+    fn sa_context_enum(&self, id: EnumId, limit: u32) -> Result<Claim> {
+        self.contexts.claim(id, limit, |left| self.next_contexts(id, left))
+    }
+
+    fn destroy_enum(&self, id: EnumId) -> Result {
+        let request = self.handle(id);
+        self.link.call(|mut client| async move { client.enum_destroy(request).await })?;
+        self.contexts.forget(id);
+        self.sas.forget(id);
+        self.sessions.forget(id);
+        Ok(())
+    }
+
+    fn enum_version(&self, id: EnumId) -> Result<Version> {
+        let request = self.handle(id);
+        let reply = self.link.call(|mut client| async move { client.enum_version(request).await })?;
+        Ok(Version(reply.version))
+    }
+
+    fn sa_create_enum(&self, options: &SaEnumOptions) -> Result<EnumId> {
+        let request = proto::SaCreateEnumRequest {
+            session: self.link.token.clone(),
+            direction: convert::from_direction(options.direction),
+        };
+        let made = self.link.call(|mut client| async move { client.sa_create_enum(request).await })?;
+        Ok(self.sas.add(EnumId::from_bits(made.handle)))
+    }
+
+    fn sa_enum(&self, id: EnumId, limit: u32) -> Result<Claim<SaEntry>> {
+        self.sas.claim(id, limit, |left| {
+            let request = self.page(id, left);
+            let page = self.link.call(|mut client| async move { client.sa_enum(request).await })?;
+            self.understood(codec::decode_sas(&page.0))
+        })
+    }
+
+    fn sa_context_subscribe(
+        &self,
+        options: &SubscriptionOptions,
+        callback: EventCallback,
+    ) -> Result<SubscriptionId> {
+        let stream = self.subscribe(options)?;
+        let id = stream.id();
+        // Known before it begins, for a callback that unsubscribes itself.
+        let mut deliveries = self.deliveries();
+        deliveries.insert(id, Delivery::start(stream, callback)?);
+        Ok(id)
+    }
+
+    fn sa_context_events(&self, options: &SubscriptionOptions) -> Result<Box<dyn EventStream>> {
+        Ok(Box::new(self.subscribe(options)?))
+    }
+
+    fn sa_context_unsubscribe(&self, id: SubscriptionId) -> Result {
+        let result = unsubscribe(&self.link, id);
+        // Its thread may have seen the end first and told the daemon.
+        let delivery = self.deliveries().remove(&id);
+        match delivery {
+            Some(delivery) => {
+                delivery.close();
+                match result {
+                    Err(error) if error.code() == Code::ERROR_INVALID_HANDLE => Ok(()),
+                    result => result,
+                }
+            }
+            None => result,
+        }
+    }
+
+    fn sa_context_subscriptions(&self) -> Result<Vec<SubscriptionInfo>> {
+        let request = self.link.request();
+        let list =
+            self.link.call(|mut client| async move { client.sa_context_subscriptions_get(request).await })?;
+        self.understood(list.subscriptions.into_iter().map(convert::to_subscription_info).collect())
+    }
+
+    fn statistics(&self) -> Result<Statistics> {
+        let request = self.link.request();
+        let statistics =
+            self.link.slow_call(|mut client| async move { client.statistics_get(request).await })?;
+        Ok(convert::to_statistics(statistics))
+    }
+
+    fn security_info(&self, of: Securable, parts: SecurityInformation) -> Result<SecurityDescriptor> {
+        let request = proto::SecurityInfoRequest {
+            session: self.link.token.clone(),
+            of: convert::from_securable(of),
+            parts: convert::from_parts(parts),
+        };
+        let info = self.link.call(|mut client| async move { client.security_info_get(request).await })?;
+        self.understood(SecurityDescriptor::parse(&info.descriptor))
+    }
+
+    fn set_security_info(
+        &self,
+        of: Securable,
+        parts: SecurityInformation,
+        descriptor: &SecurityDescriptor,
+    ) -> Result {
+        let request = proto::SecurityInfoSetRequest {
+            session: self.link.token.clone(),
+            of: convert::from_securable(of),
+            parts: convert::from_parts(parts),
+            descriptor: descriptor.to_bytes()?,
+        };
+        self.link.call(|mut client| async move { client.security_info_set(request).await }).map(drop)
+    }
+
+    fn key_access(&self) -> Result<KeyAccess> {
+        let request = self.link.request();
+        let answer = self.link.call(|mut client| async move { client.key_access(request).await });
+        self.link.keys.store(answer.is_ok(), Ordering::Relaxed);
+        answer.map(|_| KeyAccess::grant())
+    }
+
+    fn completeness(&self) -> Result<Completeness> {
+        let request = self.link.request();
+        let answer = self.link.call(|mut client| async move { client.completeness_get(request).await })?;
+        Ok(convert::to_completeness(answer))
+    }
+}
+
+impl Drop for RemoteSession {
+    fn drop(&mut self) {
+        // A session that was closed already answers so, and there is nothing else to do.
+        drop(Session::close(self));
+    }
+}

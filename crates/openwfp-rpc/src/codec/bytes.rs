@@ -1,0 +1,334 @@
+//! Protobuf's bytes: fields written in ascending order, defaults left out, so that ours are prost's to the bit.
+//!
+//! Source: the Protocol Buffers encoding, <https://protobuf.dev/programming-guides/encoding/>.
+
+use openwfp_api::Code;
+use openwfp_api::Error;
+use openwfp_api::KeyAccess;
+use openwfp_api::Result;
+
+const VARINT: u32 = 0;
+const FIXED64: u32 = 1;
+const LENGTH_DELIMITED: u32 = 2;
+const FIXED32: u32 = 5;
+
+/// Writes one message.
+pub(crate) struct Writer<'k> {
+    bytes: Vec<u8>,
+    /// The right to write keys.
+    pub(crate) keys: Option<&'k KeyAccess>,
+}
+
+impl<'k> Writer<'k> {
+    pub(crate) fn new(keys: Option<&'k KeyAccess>) -> Writer<'k> {
+        Writer { bytes: Vec::new(), keys }
+    }
+
+    pub(crate) fn with_capacity(bytes: usize, keys: Option<&'k KeyAccess>) -> Writer<'k> {
+        Writer { bytes: Vec::with_capacity(bytes), keys }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Takes back what was written behind this length.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.bytes.truncate(len);
+    }
+
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    #[inline]
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            #[allow(clippy::cast_possible_truncation, reason = "the low seven bits")]
+            self.bytes.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        #[allow(clippy::cast_possible_truncation, reason = "below 0x80")]
+        self.bytes.push(value as u8);
+    }
+
+    #[inline]
+    fn key(&mut self, field: u32, kind: u32) {
+        self.varint(u64::from(field << 3 | kind));
+    }
+
+    #[inline]
+    pub(crate) fn uint(&mut self, field: u32, value: impl Into<u64>) {
+        let value = value.into();
+        if value != 0 {
+            self.always_uint(field, value);
+        }
+    }
+
+    /// A number whose presence says something: `optional`, or in a `oneof`.
+    #[inline]
+    pub(crate) fn always_uint(&mut self, field: u32, value: u64) {
+        self.key(field, VARINT);
+        self.varint(value);
+    }
+
+    #[inline]
+    pub(crate) fn fixed32(&mut self, field: u32, value: u32) {
+        if value != 0 {
+            self.key(field, FIXED32);
+            self.bytes.extend_from_slice(&value.to_le_bytes());
+        }
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&mut self, field: u32, value: &[u8]) {
+        if !value.is_empty() {
+            self.always_bytes(field, value);
+        }
+    }
+
+    /// Bytes whose presence says something: `optional` or `repeated`.
+    #[inline]
+    pub(crate) fn always_bytes(&mut self, field: u32, value: &[u8]) {
+        self.key(field, LENGTH_DELIMITED);
+        self.varint(value.len() as u64);
+        self.bytes.extend_from_slice(value);
+    }
+
+    /// A message within this one. Its length is known behind it: most need one byte for it, and that one is kept free.
+    #[inline]
+    pub(crate) fn message(&mut self, field: u32, content: impl FnOnce(&mut Self)) {
+        self.key(field, LENGTH_DELIMITED);
+        let start = self.bytes.len() + 1;
+        self.bytes.push(0);
+        content(self);
+        let length = self.bytes.len() - start;
+        if length < 0x80 {
+            #[allow(clippy::cast_possible_truncation, reason = "below 0x80")]
+            let byte = length as u8;
+            self.bytes[start - 1] = byte;
+        } else {
+            self.lengthen(start, length);
+        }
+    }
+
+    fn lengthen(&mut self, start: usize, length: usize) {
+        let mut prefix = Writer::new(None);
+        prefix.varint(length as u64);
+        let more = prefix.bytes.len() - 1;
+        self.bytes.resize(self.bytes.len() + more, 0);
+        self.bytes.copy_within(start..start + length, start + more);
+        self.bytes[start - 1..start + more].copy_from_slice(&prefix.bytes);
+    }
+
+    /// Numbers in one field, `packed`.
+    pub(crate) fn packed(&mut self, field: u32, values: &[u32]) {
+        if !values.is_empty() {
+            self.message(field, |writer| values.iter().for_each(|value| writer.varint(u64::from(*value))));
+        }
+    }
+}
+
+/// Reads one message.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    bytes: &'a [u8],
+}
+
+/// A field's content.
+#[derive(Clone, Copy)]
+pub(crate) enum Value<'a> {
+    Varint(u64),
+    Fixed32(u32),
+    Fixed64(u64),
+    Bytes(&'a [u8]),
+}
+
+/// `RPC_E_INVALID_DATAPACKET`: bytes that are no message of ours.
+#[cold]
+pub(crate) fn malformed(what: &str) -> Error {
+    Error::new(Code::RPC_E_INVALID_DATAPACKET, what)
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Reader<'a> {
+        Reader { bytes }
+    }
+
+    #[inline(always)]
+    fn varint(&mut self) -> Result<u64> {
+        // Most fields' keys and lengths, and many values, have one byte; ids and times have more.
+        if let [byte @ 0..0x80, rest @ ..] = self.bytes {
+            self.bytes = rest;
+            return Ok(u64::from(*byte));
+        }
+        self.long_varint()
+    }
+
+    #[inline(never)]
+    fn long_varint(&mut self) -> Result<u64> {
+        let mut value = 0;
+        for (place, byte) in self.bytes.iter().take(10).enumerate() {
+            // Of the tenth byte one bit is left.
+            if place == 9 && *byte > 1 {
+                break;
+            }
+            value |= u64::from(byte & 0x7F) << (7 * place);
+            if *byte < 0x80 {
+                self.bytes = &self.bytes[place + 1..];
+                return Ok(value);
+            }
+        }
+        Err(malformed("a number is cut short or has more than 64 bits"))
+    }
+
+    /// The next field's number and content; none at the end.
+    #[inline(always)]
+    pub(crate) fn field(&mut self) -> Result<Option<(u32, Value<'a>)>> {
+        if self.bytes.is_empty() {
+            return Ok(None);
+        }
+        let key = u32::try_from(self.varint()?).map_err(|_| malformed("a field's number is too large"))?;
+        let value = match key & 7 {
+            VARINT => Value::Varint(self.varint()?),
+            FIXED32 => Value::Fixed32(u32::from_le_bytes(self.chunk()?)),
+            FIXED64 => Value::Fixed64(u64::from_le_bytes(self.chunk()?)),
+            LENGTH_DELIMITED => {
+                let length = usize::try_from(self.varint()?).unwrap_or(usize::MAX);
+                let Some((value, rest)) = self.bytes.split_at_checked(length) else {
+                    return Err(malformed("a field is longer than its message"));
+                };
+                self.bytes = rest;
+                Value::Bytes(value)
+            }
+            _ => return Err(malformed("a field has an unknown wire type")),
+        };
+        if key >> 3 == 0 {
+            return Err(malformed("a field has the number 0"));
+        }
+        Ok(Some((key >> 3, value)))
+    }
+
+    #[inline]
+    fn chunk<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let (chunk, rest) =
+            self.bytes.split_first_chunk().ok_or_else(|| malformed("a fixed number is cut short"))?;
+        self.bytes = rest;
+        Ok(*chunk)
+    }
+
+    /// Reads all fields.
+    #[inline(always)]
+    pub(crate) fn fields(mut self, mut each: impl FnMut(u32, Value<'a>) -> Result) -> Result {
+        while let Some((number, value)) = self.field()? {
+            each(number, value)?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Value<'a> {
+    #[inline]
+    pub(crate) fn u64(self) -> Result<u64> {
+        match self {
+            Value::Varint(value) | Value::Fixed64(value) => Ok(value),
+            Value::Fixed32(value) => Ok(value.into()),
+            Value::Bytes(_) => Err(malformed("a number is sent as bytes")),
+        }
+    }
+
+    /// A number of fewer bits.
+    #[inline]
+    pub(crate) fn uint<T: TryFrom<u64>>(self) -> Result<T> {
+        T::try_from(self.u64()?).map_err(|_| malformed("a number is out of its field's range"))
+    }
+
+    #[inline]
+    pub(crate) fn bytes(self) -> Result<&'a [u8]> {
+        match self {
+            Value::Bytes(bytes) => Ok(bytes),
+            _ => Err(malformed("bytes are sent as a number")),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn message(self) -> Result<Reader<'a>> {
+        self.bytes().map(Reader::new)
+    }
+
+    pub(crate) fn text(self) -> Result<&'a str> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| malformed("a text is no UTF-8"))
+    }
+
+    /// Numbers, packed in one field or each in its own.
+    pub(crate) fn packed(self, into: &mut Vec<u32>) -> Result {
+        let number =
+            |value: u64| u32::try_from(value).map_err(|_| malformed("a number is out of its field's range"));
+        match self {
+            Value::Bytes(bytes) => {
+                let mut reader = Reader::new(bytes);
+                while !reader.bytes.is_empty() {
+                    into.push(number(reader.varint()?)?);
+                }
+            }
+            single => into.push(number(single.u64()?)?),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_every_length_are_read_as_they_are_written() {
+        let mut writer = Writer::new(None);
+        let numbers: Vec<u64> =
+            (0..64).flat_map(|bit| [1 << bit, (1 << bit) - 1]).chain([u64::MAX]).collect();
+        numbers.iter().for_each(|number| writer.always_uint(1, *number));
+        let bytes = writer.into_bytes();
+        let mut found = Vec::new();
+        Reader::new(&bytes)
+            .fields(|_, value| {
+                found.push(value.u64()?);
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(found, numbers);
+    }
+
+    #[test]
+    fn a_message_of_any_length_has_its_length_before_it() {
+        for length in [0, 1, 127, 128, 16_383, 16_384, 100_000] {
+            let content = vec![7; length];
+            let mut writer = Writer::new(None);
+            writer.message(3, |writer| writer.bytes.extend_from_slice(&content));
+            writer.uint(4, 9_u32);
+            let bytes = writer.into_bytes();
+            let mut reader = Reader::new(&bytes);
+            let (number, value) = reader.field().unwrap().unwrap();
+            assert_eq!((number, value.bytes().unwrap()), (3, &content[..]));
+            assert_eq!(reader.field().unwrap().unwrap().1.u64().unwrap(), 9);
+            assert!(reader.field().unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn what_is_cut_or_out_of_range_is_refused() {
+        for bytes in [
+            &[0x08][..],
+            &[0x08, 0x80],
+            &[0x08, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x02],
+            &[0x0A, 5, 1],
+            &[0x0D, 1, 2, 3],
+            &[0x0B],
+            &[0x00, 0],
+        ] {
+            let error = Reader::new(bytes).fields(|_, _| Ok(())).unwrap_err();
+            assert_eq!(error.code(), Code::RPC_E_INVALID_DATAPACKET, "{bytes:x?}");
+        }
+        assert!(Value::Varint(256).uint::<u8>().is_err());
+        assert!(Value::Bytes(&[0xFF]).text().is_err());
+    }
+}

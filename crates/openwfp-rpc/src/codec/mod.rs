@@ -1,0 +1,154 @@
+//! The codec: what messages are in bytes.
+//!
+//! Messages that hold SA contexts go straight from the API's types into bytes and back; a page is encoded once, while
+//! its claim is held. All others are prost's.
+
+mod bytes;
+mod linux;
+mod page;
+mod sa;
+mod step;
+
+use ::bytes::Buf;
+use ::bytes::BufMut;
+use ::bytes::Bytes;
+use std::fmt;
+use std::marker::PhantomData;
+use tonic::Status;
+use tonic::codec::Codec;
+use tonic::codec::DecodeBuf;
+use tonic::codec::Decoder;
+use tonic::codec::EncodeBuf;
+use tonic::codec::Encoder;
+
+pub(crate) use page::ContextPage;
+pub(crate) use page::EventPage;
+pub(crate) use page::SaPage;
+pub(crate) use page::decode_contexts;
+pub(crate) use page::decode_events;
+pub(crate) use page::decode_sas;
+pub(crate) use page::event_kind;
+pub(crate) use page::event_kinds;
+pub(crate) use sa::get_address;
+pub(crate) use sa::get_guid;
+pub(crate) use sa::guid_bytes;
+pub(crate) use sa::network;
+pub(crate) use step::decode_batch;
+pub(crate) use step::decode_step;
+pub(crate) use step::encode_batch;
+pub(crate) use step::encode_step;
+
+/// Reads one SA context from its bytes, for tests and fuzzers.
+///
+/// # Errors
+/// `RPC_E_INVALID_DATAPACKET` for what is no message, and the codes of values that no SA context has.
+pub fn decode_context(bytes: &[u8]) -> openwfp_api::Result<openwfp_api::SaContext> {
+    sa::get_context(bytes::Reader::new(bytes))
+}
+
+/// Writes one SA context, with its keys for those who have the right to them; for tests and fuzzers.
+pub fn encode_context(context: &openwfp_api::SaContext, keys: Option<&openwfp_api::KeyAccess>) -> Vec<u8> {
+    let mut writer = bytes::Writer::new(keys);
+    sa::put_context(&mut writer, context);
+    writer.into_bytes()
+}
+
+/// Reads a page of SA contexts, a step, a batch and a page of events, whatever the bytes are; for fuzzers.
+#[doc(hidden)]
+pub fn decode_all(bytes: &[u8]) {
+    drop(decode_contexts(bytes));
+    drop(decode_sas(bytes));
+    drop(decode_events(bytes));
+    drop(decode_step(bytes));
+    drop(decode_batch(bytes));
+}
+
+/// A message in bytes. Its content may be keys, so that only its length is ever printed.
+#[derive(Clone, Default, PartialEq)]
+pub struct Raw(pub(crate) Bytes);
+
+impl fmt::Debug for Raw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Raw({} bytes)", self.0.len())
+    }
+}
+
+/// What can be sent and received.
+pub(crate) trait Message: Sized + Send + 'static {
+    fn put(self, out: &mut EncodeBuf<'_>) -> Result<(), Status>;
+    fn take(input: &mut DecodeBuf<'_>) -> Result<Self, Status>;
+}
+
+impl Message for Raw {
+    fn put(self, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        out.put(self.0);
+        Ok(())
+    }
+
+    fn take(input: &mut DecodeBuf<'_>) -> Result<Raw, Status> {
+        Ok(Raw(input.copy_to_bytes(input.remaining())))
+    }
+}
+
+impl<M: prost::Message + Default + 'static> Message for M {
+    fn put(self, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        self.encode(out).map_err(|error| Status::internal(error.to_string()))
+    }
+
+    fn take(input: &mut DecodeBuf<'_>) -> Result<M, Status> {
+        M::decode(input).map_err(|error| {
+            crate::status::to_status(&bytes::malformed(&format!("a message cannot be read: {error}")))
+        })
+    }
+}
+
+/// The codec of all calls of this service.
+#[derive(Debug)]
+pub(crate) struct WireCodec<T, U>(PhantomData<(T, U)>);
+
+/// Its way out.
+#[derive(Debug)]
+pub(crate) struct WireEncoder<T>(PhantomData<T>);
+
+/// Its way in.
+#[derive(Debug)]
+pub(crate) struct WireDecoder<U>(PhantomData<U>);
+
+impl<T, U> Default for WireCodec<T, U> {
+    fn default() -> Self {
+        WireCodec(PhantomData)
+    }
+}
+
+impl<T: Message, U: Message> Codec for WireCodec<T, U> {
+    type Encode = T;
+    type Decode = U;
+    type Encoder = WireEncoder<T>;
+    type Decoder = WireDecoder<U>;
+
+    fn encoder(&mut self) -> WireEncoder<T> {
+        WireEncoder(PhantomData)
+    }
+
+    fn decoder(&mut self) -> WireDecoder<U> {
+        WireDecoder(PhantomData)
+    }
+}
+
+impl<T: Message> Encoder for WireEncoder<T> {
+    type Item = T;
+    type Error = Status;
+
+    fn encode(&mut self, item: T, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        item.put(out)
+    }
+}
+
+impl<U: Message> Decoder for WireDecoder<U> {
+    type Item = U;
+    type Error = Status;
+
+    fn decode(&mut self, input: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        U::take(input).map(Some)
+    }
+}

@@ -1,0 +1,535 @@
+//! The server: listeners, connections, sessions, and the service that carries out their calls.
+
+mod accept;
+mod limits;
+mod service;
+mod sessions;
+mod streams;
+
+use crate::proto::filter_engine_server::FilterEngineServer;
+use crate::tls::ServerTls;
+use accept::Connection;
+pub use limits::Limits;
+use limits::Users;
+use openwfp_api::Code;
+use openwfp_api::Error;
+use openwfp_api::FilterEngine;
+use openwfp_api::Principal;
+use openwfp_api::Result;
+use openwfp_api::Sid;
+use sessions::Sessions;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_stream::wrappers::ReceiverStream;
+
+/// What a server is to be like; everything has a default.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// How much clients may ask for.
+    pub limits: Limits,
+    /// How long a connection may be silent before the client is asked whether it is there.
+    pub keepalive_interval: Duration,
+    /// How long its answer may take; then it is dead, and its sessions end.
+    pub keepalive_timeout: Duration,
+    /// How long a new connection may take to say who it is.
+    pub handshake_timeout: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> ServerOptions {
+        ServerOptions {
+            limits: Limits::default(),
+            keepalive_interval: Duration::from_secs(5),
+            keepalive_timeout: Duration::from_secs(5),
+            handshake_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// None for a client whose certificate stands for nobody.
+    principal: Option<Principal>,
+    name: String,
+    process_id: u32,
+}
+
+impl Peer {
+    /// A client that is known.
+    pub fn known(principal: Principal, name: impl Into<String>, process_id: u32) -> Peer {
+        Peer { principal: Some(principal), name: name.into(), process_id }
+    }
+
+    fn nobody(name: String) -> Peer {
+        Peer { principal: None, name, process_id: 0 }
+    }
+
+    fn principal(&self) -> Principal {
+        self.principal.clone().unwrap_or_else(|| Principal::user(ANONYMOUS))
+    }
+}
+
+/// `S-1-5-7`, who is nobody in particular.
+const ANONYMOUS: Sid = Sid::ANONYMOUS;
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let principal = self.principal();
+        match (self.name.as_str(), self.process_id) {
+            ("", 0) => write!(f, "{}", principal.user),
+            ("", pid) => write!(f, "{} (process {pid})", principal.user),
+            (name, 0) => write!(f, "{name} ({})", principal.user),
+            (name, pid) => write!(f, "{name} ({}, process {pid})", principal.user),
+        }
+    }
+}
+
+/// What all connections share.
+pub(crate) struct Shared {
+    engine: Arc<dyn FilterEngine>,
+    options: ServerOptions,
+    limits: RwLock<Arc<Limits>>,
+    users: Users,
+    sessions: Sessions,
+    connections: AtomicUsize,
+    refusals: AtomicUsize,
+    /// How many bytes a context had in the last page.
+    entry_bytes: AtomicUsize,
+    /// Calls that run.
+    running: watch::Sender<usize>,
+    /// Turns for calls that may wait for other sessions' transactions.
+    waiting: Arc<Semaphore>,
+    stopping: watch::Sender<bool>,
+}
+
+impl Shared {
+    /// How many entries a page may have and is likely to have room for: what is claimed in vain is given back, which costs.
+    fn page_entries(&self, asked: u32, bytes_max: usize) -> u32 {
+        let fit = bytes_max / self.entry_bytes.load(Ordering::Relaxed).max(1);
+        let likely = u32::try_from(fit + fit / 16 + 1).unwrap_or(u32::MAX);
+        asked.min(self.limits().page_entries).min(likely)
+    }
+
+    fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A server with an engine behind it and no listener yet. Dropping it ends all connections at once.
+pub struct Server {
+    runtime: Option<Runtime>,
+    shared: Arc<Shared>,
+    connections: mpsc::Sender<io::Result<Connection>>,
+    /// The service, until it is told to go.
+    service: Mutex<Option<(watch::Sender<bool>, tokio::task::JoinHandle<()>)>>,
+    sockets: Mutex<Vec<SocketFile>>,
+    tls: Arc<RwLock<Option<Arc<TlsState>>>>,
+}
+
+struct TlsState {
+    acceptor: TlsAcceptor,
+    settings: ServerTls,
+}
+
+/// A Unix socket to listen at.
+#[derive(Clone, Debug)]
+pub struct UnixSocket {
+    /// Where.
+    pub path: PathBuf,
+    /// The file's permissions, such as `0o660`.
+    pub mode: u32,
+    /// The file's group; none: the process' own.
+    pub group: Option<u32>,
+}
+
+/// The file of a socket, removed in the end if it is still ours.
+struct SocketFile {
+    path: PathBuf,
+    inode: u64,
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if std::fs::metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
+            // There is nobody to tell.
+            drop(std::fs::remove_file(&self.path));
+        }
+    }
+}
+
+fn failed(what: impl fmt::Display, error: &io::Error) -> Error {
+    let code = match error.kind() {
+        io::ErrorKind::PermissionDenied => Code::ERROR_ACCESS_DENIED,
+        io::ErrorKind::AddrInUse => Code::FWP_E_ALREADY_EXISTS,
+        _ => Code::FWP_E_INVALID_PARAMETER,
+    };
+    Error::new(code, format!("{what}: {error}"))
+}
+
+impl Server {
+    /// Starts a server, with threads of its own.
+    ///
+    /// # Errors
+    /// `RPC_E_OUT_OF_RESOURCES` if the system gives no threads.
+    pub fn start(engine: Arc<dyn FilterEngine>, options: ServerOptions) -> Result<Server> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("openwfp-server")
+            // Calls that wait have one each, and those of transactions must never be kept from going on.
+            .max_blocking_threads(options.limits.waiting_calls.saturating_add(256))
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("no threads: {error}")))?;
+        let (limits, waiting) = (options.limits.clone(), options.limits.waiting_calls.max(1));
+        let shared = Arc::new(Shared {
+            engine,
+            options,
+            limits: RwLock::new(Arc::new(limits)),
+            users: Users::default(),
+            sessions: Sessions::default(),
+            connections: AtomicUsize::new(0),
+            refusals: AtomicUsize::new(0),
+            entry_bytes: AtomicUsize::new(256),
+            running: watch::Sender::new(0),
+            waiting: Arc::new(Semaphore::new(waiting)),
+            stopping: watch::Sender::new(false),
+        });
+        let (connections, taken) = mpsc::channel(64);
+        let (go, gone) = watch::channel(false);
+        let service = runtime.spawn(serve(Arc::clone(&shared), taken, gone));
+        Ok(Server {
+            runtime: Some(runtime),
+            shared,
+            connections,
+            service: Mutex::new(Some((go, service))),
+            sockets: Mutex::default(),
+            tls: Arc::default(),
+        })
+    }
+
+    fn runtime(&self) -> Result<&Runtime> {
+        self.runtime.as_ref().ok_or_else(|| Error::unreachable("a server without its threads"))
+    }
+
+    /// Listens at a Unix socket. A file of a dead server is replaced, one of a living server is not.
+    ///
+    /// # Errors
+    /// `FWP_E_ALREADY_EXISTS` if somebody listens there or another file is there, `ERROR_ACCESS_DENIED` and
+    /// `FWP_E_INVALID_PARAMETER` for a place where no socket can be.
+    pub fn listen_unix(&self, socket: &UnixSocket) -> Result {
+        let listener = bind_unix(socket)?;
+        let inode = std::fs::metadata(&socket.path).map(|found| found.ino()).unwrap_or_default();
+        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        sockets.push(SocketFile { path: socket.path.clone(), inode });
+        drop(sockets);
+        self.serve_unix(listener)
+    }
+
+    /// Listens at a Unix socket that somebody else has opened, such as systemd.
+    ///
+    /// # Errors
+    /// `FWP_E_INVALID_PARAMETER` for what is no listening socket.
+    pub fn serve_unix(&self, listener: UnixListener) -> Result {
+        let runtime = self.runtime()?;
+        let _guard = runtime.enter();
+        let what = "the Unix socket cannot be listened at";
+        listener.set_nonblocking(true).map_err(|error| failed(what, &error))?;
+        let listener = tokio::net::UnixListener::from_std(listener).map_err(|error| failed(what, &error))?;
+        let (shared, taken) = (Arc::clone(&self.shared), self.connections.clone());
+        let mut stopping = self.shared.stopping.subscribe();
+        runtime.spawn(async move {
+            loop {
+                let accepted = tokio::select! {
+                    accepted = listener.accept() => accepted,
+                    _ = stopping.wait_for(|stopping| *stopping) => return,
+                };
+                let Some(stream) = accepted_or_pause(accepted.map(|(stream, _)| stream)).await else {
+                    continue;
+                };
+                let (shared, taken) = (Arc::clone(&shared), taken.clone());
+                let Some(place) = shared.place() else {
+                    tokio::spawn(shared.refuse(Box::new(stream), NO_ROOM));
+                    continue;
+                };
+                tokio::spawn(async move {
+                    match accept::unix_peer(&stream).await {
+                        Ok(peer) => shared.take(Box::new(stream), peer, place, taken).await,
+                        Err(error) => tracing::warn!("a client without credentials was refused: {error}"),
+                    }
+                });
+            }
+        });
+        Ok(())
+    }
+
+    /// Listens for mutual TLS; the address that was bound.
+    ///
+    /// # Errors
+    /// Those of [`Server::set_tls`], `FWP_E_ALREADY_EXISTS` and `ERROR_ACCESS_DENIED` for an address that cannot be had.
+    pub fn listen_tls(&self, address: SocketAddr, tls: &ServerTls) -> Result<SocketAddr> {
+        self.set_tls(tls)?;
+        let listener = TcpListener::bind(address).map_err(|error| failed(address, &error))?;
+        self.serve_tls(listener)
+    }
+
+    /// Listens for mutual TLS at a socket that somebody else has opened; [`Server::set_tls`] comes first.
+    ///
+    /// # Errors
+    /// `FWP_E_INVALID_PARAMETER` for what is no listening socket.
+    pub fn serve_tls(&self, listener: TcpListener) -> Result<SocketAddr> {
+        let tls = Arc::clone(&self.tls);
+        self.serve_tcp(listener, move |shared, stream, place, taken| {
+            let tls = tls.read().unwrap_or_else(PoisonError::into_inner).clone();
+            async move {
+                let Some(tls) = tls else { return };
+                let address = stream.peer_addr();
+                let handshake = tls.acceptor.accept(stream);
+                let stream = match tokio::time::timeout(shared.options.handshake_timeout, handshake).await {
+                    Ok(Ok(stream)) => stream,
+                    Ok(Err(error)) => return tracing::warn!(?address, "TLS handshake failed: {error}"),
+                    Err(_) => return tracing::warn!(?address, "TLS handshake took too long"),
+                };
+                let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                let identity = certificate.and_then(|certificate| tls.settings.identify(certificate));
+                let peer = match identity {
+                    Some((principal, name)) => Peer::known(principal, name, 0),
+                    None => {
+                        let names = certificate.map(crate::tls::names).unwrap_or_default();
+                        tracing::warn!(?address, ?names, "a certificate stands for nobody");
+                        Peer::nobody(names.join(", "))
+                    }
+                };
+                shared.take(Box::new(stream), peer, place, taken).await;
+            }
+        })
+    }
+
+    /// Uses these certificates and rules for connections that come from now on.
+    ///
+    /// # Errors
+    /// `FWP_E_INVALID_PARAMETER` with the file or rule that cannot be used; what was set before stays.
+    pub fn set_tls(&self, tls: &ServerTls) -> Result {
+        tls.clients.iter().try_for_each(|rule| crate::tls::check_name(&rule.name))?;
+        let acceptor = TlsAcceptor::from(Arc::new(tls.config()?));
+        let state = Arc::new(TlsState { acceptor, settings: tls.clone() });
+        *self.tls.write().unwrap_or_else(PoisonError::into_inner) = Some(state);
+        Ok(())
+    }
+
+    /// Listens without encryption, on a loopback address only; all clients are this principal.
+    ///
+    /// # Errors
+    /// `FWP_E_INVALID_PARAMETER` for another address, and those of [`Server::listen_tls`].
+    pub fn listen_plain(&self, address: SocketAddr, principal: &Principal) -> Result<SocketAddr> {
+        if !address.ip().is_loopback() {
+            let what = format!("{address} is no loopback address, and without TLS only those are served");
+            return Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what)
+                .with_remedy("listen at 127.0.0.1 or ::1, or use TLS"));
+        }
+        let listener = TcpListener::bind(address).map_err(|error| failed(address, &error))?;
+        let principal = principal.clone();
+        self.serve_tcp(listener, move |shared, stream, place, taken| {
+            let peer = Peer::known(principal.clone(), "", 0);
+            async move { shared.take(Box::new(stream), peer, place, taken).await }
+        })
+    }
+
+    fn serve_tcp<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        listener: TcpListener,
+        take: impl Fn(
+            Arc<Shared>,
+            tokio::net::TcpStream,
+            accept::Place,
+            mpsc::Sender<io::Result<Connection>>,
+        ) -> F
+        + Send
+        + 'static,
+    ) -> Result<SocketAddr> {
+        let runtime = self.runtime()?;
+        let _guard = runtime.enter();
+        let what = "the TCP socket cannot be listened at";
+        let address = listener.local_addr().map_err(|error| failed(what, &error))?;
+        listener.set_nonblocking(true).map_err(|error| failed(what, &error))?;
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| failed(what, &error))?;
+        let (shared, taken) = (Arc::clone(&self.shared), self.connections.clone());
+        let mut stopping = self.shared.stopping.subscribe();
+        runtime.spawn(async move {
+            loop {
+                let accepted = tokio::select! {
+                    accepted = listener.accept() => accepted,
+                    _ = stopping.wait_for(|stopping| *stopping) => return,
+                };
+                let Some(stream) = accepted_or_pause(accepted.map(|(stream, _)| stream)).await else {
+                    continue;
+                };
+                // Answers are short and whole.
+                drop(stream.set_nodelay(true));
+                match shared.place() {
+                    Some(place) => {
+                        tokio::spawn(take(Arc::clone(&shared), stream, place, taken.clone()));
+                    }
+                    // Before TLS there is no language to say it in.
+                    None => tracing::warn!("connection refused: {NO_ROOM}"),
+                }
+            }
+        });
+        Ok(address)
+    }
+
+    /// Holds clients to other limits from now on; what they have stays.
+    pub fn set_limits(&self, limits: Limits) {
+        *self.shared.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
+    }
+
+    /// How many sessions clients have open.
+    pub fn sessions(&self) -> usize {
+        self.shared.sessions.len()
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Acquire)
+    }
+
+    /// Stops: no new connections and calls, those that run finish, then all sessions end. Whether that was done within
+    /// the bound; what is not is cut off.
+    pub fn stop(mut self, bound: Duration) -> bool {
+        let Some(runtime) = self.runtime.take() else { return true };
+        let service = self.service.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let deadline = Instant::now() + bound;
+        self.shared.stopping.send_replace(true);
+        let why = Error::new(Code::FWP_E_SESSION_ABORTED, "the daemon stops");
+        self.shared.sessions.end_all(&crate::status::detail(&why));
+        let shared = Arc::clone(&self.shared);
+        let in_time = runtime.block_on(async move {
+            let mut running = shared.running.subscribe();
+            let finished = tokio::time::timeout(bound, running.wait_for(|running| *running == 0)).await;
+            let Some((go, service)) = service else { return finished.is_ok() };
+            go.send_replace(true);
+            let left = deadline.saturating_duration_since(Instant::now());
+            finished.is_ok() && tokio::time::timeout(left, service).await.is_ok()
+        });
+        runtime.shutdown_background();
+        in_time
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.stopping.send_replace(true);
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Server({} sessions)", self.sessions())
+    }
+}
+
+const NO_ROOM: &str = "the daemon has as many connections as it may have (limits.connections)";
+
+/// What was accepted; after an error a pause, since the system lacks something, such as file descriptors.
+async fn accepted_or_pause<T>(accepted: io::Result<T>) -> Option<T> {
+    match accepted {
+        Ok(stream) => Some(stream),
+        Err(error) => {
+            tracing::error!("no connection can be accepted: {error}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            None
+        }
+    }
+}
+
+fn bind_unix(socket: &UnixSocket) -> Result<UnixListener> {
+    let path = &socket.path;
+    let at = path.display();
+    if let Ok(found) = std::fs::symlink_metadata(path) {
+        if !found.file_type().is_socket() {
+            return Err(Error::new(Code::FWP_E_ALREADY_EXISTS, format!("{at} is there and is no socket"))
+                .with_remedy("name another path"));
+        }
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(Error::new(Code::FWP_E_ALREADY_EXISTS, format!("somebody listens at {at} already"))
+                .with_remedy("stop the other daemon, or name another path"));
+        }
+    }
+    // Under another name until its permissions are right.
+    let mut early = path.clone().into_os_string();
+    early.push(format!(".{}", std::process::id()));
+    let early = Path::new(&early);
+    drop(std::fs::remove_file(early));
+    let listener = UnixListener::bind(early).map_err(|error| failed(at, &error))?;
+    let ready = std::fs::set_permissions(early, std::fs::Permissions::from_mode(socket.mode))
+        .and_then(|()| match socket.group {
+            Some(group) => std::os::unix::fs::chown(early, None, Some(group)),
+            None => Ok(()),
+        })
+        .and_then(|()| std::fs::rename(early, path));
+    if let Err(error) = ready {
+        drop(std::fs::remove_file(early));
+        return Err(failed(path.display(), &error));
+    }
+    Ok(listener)
+}
+
+/// The service for all connections, until it is told to go.
+async fn serve(
+    shared: Arc<Shared>,
+    connections: mpsc::Receiver<io::Result<Connection>>,
+    mut gone: watch::Receiver<bool>,
+) {
+    let (options, message_bytes) = (shared.options.clone(), shared.limits().message_bytes);
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<FilterEngineServer<service::Service>>().await;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(crate::proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let (Ok(reflection_v1), Ok(reflection_v1alpha)) = (reflection().build_v1(), reflection().build_v1alpha())
+    else {
+        return tracing::error!("the service cannot describe itself");
+    };
+    let engine = FilterEngineServer::new(service::Service(shared)).max_decoding_message_size(message_bytes);
+    let outcome = tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(options.keepalive_interval))
+        .http2_keepalive_timeout(Some(options.keepalive_timeout))
+        .max_concurrent_streams(256)
+        .add_service(engine)
+        .add_service(health_service)
+        .add_service(reflection_v1)
+        .add_service(reflection_v1alpha)
+        .serve_with_incoming_shutdown(ReceiverStream::new(connections), async move {
+            // A sender that is gone says the same.
+            drop(gone.wait_for(|gone| *gone).await);
+        })
+        .await;
+    if let Err(error) = outcome {
+        tracing::error!("the service ended: {error}");
+    }
+}

@@ -1,0 +1,538 @@
+//! The service: each call finds its session, is admitted, and is the session's own call.
+
+use super::Peer;
+use super::Shared;
+use super::sessions::Open;
+use super::streams::ListStream;
+use super::streams::SessionStream;
+use super::streams::WatchEvents;
+use super::streams::event_page;
+use crate::PROTOCOL;
+use crate::codec;
+use crate::codec::ContextPage;
+use crate::codec::Raw;
+use crate::codec::SaPage;
+use crate::convert;
+use crate::proto;
+use crate::proto::filter_engine_server::FilterEngine;
+use crate::status::detail;
+use crate::status::to_status;
+use openwfp_api::Claim;
+use openwfp_api::Code;
+use openwfp_api::EnumId;
+use openwfp_api::EnumOptions;
+use openwfp_api::Error;
+use openwfp_api::KeyAccess;
+use openwfp_api::Result;
+use openwfp_api::SaContextId;
+use openwfp_api::SaEnumOptions;
+use openwfp_api::SecurityDescriptor;
+use openwfp_api::SecurityInformation;
+use openwfp_api::SessionOptions;
+use openwfp_api::Spi;
+use openwfp_api::TransactionMode;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+use tokio_stream::Stream;
+use tonic::Request;
+use tonic::Response;
+use tonic::Status;
+
+/// The service over what all connections share.
+#[derive(Clone)]
+pub(crate) struct Service(pub(crate) Arc<Shared>);
+
+/// A call that runs, with its session.
+pub(crate) struct Running {
+    pub(crate) open: Arc<Open>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Running {
+    /// Whether a call that takes long may go on: not once the daemon has ended its session.
+    pub(crate) fn check(&self) -> Result {
+        if self.open.ended.borrow().is_none() {
+            return Ok(());
+        }
+        Err(Error::new(Code::FWP_E_SESSION_ABORTED, "the daemon has ended the session"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.running.send_modify(|running| *running -= 1);
+    }
+}
+
+type Reply<T> = Result<Response<T>, Status>;
+type Parts<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+impl Service {
+    /// Who calls, if they may call now.
+    fn caller<M>(&self, request: &Request<M>) -> Result<Arc<Peer>> {
+        let peer = request.extensions().get::<Arc<Peer>>().cloned();
+        let peer = peer.ok_or_else(|| Error::unreachable("a connection without a peer"))?;
+        self.0.users.of(peer.principal().user).call(&self.0.limits())?;
+        Ok(peer)
+    }
+
+    fn enter<M>(&self, request: &Request<M>, token: &[u8]) -> Result<Running> {
+        let peer = self.caller(request)?;
+        let open = self.0.sessions.find(token, &peer.principal().user)?;
+        self.0.running.send_modify(|running| *running += 1);
+        Ok(Running { open, shared: Arc::clone(&self.0) })
+    }
+
+    /// A call that is short: it reads.
+    fn read<M, T>(
+        &self,
+        request: &Request<M>,
+        token: &[u8],
+        call: impl FnOnce(&Open) -> Result<T>,
+    ) -> Reply<T> {
+        let result = self.enter(request, token).and_then(|running| call(&running.open));
+        result.map(Response::new).map_err(|error| to_status(&error))
+    }
+
+    /// A call that may wait for another session's transaction or for the dataplane, on a thread where that is no harm.
+    async fn wait<T: Send + 'static>(
+        &self,
+        running: Result<Running>,
+        call: impl FnOnce(&Open) -> Result<T> + Send + 'static,
+    ) -> Reply<T> {
+        let result = async {
+            let running = running?;
+            // The calls of transactions are what others wait for: they always have a thread.
+            let turn = if running.open.is_in_transaction() {
+                None
+            } else {
+                let turn = Arc::clone(&self.0.waiting).acquire_owned();
+                Some(tokio::time::timeout(running.open.wait, turn).await.map_err(|_| {
+                    let what = "too many calls wait for other sessions' transactions (limits.waiting_calls)";
+                    Error::new(Code::FWP_E_TIMEOUT, what).with_remedy("try again later")
+                })?)
+            };
+            let call = move || {
+                let result = call(&running.open);
+                drop(turn);
+                result
+            };
+            let done = tokio::task::spawn_blocking(call).await;
+            done.map_err(|_| Error::unreachable("a call panicked"))?
+        };
+        result.await.map(Response::new).map_err(|error| to_status(&error))
+    }
+
+    fn open(&self, peer: &Peer, request: proto::EngineOpenRequest) -> Result<SessionStream> {
+        let (lowest, highest) = (request.protocol_min.max(1), request.protocol_max.max(1));
+        if !(lowest..=highest).contains(&PROTOCOL) {
+            let what = format!(
+                "the client speaks the versions {lowest} to {highest} of the protocol, the daemon version {PROTOCOL}"
+            );
+            return Err(Error::new(Code::RPC_E_VERSION_MISMATCH, what)
+                .with_remedy("install the same version of OpenWFP on both machines"));
+        }
+        let Some(principal) = peer.principal.clone() else {
+            let what = format!("the certificate ({}) stands for nobody here", peer.name);
+            return Err(Error::new(Code::RPC_E_ACCESS_DENIED, what)
+                .with_remedy("the daemon's configuration says who is who, in [[tls.clients]]"));
+        };
+        if *self.0.stopping.borrow() {
+            return Err(Error::new(Code::RPC_E_CALL_REJECTED, "the daemon stops"));
+        }
+        let limits = self.0.limits();
+        let user = principal.user;
+        let slot = self.0.users.of(user).session(&limits)?;
+        let mut options = SessionOptions::new()
+            .principal(principal)
+            .process(peer.process_id)
+            .user_name(peer.name.clone())
+            .name(request.name)
+            .description(request.description)
+            .key(codec::get_guid(&request.key)?)
+            .transaction_wait(Duration::from_nanos(request.transaction_wait_ns))
+            .handles_max(limits.enumerators_per_session, limits.subscriptions_per_session);
+        if request.dynamic {
+            options = options.dynamic();
+        }
+        let wait = options.transaction_wait;
+        let session = self.0.engine.open_session(options)?;
+        let number = session.number().0;
+        let open = Arc::new(Open::new(session, user, wait, slot));
+        let token = self.0.sessions.insert(Arc::clone(&open))?;
+        tracing::debug!(session = number, peer = %peer, "session opened");
+        let opened = proto::SessionOpened {
+            session: token.into(),
+            number,
+            protocol: PROTOCOL,
+            page_entries_max: limits.page_entries,
+        };
+        let stream = SessionStream::new(Arc::clone(&self.0), token, opened, &open);
+        if *self.0.stopping.borrow() {
+            // The end of all sessions may just have passed this one by.
+            open.ended
+                .send_replace(Some(detail(&Error::new(Code::FWP_E_SESSION_ABORTED, "the daemon stops"))));
+        }
+        Ok(stream)
+    }
+}
+
+/// The right to send keys, if they are wanted and the session has it.
+pub(crate) fn keys(open: &Open, wanted: bool) -> Result<Option<KeyAccess>> {
+    if !wanted {
+        return Ok(None);
+    }
+    match open.session.key_access() {
+        Ok(keys) => Ok(Some(keys)),
+        Err(error) if error.code() == Code::ERROR_ACCESS_DENIED => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an enumerator may have more after a page: not if it gave less than it was asked for.
+fn more<T>(claim: &Claim<T>, taken: usize, limit: u32) -> bool {
+    let found = claim.entries().len();
+    taken < found || found == usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+/// The next page of contexts, how many it has, and whether there may be more.
+pub(crate) fn context_page(
+    shared: &Shared,
+    open: &Open,
+    request: &proto::EnumRequest,
+    bytes_max: usize,
+) -> Result<(Raw, u32, bool)> {
+    let keys = keys(open, request.keys)?;
+    let limit = shared.page_entries(request.limit, bytes_max);
+    let claim = open.session.sa_context_enum(EnumId::from_bits(request.handle), limit)?;
+    let mut page = ContextPage::new(claim.entries().len(), bytes_max, keys.as_ref());
+    let taken = page.fill(claim.entries());
+    let more = more(&claim, taken, limit);
+    drop(claim.accept_first(taken));
+    let page = page.finish(more);
+    if taken > 0 {
+        shared.entry_bytes.store(page.0.len() / taken, Ordering::Relaxed);
+    }
+    Ok((page, u32::try_from(taken).unwrap_or(u32::MAX), more))
+}
+
+fn done() -> proto::Done {
+    proto::Done {}
+}
+
+#[tonic::async_trait]
+impl FilterEngine for Service {
+    type EngineOpenStream = SessionStream;
+    type SaContextListStream = Parts<Raw>;
+    type SaContextWatchStream = Parts<Raw>;
+
+    async fn engine_open(&self, request: Request<proto::EngineOpenRequest>) -> Reply<SessionStream> {
+        let peer = self.caller(&request).map_err(|error| to_status(&error))?;
+        self.open(&peer, request.into_inner()).map(Response::new).map_err(|error| {
+            tracing::info!(peer = %peer, "session refused: {error}");
+            to_status(&error)
+        })
+    }
+
+    async fn engine_close(&self, request: Request<proto::SessionRequest>) -> Reply<proto::Done> {
+        let token = request.get_ref().session.clone();
+        let running = self.enter(&request, &token);
+        let shared = Arc::clone(&self.0);
+        self.wait(running, move |open| {
+            let end = Error::new(Code::FWP_E_SESSION_ABORTED, "the client closed the session");
+            let result = token.as_slice().try_into().map_or(Ok(()), |token| shared.sessions.close(&token));
+            open.ended.send_replace(Some(detail(&end)));
+            result.map(|()| done())
+        })
+        .await
+    }
+
+    async fn session_get(&self, request: Request<proto::SessionRequest>) -> Reply<proto::SessionInfo> {
+        self.read(&request, &request.get_ref().session, |open| {
+            open.session.info().map(|info| convert::from_session_info(&info))
+        })
+    }
+
+    async fn session_create_enum(&self, request: Request<proto::SessionRequest>) -> Reply<proto::Enumerator> {
+        self.read(&request, &request.get_ref().session, |open| {
+            Ok(proto::Enumerator { handle: open.session.session_create_enum()?.to_bits() })
+        })
+    }
+
+    async fn session_enum(&self, request: Request<proto::EnumRequest>) -> Reply<proto::SessionPage> {
+        let asked = request.get_ref();
+        let limit = asked.limit.min(self.0.limits().page_entries);
+        self.read(&request, &asked.session, |open| {
+            let claim = open.session.session_enum(EnumId::from_bits(asked.handle), limit)?;
+            let more = more(&claim, claim.entries().len(), limit);
+            let sessions = claim.accept().iter().map(|info| convert::from_session_info(info)).collect();
+            Ok(proto::SessionPage { sessions, more })
+        })
+    }
+
+    async fn enum_destroy(&self, request: Request<proto::HandleRequest>) -> Reply<proto::Done> {
+        let asked = request.get_ref();
+        self.read(&request, &asked.session, |open| {
+            open.session.destroy_enum(EnumId::from_bits(asked.handle)).map(|()| done())
+        })
+    }
+
+    async fn enum_version(&self, request: Request<proto::HandleRequest>) -> Reply<proto::EnumVersionReply> {
+        let asked = request.get_ref();
+        self.read(&request, &asked.session, |open| {
+            let version = open.session.enum_version(EnumId::from_bits(asked.handle))?.0;
+            Ok(proto::EnumVersionReply { version })
+        })
+    }
+
+    async fn transaction_begin(
+        &self,
+        request: Request<proto::TransactionBeginRequest>,
+    ) -> Reply<proto::Done> {
+        let running = self.enter(&request, &request.get_ref().session);
+        let mode = match request.get_ref().read_only {
+            true => TransactionMode::ReadOnly,
+            false => TransactionMode::ReadWrite,
+        };
+        self.wait(running, move |open| {
+            open.session.transaction_begin(mode)?;
+            open.in_transaction.store(true, Ordering::Release);
+            Ok(done())
+        })
+        .await
+    }
+
+    async fn transaction_commit(&self, request: Request<proto::SessionRequest>) -> Reply<proto::Done> {
+        let running = self.enter(&request, &request.get_ref().session);
+        self.wait(running, |open| {
+            let result = open.session.transaction_commit();
+            open.in_transaction.store(false, Ordering::Release);
+            result.map(|()| done())
+        })
+        .await
+    }
+
+    async fn transaction_abort(&self, request: Request<proto::SessionRequest>) -> Reply<proto::Done> {
+        let running = self.enter(&request, &request.get_ref().session);
+        self.wait(running, |open| {
+            let result = open.session.transaction_abort();
+            open.in_transaction.store(false, Ordering::Release);
+            result.map(|()| done())
+        })
+        .await
+    }
+
+    async fn sa_context_step(&self, request: Request<Raw>) -> Reply<proto::StepOutcome> {
+        let decoded = codec::decode_step(&request.get_ref().0);
+        let (token, step) = decoded.map_err(|error| to_status(&error))?;
+        let running = self.enter(&request, token);
+        self.wait(running, move |open| {
+            open.session.sa_context_step(step).map(|outcome| convert::from_outcome(&outcome))
+        })
+        .await
+    }
+
+    async fn sa_context_batch(&self, request: Request<Raw>) -> Reply<proto::SaContextBatchReply> {
+        let decoded = codec::decode_batch(&request.get_ref().0);
+        let (token, steps, mode) = decoded.map_err(|error| to_status(&error))?;
+        let running = self.enter(&request, token);
+        self.wait(running, move |open| {
+            let result = |outcome: Result<_>| proto::StepResult {
+                result: Some(match outcome {
+                    Ok(outcome) => proto::step_result::Result::Outcome(convert::from_outcome(&outcome)),
+                    Err(error) => proto::step_result::Result::Error(detail(&error)),
+                }),
+            };
+            let outcomes = open.session.sa_context_batch(steps, mode)?;
+            Ok(proto::SaContextBatchReply { results: outcomes.into_iter().map(result).collect() })
+        })
+        .await
+    }
+
+    async fn sa_context_get_by_id(&self, request: Request<proto::SaContextGetByIdRequest>) -> Reply<Raw> {
+        let asked = request.get_ref();
+        self.read(&request, &asked.session, |open| {
+            let keys = keys(open, asked.keys)?;
+            let context = open.session.sa_context_by_id(SaContextId(asked.id))?;
+            let mut page = ContextPage::new(1, usize::MAX, keys.as_ref());
+            page.fill(&[context]);
+            Ok(page.finish(false))
+        })
+    }
+
+    async fn sa_context_create_enum(
+        &self,
+        request: Request<proto::SaContextCreateEnumRequest>,
+    ) -> Reply<proto::Enumerator> {
+        let asked = request.get_ref();
+        self.read(&request, &asked.session, |open| {
+            let options = EnumOptions {
+                template: convert::to_template(asked.template.as_ref())?,
+                spi: Spi::new(asked.spi),
+                after: (asked.after != 0).then_some(SaContextId(asked.after)),
+            };
+            Ok(proto::Enumerator { handle: open.session.sa_context_create_enum(&options)?.to_bits() })
+        })
+    }
+
+    async fn sa_context_enum(&self, request: Request<proto::EnumRequest>) -> Reply<Raw> {
+        self.read(&request, &request.get_ref().session, |open| {
+            let bytes_max = self.0.limits().page_bytes;
+            context_page(&self.0, open, request.get_ref(), bytes_max).map(|(page, ..)| page)
+        })
+    }
+
+    async fn sa_context_list(&self, request: Request<proto::EnumRequest>) -> Reply<Parts<Raw>> {
+        let running = self.enter(&request, &request.get_ref().session).map_err(|error| to_status(&error))?;
+        let request = request.into_inner();
+        let left = (request.limit != 0).then_some(request.limit);
+        Ok(Response::new(Box::pin(ListStream { running, request, left, over: false })))
+    }
+
+    async fn sa_create_enum(&self, request: Request<proto::SaCreateEnumRequest>) -> Reply<proto::Enumerator> {
+        let asked = request.get_ref();
+        self.read(&request, &asked.session, |open| {
+            let options = SaEnumOptions { direction: convert::to_direction(asked.direction)? };
+            Ok(proto::Enumerator { handle: open.session.sa_create_enum(&options)?.to_bits() })
+        })
+    }
+
+    async fn sa_enum(&self, request: Request<proto::EnumRequest>) -> Reply<Raw> {
+        let (asked, limits) = (request.get_ref(), self.0.limits());
+        self.read(&request, &asked.session, |open| {
+            let keys = keys(open, asked.keys)?;
+            let limit = asked.limit.min(limits.page_entries);
+            let claim = open.session.sa_enum(EnumId::from_bits(asked.handle), limit)?;
+            let (page, taken) = SaPage::encode(claim.entries(), limits.page_bytes, keys.as_ref(), |taken| {
+                more(&claim, taken, limit)
+            });
+            drop(claim.accept_first(taken));
+            Ok(page)
+        })
+    }
+
+    async fn sa_context_subscribe(
+        &self,
+        request: Request<proto::SubscribeRequest>,
+    ) -> Reply<proto::Subscription> {
+        let asked = request.get_ref();
+        self.read(&request, &asked.session, |open| {
+            let stream = open.session.sa_context_events(&convert::to_subscription(asked)?)?;
+            Ok(proto::Subscription { handle: open.add_stream(stream).to_bits() })
+        })
+    }
+
+    async fn sa_context_events(&self, request: Request<proto::EventsRequest>) -> Reply<Raw> {
+        let asked = request.get_ref();
+        let result = async {
+            let running = self.enter(&request, &asked.session)?;
+            let Some(stream) = running.open.stream(asked.handle) else {
+                // The session says what is wrong with the handle.
+                running.open.session.sa_context_unsubscribe(EnumId::from_bits(asked.handle))?;
+                return Err(Error::new(Code::ERROR_INVALID_HANDLE, "the subscription has ended"));
+            };
+            let (open, limits) = (Arc::clone(&running.open), running.shared.limits());
+            // A call that waits for events is not one that a stop waits for.
+            drop(running);
+            let mut stream = stream.lock().await;
+            let mut ended = open.ended.subscribe();
+            let first = poll_fn(|context| match stream.poll_next(context) {
+                Poll::Pending if asked.wait_ns == 0 => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(first) => Poll::Ready(Some(first)),
+            });
+            let wait = Duration::from_nanos(asked.wait_ns);
+            let first = tokio::select! {
+                biased;
+                first = async { tokio::time::timeout(wait, first).await.ok().flatten() } => first,
+                _ = ended.wait_for(Option::is_some) => {
+                    return Err(Error::new(Code::FWP_E_SESSION_ABORTED, "the session has ended"));
+                }
+            };
+            let Some(first) = first.transpose()? else { return Ok(Raw::default()) };
+            let limit = if asked.limit == 0 { u32::MAX } else { asked.limit };
+            event_page(&open, &mut **stream, first, limit, limits.page_bytes, asked.keys)
+        };
+        result.await.map(Response::new).map_err(|error| to_status(&error))
+    }
+
+    async fn sa_context_watch(&self, request: Request<proto::SubscribeRequest>) -> Reply<Parts<Raw>> {
+        let asked = request.get_ref();
+        let watch = || -> Result<WatchEvents> {
+            let running = self.enter(&request, &asked.session)?;
+            let stream = running.open.session.sa_context_events(&convert::to_subscription(asked)?)?;
+            // A stop does not wait for who watches.
+            let (open, shared) = (Arc::clone(&running.open), Arc::clone(&running.shared));
+            Ok(WatchEvents { open, shared, stream, keys: asked.keys, over: false })
+        };
+        match watch() {
+            Ok(events) => Ok(Response::new(Box::pin(events))),
+            Err(error) => Err(to_status(&error)),
+        }
+    }
+
+    async fn sa_context_unsubscribe(&self, request: Request<proto::HandleRequest>) -> Reply<proto::Done> {
+        let asked = request.get_ref();
+        self.read(&request, &asked.session, |open| {
+            open.session.sa_context_unsubscribe(EnumId::from_bits(asked.handle))?;
+            open.forget_stream(asked.handle);
+            Ok(done())
+        })
+    }
+
+    async fn sa_context_subscriptions_get(
+        &self,
+        request: Request<proto::SessionRequest>,
+    ) -> Reply<proto::SubscriptionList> {
+        self.read(&request, &request.get_ref().session, |open| {
+            let subscriptions = open.session.sa_context_subscriptions()?;
+            Ok(proto::SubscriptionList {
+                subscriptions: subscriptions.iter().map(convert::from_subscription_info).collect(),
+            })
+        })
+    }
+
+    async fn statistics_get(&self, request: Request<proto::SessionRequest>) -> Reply<proto::Statistics> {
+        let running = self.enter(&request, &request.get_ref().session);
+        self.wait(running, |open| {
+            open.session.statistics().map(|statistics| convert::from_statistics(&statistics))
+        })
+        .await
+    }
+
+    async fn security_info_get(
+        &self,
+        request: Request<proto::SecurityInfoRequest>,
+    ) -> Reply<proto::SecurityInfo> {
+        let asked = request.get_ref();
+        self.read(&request, &asked.session, |open| {
+            let (of, parts) =
+                (convert::to_securable(asked.of)?, SecurityInformation::from_bits(asked.parts)?);
+            Ok(proto::SecurityInfo { descriptor: open.session.security_info(of, parts)?.to_bytes()? })
+        })
+    }
+
+    async fn security_info_set(&self, request: Request<proto::SecurityInfoSetRequest>) -> Reply<proto::Done> {
+        let asked = request.get_ref();
+        self.read(&request, &asked.session, |open| {
+            let (of, parts) =
+                (convert::to_securable(asked.of)?, SecurityInformation::from_bits(asked.parts)?);
+            let descriptor = SecurityDescriptor::parse(&asked.descriptor)?;
+            open.session.set_security_info(of, parts, &descriptor).map(|()| done())
+        })
+    }
+
+    async fn key_access(&self, request: Request<proto::SessionRequest>) -> Reply<proto::Done> {
+        self.read(&request, &request.get_ref().session, |open| open.session.key_access().map(|_| done()))
+    }
+
+    async fn completeness_get(&self, request: Request<proto::SessionRequest>) -> Reply<proto::Completeness> {
+        self.read(&request, &request.get_ref().session, |open| {
+            open.session.completeness().map(convert::from_completeness)
+        })
+    }
+}
