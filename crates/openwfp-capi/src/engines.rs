@@ -1,11 +1,14 @@
 //! Which engine a session is opened with.
 //!
-//! Without a server's name: the one that `OPENWFP_ENGINE` names, else one in this process. An engine in this process is
-//! the same for all its sessions; `xfrm:` lists the kernel anew for each.
+//! Without a server's name: the one that `OPENWFP_ENGINE` names, else this machine's daemon if it is there, else one in
+//! this process. An engine in this process is the same for all its sessions. With a server's name: that server, over
+//! mutual TLS with the certificate that `OPENWFP_CERT`, `OPENWFP_KEY` and `OPENWFP_CA` name.
 
 use openwfp::Engine;
 use openwfp::EngineUrl;
 use openwfp::SessionOptions;
+use openwfp::rpc::ClientOptions;
+use openwfp::rpc::tls::ClientTls;
 use openwfp_api::Code;
 use openwfp_api::Error;
 use openwfp_api::Result;
@@ -23,30 +26,55 @@ static ENGINES: LazyLock<Mutex<HashMap<EngineUrl, Engine>>> = LazyLock::new(Mute
 /// Opens a session with the engine that is meant.
 ///
 /// # Errors
-/// `RPC_E_SERVER_DIED_DNE` for a server's name, `FWP_E_INVALID_PARAMETER` for a URL that names no engine, and those of
-/// the engine.
+/// `FWP_E_INVALID_PARAMETER` for a name or URL that names no engine, and those of the engine.
 pub(crate) fn open_session(server: Option<String>, options: SessionOptions) -> Result<Arc<dyn Session>> {
-    if let Some(server) = server {
-        return Err(Error::new(Code::RPC_E_SERVER_DIED_DNE, format!("no engine answers at \"{server}\""))
-            .with_remedy("this version reaches no other machine's engine: pass null"));
-    }
-    let url = match std::env::var("OPENWFP_ENGINE") {
-        Ok(url) if !url.is_empty() => url.parse().map_err(|error: Error| {
-            Error::new(error.code(), format!("OPENWFP_ENGINE: {}", error.what()))
-                .with_remedy(error.remedy().unwrap_or_default())
-        })?,
-        Ok(_) | Err(VarError::NotPresent) => EngineUrl::Memory,
-        Err(VarError::NotUnicode(_)) => {
-            return Err(Error::new(Code::FWP_E_INVALID_PARAMETER, "OPENWFP_ENGINE is no UTF-8"));
-        }
+    let url = match server {
+        Some(server) => EngineUrl::of_server(&server).map_err(|error| explained("serverName", &error))?,
+        None => match variable("OPENWFP_ENGINE")? {
+            Some(url) => url.parse().map_err(|error: Error| explained("OPENWFP_ENGINE", &error))?,
+            None => EngineUrl::of_daemon().unwrap_or(EngineUrl::Memory),
+        },
     };
+    if matches!(url, EngineUrl::Remote(_)) {
+        let options_of_client = ClientOptions { tls: certificate()?, ..ClientOptions::default() };
+        return Engine::with(&url, options_of_client)?.open_session(options);
+    }
     engine_at(url)?.open_session(options)
 }
 
-fn engine_at(url: EngineUrl) -> Result<Engine> {
-    if url == EngineUrl::Xfrm {
-        return Engine::at(&url);
+fn explained(of: &str, error: &Error) -> Error {
+    Error::new(error.code(), format!("{of}: {}", error.what()))
+        .with_remedy(error.remedy().unwrap_or_default())
+}
+
+/// A variable that is set to something.
+fn variable(name: &str) -> Result<Option<String>> {
+    match std::env::var(name) {
+        Ok(value) if !value.is_empty() => Ok(Some(value)),
+        Ok(_) | Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => {
+            Err(Error::new(Code::FWP_E_INVALID_PARAMETER, format!("{name} is no UTF-8")))
+        }
     }
+}
+
+/// The certificate for servers, if one is named.
+fn certificate() -> Result<Option<ClientTls>> {
+    let [cert, key, ca] = ["OPENWFP_CERT", "OPENWFP_KEY", "OPENWFP_CA"].map(variable);
+    match (cert?, key?, ca?) {
+        (None, None, None) => Ok(None),
+        (Some(cert), Some(key), Some(ca)) => {
+            Ok(Some(ClientTls { ca: ca.into(), cert: cert.into(), key: key.into() }))
+        }
+        _ => Err(Error::new(
+            Code::FWP_E_INVALID_PARAMETER,
+            "some of OPENWFP_CERT, OPENWFP_KEY and OPENWFP_CA are set and others are not",
+        )
+        .with_remedy("set all three, to files in PEM form")),
+    }
+}
+
+fn engine_at(url: EngineUrl) -> Result<Engine> {
     // Held while the engine is made, so that two threads do not make two.
     let mut engines = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(engine) = engines.get(&url) {

@@ -13,12 +13,15 @@ use openwfp::api::SaContextId;
 use openwfp::api::Spi;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
 const MAIN_HELP: &str = "\
 Examples:
   wfp sa list                                    the SA contexts of this machine's kernel
   wfp sa list --remote 203.0.113.0/24            those with peers in a network
   wfp --engine capture:samples/strongswan-16 sa list
+  wfp serve                                      the kernel's SAs as a service
+  wfp --engine https://gateway --cert me.pem --key me.key --ca ca.pem sa list
   wfp explain 0x8032001b                         what a result code means
 
 Exit codes:
@@ -39,13 +42,26 @@ Examples:
 Without a daemon, xfrm: numbers the contexts anew for each command, in the order of their creation. An
 SPI names a context for as long as it lives, so --after and `sa show` take one too.";
 
+const SERVE_HELP: &str = "\
+Examples:
+  wfp serve                                      the kernel's SAs at /run/openwfp/engine.sock
+  wfp serve --engine memory: --unix /tmp/engine.sock
+  wfp serve --config wfp.toml --check-config
+  WFP_SERVE_LOG_LEVEL=debug wfp serve
+
+Flags override the environment (WFP_SERVE_SECTION_KEY), and that the configuration. SIGHUP reads it again, SIGTERM
+stops: calls that run finish. docs/daemon.md in the source has all keys.";
+
 /// The filter engine for IPsec: lists, finds and explains the security associations of a machine.
 #[derive(Debug, Parser)]
 #[command(name = "wfp", version, about, after_help = MAIN_HELP, max_term_width = 110)]
 pub(crate) struct Args {
-    /// The engine: capture:DIR (a capture's directory) or xfrm: (this machine's kernel)
-    #[arg(long, value_name = "URL", env = "WFP_ENGINE", default_value = "xfrm:", global = true)]
-    pub(crate) engine: EngineUrl,
+    /// The engine: unix:PATH or https://HOST[:PORT] (a daemon), xfrm: (this machine's kernel), capture:DIR (a capture's
+    /// directory) or memory: [default: this machine's daemon where there is one, else xfrm:]
+    #[arg(long, value_name = "URL", env = "WFP_ENGINE", global = true)]
+    pub(crate) engine: Option<EngineUrl>,
+    #[command(flatten)]
+    pub(crate) certificate: Certificate,
     /// When to use colours
     #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
     pub(crate) color: Color,
@@ -53,8 +69,25 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
+/// What an https engine takes.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Certificate {
+    /// The certificate to show to an https engine, PEM
+    #[arg(long, value_name = "FILE", env = "WFP_CERT", global = true)]
+    pub(crate) cert: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "FILE", env = "WFP_KEY", global = true)]
+    pub(crate) key: Option<PathBuf>,
+    /// The authorities that the engine's certificate may come from, PEM
+    #[arg(long, value_name = "FILE", env = "WFP_CA", global = true)]
+    pub(crate) ca: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Runs the engine as a service for local and remote clients
+    #[command(after_help = SERVE_HELP)]
+    Serve(ServeArgs),
     /// Security-association contexts: pairs of inbound and outbound SAs
     #[command(subcommand)]
     Sa(SaCommand),
@@ -114,6 +147,28 @@ pub(crate) struct ShowArgs {
     /// Print the keys as well
     #[arg(long)]
     pub(crate) show_keys: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ServeArgs {
+    /// The configuration, TOML [default: /etc/openwfp/wfp.toml, if it is there]
+    #[arg(long, value_name = "FILE", env = "WFP_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Check the configuration and the files that it names, and do nothing else
+    #[arg(long)]
+    pub(crate) check_config: bool,
+    /// Where to listen, a path; same as --set listen.unix=PATH
+    #[arg(long, value_name = "PATH")]
+    pub(crate) unix: Option<String>,
+    /// Where to listen for mutual TLS, ADDRESS:PORT; same as --set listen.tls=ADDRESS:PORT
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) tls: Option<String>,
+    /// Where to listen without encryption, a loopback ADDRESS:PORT; same as --set listen.plaintext=ADDRESS:PORT
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) plaintext: Option<String>,
+    /// Another value for a key of the configuration, such as limits.connections=100
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -6,20 +6,31 @@ mod explain;
 mod failure;
 mod format;
 mod sa;
+mod serve;
 
 use args::Args;
+use args::Certificate;
 use args::Command;
 use args::SaCommand;
 use clap::Parser;
 use failure::Failure;
+use openwfp::Engine;
+use openwfp::EngineUrl;
+use openwfp::api::Code;
+use openwfp::api::Error;
+use openwfp::rpc::ClientOptions;
+use openwfp::rpc::tls::ClientTls;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let args = Args::parse();
     args.color.write_global();
     let outcome = match &args.command {
-        Command::Sa(SaCommand::List(list)) => sa::list(&args.engine, list),
-        Command::Sa(SaCommand::Show(show)) => sa::show(&args.engine, show),
+        Command::Serve(serve) => serve::serve(args.engine.as_ref(), serve),
+        Command::Sa(SaCommand::List(list)) => {
+            engine(&args).and_then(|(url, engine)| sa::list(&url, &engine, list))
+        }
+        Command::Sa(SaCommand::Show(show)) => engine(&args).and_then(|(_, engine)| sa::show(&engine, show)),
         Command::Explain { code } => explain::explain(code),
     };
     match outcome {
@@ -31,6 +42,22 @@ fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// The engine that is meant: by its URL, else this machine's daemon, else its kernel.
+fn engine(args: &Args) -> Result<(EngineUrl, Engine), Failure> {
+    let url = args.engine.clone().or_else(EngineUrl::of_daemon).unwrap_or(EngineUrl::Xfrm);
+    let Certificate { cert, key, ca } = args.certificate.clone();
+    let tls = match (cert, key, ca) {
+        (Some(cert), Some(key), Some(ca)) => Some(ClientTls { ca, cert, key }),
+        (None, None, None) => None,
+        _ => {
+            let what = "--cert, --key and --ca are given together or not at all";
+            return Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what).into());
+        }
+    };
+    let engine = Engine::with(&url, ClientOptions { tls, ..ClientOptions::default() })?;
+    Ok((url, engine))
 }
 
 /// How colours are chosen: the terminal's way unless told otherwise.
@@ -55,8 +82,8 @@ impl Color {
     }
 }
 
-impl From<openwfp::api::Error> for Failure {
-    fn from(error: openwfp::api::Error) -> Failure {
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
         Failure::Engine(error)
     }
 }

@@ -8,7 +8,9 @@ use crate::failure::Failure;
 use crate::format::json;
 use crate::format::show;
 use crate::format::table;
+use openwfp::Engine;
 use openwfp::EngineUrl;
+use openwfp::SessionOptions;
 use openwfp::api::Code;
 use openwfp::api::Completeness;
 use openwfp::api::ContextTemplate;
@@ -39,8 +41,8 @@ pub(crate) struct End<'a> {
     pub(crate) incomplete: Option<&'a str>,
 }
 
-pub(crate) fn list(engine: &EngineUrl, args: &ListArgs) -> Result<(), Failure> {
-    let session = openwfp::open(engine)?;
+pub(crate) fn list(url: &EngineUrl, engine: &Engine, args: &ListArgs) -> Result<(), Failure> {
+    let session = engine.open_session(SessionOptions::new().name("wfp sa list"))?;
     let keys = key_access(&*session, args.show_keys)?;
     let mut out = BufWriter::with_capacity(1 << 16, anstream::stdout().lock());
     let mut listing: Box<dyn Listing> = match args.output {
@@ -78,7 +80,7 @@ pub(crate) fn list(engine: &EngineUrl, args: &ListArgs) -> Result<(), Failure> {
     let completeness = session.completeness()?;
     let end = End {
         count,
-        more_after: last.filter(|_| more).map(|context| name_for_later(engine, &context)),
+        more_after: last.filter(|_| more).map(|context| name_for_later(url, &context)),
         incomplete: match &completeness {
             Completeness::Whole => None,
             Completeness::Incomplete(why) => Some(why),
@@ -92,8 +94,8 @@ pub(crate) fn list(engine: &EngineUrl, args: &ListArgs) -> Result<(), Failure> {
     }
 }
 
-pub(crate) fn show(engine: &EngineUrl, args: &ShowArgs) -> Result<(), Failure> {
-    let session = openwfp::open(engine)?;
+pub(crate) fn show(engine: &Engine, args: &ShowArgs) -> Result<(), Failure> {
+    let session = engine.open_session(SessionOptions::new().name("wfp sa show"))?;
     let keys = key_access(&*session, args.show_keys)?;
     let context = session.sa_context_by_id(resolve(&*session, args.id)?)?;
     let mut out = anstream::stdout().lock();
@@ -135,9 +137,9 @@ fn resolve(session: &dyn Session, reference: Reference) -> Result<SaContextId, E
 }
 
 /// What names a context in a later command: its id where the engine keeps ids, else an SPI.
-fn name_for_later(engine: &EngineUrl, context: &SaContext) -> String {
+fn name_for_later(url: &EngineUrl, context: &SaContext) -> String {
     let spi: Option<Spi> = context.spis().map(|(_, spi)| spi).next();
-    match (engine, spi) {
+    match (url, spi) {
         (EngineUrl::Xfrm, Some(spi)) => spi.to_string(),
         _ => context.id.to_string(),
     }

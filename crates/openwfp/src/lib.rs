@@ -19,19 +19,52 @@
 #![forbid(unsafe_code)]
 
 mod url;
+mod watch;
 
 pub use openwfp_api as api;
+use openwfp_api::FilterEngine;
 use openwfp_api::Mirror;
 use openwfp_api::Result;
 use openwfp_api::Session;
+pub use openwfp_api::SessionOptions;
 use openwfp_api::Sid;
-pub use openwfp_engine::SessionOptions;
+pub use openwfp_rpc as rpc;
+use openwfp_rpc::ClientOptions;
+use openwfp_rpc::RemoteEngine;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
+pub use url::DAEMON_SOCKET;
 pub use url::EngineUrl;
+pub use watch::Update;
+pub use watch::Watcher;
 
-/// An engine that sessions can be opened with.
+/// A listing of the kernel is good enough for another session while it is not older than this many times what it took to
+/// make: many sessions that are opened do not list all the time.
+const LISTING_AGE_MAX: u32 = 10;
+
+/// An engine that sessions can be opened with: one in this process, or a daemon's.
 #[derive(Clone, Debug)]
-pub struct Engine(openwfp_engine::Engine);
+pub struct Engine(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Here {
+        engine: openwfp_engine::Engine,
+        /// The last listing of the kernel, where that is the provider.
+        listed: Option<Arc<Mutex<Listed>>>,
+    },
+    Elsewhere(RemoteEngine),
+}
+
+/// When a listing was made, and what that took.
+#[derive(Clone, Copy, Debug)]
+struct Listed {
+    at: Instant,
+    took: Duration,
+}
 
 impl Engine {
     /// Gets the engine that the URL names ready. One that is filled from elsewhere shows what was there at this moment.
@@ -39,7 +72,20 @@ impl Engine {
     /// # Errors
     /// Those of the engine's provider: see [`openwfp_xfrm::capture::read`] and `openwfp_xfrm::live::list`.
     pub fn at(url: &EngineUrl) -> Result<Engine> {
+        Engine::with(url, ClientOptions::default())
+    }
+
+    /// The same, with certificates and time-outs for a daemon's engine, which is not connected before a session is
+    /// opened.
+    ///
+    /// # Errors
+    /// As [`Engine::at`].
+    pub fn with(url: &EngineUrl, options: ClientOptions) -> Result<Engine> {
+        let begun = Instant::now();
         let listing = match url {
+            EngineUrl::Remote(target) => {
+                return Ok(Engine(Kind::Elsewhere(RemoteEngine::new(target.clone(), options))));
+            }
             EngineUrl::Capture(directory) => Some(openwfp_xfrm::capture::read(directory)?),
             EngineUrl::Memory => None,
             EngineUrl::Xfrm => Some(list_kernel()?),
@@ -48,15 +94,38 @@ impl Engine {
         if let Some(listing) = listing {
             engine.mirror().replace(listing.contexts, listing.completeness)?;
         }
-        Ok(Engine(engine))
+        let listed = Listed { at: begun, took: begun.elapsed() };
+        let listed = (*url == EngineUrl::Xfrm).then(|| Arc::new(Mutex::new(listed)));
+        Ok(Engine(Kind::Here { engine, listed }))
     }
 
-    /// Opens a session. WFP: `FwpmEngineOpen0`.
+    /// Opens a session. WFP: `FwpmEngineOpen0`. An engine of the kernel's SAs lists them anew; those that stayed keep
+    /// their ids.
     ///
     /// # Errors
-    /// As [`openwfp_engine::Engine::open_session`].
+    /// As [`openwfp_engine::Engine::open_session`], [`RemoteEngine::open_session`], and those of the provider.
     pub fn open_session(&self, options: SessionOptions) -> Result<Arc<dyn Session>> {
-        self.0.open_session(options)
+        match &self.0 {
+            Kind::Elsewhere(remote) => remote.open_session(options),
+            Kind::Here { engine, listed } => {
+                if let Some(listed) = listed {
+                    let mut listed = listed.lock().unwrap_or_else(PoisonError::into_inner);
+                    if listed.at.elapsed() > listed.took * LISTING_AGE_MAX {
+                        let at = Instant::now();
+                        let listing = list_kernel()?;
+                        engine.mirror().replace(listing.contexts, listing.completeness)?;
+                        *listed = Listed { at, took: at.elapsed() };
+                    }
+                }
+                engine.open_session(options)
+            }
+        }
+    }
+}
+
+impl FilterEngine for Engine {
+    fn open_session(&self, options: SessionOptions) -> Result<Arc<dyn Session>> {
+        Engine::open_session(self, options)
     }
 }
 

@@ -2,9 +2,15 @@
 
 use openwfp_api::Code;
 use openwfp_api::Error;
+use openwfp_rpc::DEFAULT_PORT;
+use openwfp_rpc::Target;
 use std::fmt;
+use std::path::Path;
 use std::path::PathBuf;
 use std::str::FromStr;
+
+/// Where a daemon listens where nothing else is said.
+pub const DAEMON_SOCKET: &str = "/run/openwfp/engine.sock";
 
 /// Which engine to open.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +22,59 @@ pub enum EngineUrl {
     Memory,
     /// `xfrm:`: the SAs of this network namespace's kernel.
     Xfrm,
+    /// `unix:PATH`, `https://HOST[:PORT]`, `http://HOST[:PORT]`: a daemon's engine.
+    Remote(Target),
+}
+
+impl EngineUrl {
+    /// The engine of this machine's daemon, if its socket is there.
+    pub fn of_daemon() -> Option<EngineUrl> {
+        let path = Path::new(DAEMON_SOCKET);
+        path.exists().then(|| EngineUrl::Remote(Target::Unix(path.into())))
+    }
+
+    /// The engine that a server's name means: `HOST`, `HOST:PORT` (both over mutual TLS), or a URL. Windows' way of
+    /// writing it, with two backslashes before it, will do.
+    ///
+    /// # Errors
+    /// `FWP_E_INVALID_PARAMETER` for what names no engine.
+    pub fn of_server(name: &str) -> Result<EngineUrl, Error> {
+        let name = name.trim_start_matches('\\');
+        let is_url = ["unix:", "https:", "http:", "capture:", "memory:", "xfrm:"]
+            .iter()
+            .any(|scheme| name.starts_with(scheme));
+        if is_url { name.parse() } else { authority(name).map(|(host, port)| tls(host, port)) }
+    }
+}
+
+fn tls(host: String, port: u16) -> EngineUrl {
+    EngineUrl::Remote(Target::Tls { host, port })
+}
+
+fn bad(what: String) -> Error {
+    Error::new(Code::FWP_E_INVALID_PARAMETER, what).with_remedy(
+        "engines are unix:PATH and https://HOST[:PORT] (a daemon), xfrm: (this machine's kernel), capture:DIR (a \
+         capture's directory) and memory: (this process' own)",
+    )
+}
+
+/// `HOST`, `HOST:PORT`, `[ADDRESS]`, `[ADDRESS]:PORT`, or an IPv6 address alone.
+fn authority(text: &str) -> Result<(String, u16), Error> {
+    let wrong = || bad(format!("\"{text}\" is no host with or without a port"));
+    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']').ok_or_else(wrong)?;
+        (host, rest.strip_prefix(':').or(rest.is_empty().then_some("")).ok_or_else(wrong)?)
+    } else if text.parse::<std::net::Ipv6Addr>().is_ok() {
+        (text, "")
+    } else {
+        text.split_once(':').unwrap_or((text, ""))
+    };
+    let is_host = !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || "-._:%".contains(c));
+    if !is_host {
+        return Err(wrong());
+    }
+    let port = if port.is_empty() { DEFAULT_PORT } else { port.parse().map_err(|_| wrong())? };
+    Ok((host.to_owned(), port))
 }
 
 impl FromStr for EngineUrl {
@@ -24,19 +83,24 @@ impl FromStr for EngineUrl {
     /// # Errors
     /// `FWP_E_INVALID_PARAMETER` for what names no engine.
     fn from_str(text: &str) -> Result<EngineUrl, Error> {
-        let bad = |what: String| {
-            Error::new(Code::FWP_E_INVALID_PARAMETER, what).with_remedy(
-                "engines are capture:DIR (a capture's directory), xfrm: (this machine's kernel) and memory: (this \
-                 process' own)",
-            )
-        };
         match text.split_once(':') {
-            Some(("capture", "")) => Err(bad("the engine \"capture:\" names no directory".into())),
+            Some((scheme @ ("capture" | "unix"), "")) => {
+                Err(bad(format!("the engine \"{scheme}:\" names no place")))
+            }
             Some(("capture", directory)) => Ok(EngineUrl::Capture(directory.into())),
+            Some(("unix", path)) => Ok(EngineUrl::Remote(Target::Unix(path.into()))),
             Some(("memory", "")) => Ok(EngineUrl::Memory),
             Some(("xfrm", "")) => Ok(EngineUrl::Xfrm),
             Some((scheme @ ("memory" | "xfrm"), rest)) => {
                 Err(bad(format!("the engine \"{scheme}:\" takes nothing, not \"{rest}\"")))
+            }
+            Some((scheme @ ("https" | "http"), rest)) => {
+                let rest = rest.strip_prefix("//").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+                let (host, port) = authority(rest.unwrap_or_default())?;
+                Ok(match scheme {
+                    "https" => tls(host, port),
+                    _ => EngineUrl::Remote(Target::Plain { host, port }),
+                })
             }
             _ => Err(bad(format!("\"{text}\" is no engine's URL"))),
         }
@@ -49,6 +113,7 @@ impl fmt::Display for EngineUrl {
             EngineUrl::Capture(directory) => write!(f, "capture:{}", directory.display()),
             EngineUrl::Memory => f.write_str("memory:"),
             EngineUrl::Xfrm => f.write_str("xfrm:"),
+            EngineUrl::Remote(target) => target.fmt(f),
         }
     }
 }
@@ -59,16 +124,59 @@ mod tests {
 
     #[test]
     fn urls_are_read_as_they_are_written() {
-        for text in ["capture:samples/strongswan-16", "capture:/var/a:b", "memory:", "xfrm:"] {
+        for text in [
+            "capture:samples/strongswan-16",
+            "capture:/var/a:b",
+            "memory:",
+            "xfrm:",
+            "unix:/run/openwfp/engine.sock",
+            "https://gateway.example.org:8320",
+            "https://[2001:db8::1]:99",
+            "http://127.0.0.1:8321",
+        ] {
             assert_eq!(text.parse::<EngineUrl>().unwrap().to_string(), text);
         }
     }
 
     #[test]
+    fn a_server_is_a_host_with_or_without_a_port_or_a_url() {
+        for (name, url) in [
+            ("gateway", "https://gateway:8320"),
+            ("\\\\gateway", "https://gateway:8320"),
+            ("gateway.example.org:9000", "https://gateway.example.org:9000"),
+            ("192.0.2.1", "https://192.0.2.1:8320"),
+            ("2001:db8::1", "https://[2001:db8::1]:8320"),
+            ("[2001:db8::1]:7", "https://[2001:db8::1]:7"),
+            ("unix:/tmp/engine.sock", "unix:/tmp/engine.sock"),
+            ("https://gateway", "https://gateway:8320"),
+        ] {
+            assert_eq!(EngineUrl::of_server(name).unwrap().to_string(), url);
+        }
+        for name in ["", "a b", "host:port", "host:70000", "[::1", "[::1]x", "ftp://host"] {
+            assert_eq!(
+                EngineUrl::of_server(name).unwrap_err().code(),
+                Code::FWP_E_INVALID_PARAMETER,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
     fn what_names_no_engine_is_refused_with_what_does() {
-        for text in
-            ["", "capture:", "capture", "xfrm", "xfrm:eth0", "memory:1", "https:", "samples/strongswan-16"]
-        {
+        for text in [
+            "",
+            "capture:",
+            "capture",
+            "xfrm",
+            "xfrm:eth0",
+            "memory:1",
+            "unix:",
+            "https:",
+            "https://",
+            "https://a b",
+            "http:/host",
+            "samples/strongswan-16",
+        ] {
             let error = text.parse::<EngineUrl>().unwrap_err();
             assert_eq!(error.code(), Code::FWP_E_INVALID_PARAMETER, "{text}");
             assert!(error.remedy().unwrap().contains("capture:DIR"));

@@ -123,8 +123,9 @@ unsafe fn enumerate<T, C>(
     let out = unsafe { PageOut::new(entries, returned) }?;
     let session = handle::session(engine)?;
     let id = handle::child(engine, enumerator.0, enumerator.1)?;
-    let claim = claim(&*session, id)?;
+    // First, since a session elsewhere sends keys only once they were asked for.
     let keys = keys(&*session)?;
+    let claim = claim(&*session, id)?;
     out.claim(claim, |entries| page(entries, keys.as_ref()))
 }
 

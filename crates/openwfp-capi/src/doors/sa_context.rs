@@ -304,8 +304,9 @@ unsafe fn get_by_id<V: Version>(engine: HANDLE, id: u64, sa_context: *mut *mut V
     // SAFETY: as the caller says.
     let out = unsafe { Out::required(sa_context, std::ptr::null_mut(), "saContext") }?;
     let session = handle::session(engine)?;
-    let context = session.sa_context_by_id(SaContextId(id))?;
+    // First, since a session elsewhere sends keys only once they were asked for.
     let keys = keys(&*session)?;
+    let context = session.sa_context_by_id(SaContextId(id))?;
     out.set(arena::build(&One::<V>::new(&context, keys.as_ref()))?.give());
     Ok(())
 }

@@ -1,0 +1,567 @@
+//! The daemon's configuration: one TOML file, every key checked, with what the environment and flags say instead.
+
+use openwfp::DAEMON_SOCKET;
+use openwfp::EngineUrl;
+use openwfp::api::Principal;
+use openwfp::api::SecurityDescriptor;
+use openwfp::api::Sid;
+use openwfp::rpc::Limits;
+use openwfp::rpc::ServerOptions;
+use openwfp::rpc::tls::ClientRule;
+use openwfp::rpc::tls::ServerTls;
+use serde::Deserialize;
+use serde::Deserializer;
+use serde::de::Error as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the configuration is where nothing else is said.
+pub(crate) const DEFAULT_PATH: &str = "/etc/openwfp/wfp.toml";
+
+/// What stands before the names of variables.
+const ENVIRONMENT: &str = "WFP_SERVE_";
+
+/// Every key but those of lists, as `--set` and the environment name them.
+pub(crate) const KEYS: &[&str] = &[
+    "engine",
+    "listen.unix",
+    "listen.unix_mode",
+    "listen.unix_group",
+    "listen.tls",
+    "listen.plaintext",
+    "listen.plaintext_user",
+    "tls.cert",
+    "tls.key",
+    "tls.client_ca",
+    "tls.client_crl",
+    "access.engine",
+    "access.sa_db",
+    "limits.connections",
+    "limits.connections_per_user",
+    "limits.sessions_per_user",
+    "limits.enumerators_per_session",
+    "limits.subscriptions_per_session",
+    "limits.requests_per_second",
+    "limits.message_bytes",
+    "limits.page_entries",
+    "limits.page_bytes",
+    "limits.waiting_calls",
+    "timeouts.keepalive_interval",
+    "timeouts.keepalive_timeout",
+    "timeouts.handshake",
+    "timeouts.stop",
+    "log.level",
+    "log.format",
+];
+
+/// The whole configuration.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    #[serde(deserialize_with = "text::<_, EngineText>")]
+    pub(crate) engine: EngineText,
+    pub(crate) listen: Listen,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) access: Access,
+    pub(crate) limits: LimitsTable,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) log: Log,
+}
+
+/// The engine's URL.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct EngineText(pub(crate) EngineUrl);
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Listen {
+    /// Empty: none.
+    pub(crate) unix: PathBuf,
+    #[serde(deserialize_with = "text::<_, FileMode>")]
+    pub(crate) unix_mode: FileMode,
+    #[serde(deserialize_with = "optional::<_, Group>")]
+    pub(crate) unix_group: Option<Group>,
+    pub(crate) tls: Option<SocketAddr>,
+    pub(crate) plaintext: Option<SocketAddr>,
+    #[serde(deserialize_with = "text::<_, User>")]
+    pub(crate) plaintext_user: User,
+}
+
+/// Permissions in octal.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct FileMode(pub(crate) u32);
+
+/// A group by its name or number.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Group {
+    pub(crate) gid: Option<u32>,
+    pub(crate) sid: Sid,
+}
+
+/// A user by name, number or SID.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct User(pub(crate) Sid);
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    cert: PathBuf,
+    key: PathBuf,
+    client_ca: PathBuf,
+    client_crl: Option<PathBuf>,
+    #[serde(default)]
+    clients: Vec<Client>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Client {
+    #[serde(deserialize_with = "text::<_, CertificateName>")]
+    name: CertificateName,
+    #[serde(deserialize_with = "text::<_, User>")]
+    user: User,
+    #[serde(default, deserialize_with = "list::<_, Group>")]
+    groups: Vec<Group>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct CertificateName(String);
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Access {
+    #[serde(deserialize_with = "optional::<_, SecurityDescriptor>")]
+    pub(crate) engine: Option<SecurityDescriptor>,
+    #[serde(deserialize_with = "optional::<_, SecurityDescriptor>")]
+    pub(crate) sa_db: Option<SecurityDescriptor>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LimitsTable {
+    connections: usize,
+    connections_per_user: usize,
+    sessions_per_user: usize,
+    enumerators_per_session: usize,
+    subscriptions_per_session: usize,
+    requests_per_second: u32,
+    message_bytes: usize,
+    page_entries: u32,
+    page_bytes: usize,
+    waiting_calls: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Timeouts {
+    #[serde(deserialize_with = "text::<_, Time>")]
+    keepalive_interval: Time,
+    #[serde(deserialize_with = "text::<_, Time>")]
+    keepalive_timeout: Time,
+    #[serde(deserialize_with = "text::<_, Time>")]
+    handshake: Time,
+    #[serde(deserialize_with = "text::<_, Time>")]
+    pub(crate) stop: Time,
+}
+
+/// A time such as `5s`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Time(pub(crate) Duration);
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    #[serde(deserialize_with = "text::<_, Level>")]
+    pub(crate) level: Level,
+    pub(crate) format: LogFormat,
+}
+
+/// A filter as `tracing` has it, such as `info` or `openwfp_rpc=debug,info`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Level(pub(crate) String);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// A value that stands in the file as text.
+trait Text: Sized {
+    fn read(text: &str) -> Result<Self, String>;
+}
+
+fn text<'de, D: Deserializer<'de>, T: Text>(from: D) -> Result<T, D::Error> {
+    T::read(&String::deserialize(from)?).map_err(D::Error::custom)
+}
+
+fn optional<'de, D: Deserializer<'de>, T: Text>(from: D) -> Result<Option<T>, D::Error> {
+    text(from).map(Some)
+}
+
+fn list<'de, D: Deserializer<'de>, T: Text>(from: D) -> Result<Vec<T>, D::Error> {
+    let texts = Vec::<String>::deserialize(from)?;
+    texts.iter().map(|text| T::read(text)).collect::<Result<_, _>>().map_err(D::Error::custom)
+}
+
+impl Text for EngineText {
+    fn read(text: &str) -> Result<EngineText, String> {
+        let url: EngineUrl = text.parse().map_err(|error: openwfp::api::Error| error.what().to_owned())?;
+        check_engine(&url).map(|()| EngineText(url))
+    }
+}
+
+/// A daemon serves an engine of its own.
+pub(crate) fn check_engine(url: &EngineUrl) -> Result<(), String> {
+    match url {
+        EngineUrl::Remote(_) => {
+            Err(format!("{url} is a daemon's engine; a daemon serves xfrm:, memory: or capture:DIR"))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Text for FileMode {
+    fn read(text: &str) -> Result<FileMode, String> {
+        match u32::from_str_radix(text, 8) {
+            Ok(mode) if mode <= 0o777 => Ok(FileMode(mode)),
+            _ => Err(format!("\"{text}\" is no mode of a file, such as \"0660\"")),
+        }
+    }
+}
+
+impl Text for Group {
+    fn read(text: &str) -> Result<Group, String> {
+        if let Ok(sid) = text.parse() {
+            return Ok(Group { gid: None, sid });
+        }
+        let gid = match text.parse() {
+            Ok(gid) => gid,
+            Err(_) => match nix::unistd::Group::from_name(text) {
+                Ok(Some(group)) => group.gid.as_raw(),
+                _ => return Err(format!("there is no group \"{text}\"")),
+            },
+        };
+        Ok(Group { gid: Some(gid), sid: Sid::unix_group(gid) })
+    }
+}
+
+impl Text for User {
+    fn read(text: &str) -> Result<User, String> {
+        if let Ok(sid) = text.parse() {
+            return Ok(User(sid));
+        }
+        if let Ok(uid) = text.parse() {
+            return Ok(User(Sid::unix_user(uid)));
+        }
+        match nix::unistd::User::from_name(text) {
+            Ok(Some(user)) => Ok(User(Sid::unix_user(user.uid.as_raw()))),
+            _ => Err(format!("there is no user \"{text}\"; a SID such as S-1-22-1-1000 will do, too")),
+        }
+    }
+}
+
+impl Text for CertificateName {
+    fn read(text: &str) -> Result<CertificateName, String> {
+        match openwfp::rpc::tls::check_name(text) {
+            Ok(()) => Ok(CertificateName(text.to_owned())),
+            Err(error) => Err(format!("{}; {}", error.what(), error.remedy().unwrap_or_default())),
+        }
+    }
+}
+
+impl Text for SecurityDescriptor {
+    fn read(text: &str) -> Result<SecurityDescriptor, String> {
+        text.parse().map_err(|error: openwfp::api::Error| error.what().to_owned())
+    }
+}
+
+impl Text for Time {
+    fn read(text: &str) -> Result<Time, String> {
+        match humantime::parse_duration(text) {
+            Ok(time) if !time.is_zero() => Ok(Time(time)),
+            _ => Err(format!("\"{text}\" is no time, such as \"5s\" or \"1m 30s\"")),
+        }
+    }
+}
+
+impl Text for Level {
+    fn read(text: &str) -> Result<Level, String> {
+        match text.parse::<tracing_subscriber::EnvFilter>() {
+            Ok(_) => Ok(Level(text.to_owned())),
+            Err(error) => Err(format!("\"{text}\" is no level, such as \"info\" or \"debug\": {error}")),
+        }
+    }
+}
+
+impl Default for EngineText {
+    fn default() -> EngineText {
+        EngineText(EngineUrl::Xfrm)
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Listen {
+        Listen {
+            unix: DAEMON_SOCKET.into(),
+            unix_mode: FileMode(0o660),
+            unix_group: None,
+            tls: None,
+            plaintext: None,
+            plaintext_user: User(Sid::ANONYMOUS),
+        }
+    }
+}
+
+impl Default for LimitsTable {
+    fn default() -> LimitsTable {
+        LimitsTable::of(&Limits::default())
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        let options = ServerOptions::default();
+        Timeouts {
+            keepalive_interval: Time(options.keepalive_interval),
+            keepalive_timeout: Time(options.keepalive_timeout),
+            handshake: Time(options.handshake_timeout),
+            stop: Time(Duration::from_secs(10)),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log { level: Level("info".into()), format: LogFormat::Text }
+    }
+}
+
+/// The limits with the fields of a table, both ways.
+macro_rules! limits {
+    ($($field:ident),* $(,)?) => {
+        impl LimitsTable {
+            fn of(limits: &Limits) -> LimitsTable {
+                LimitsTable { $($field: limits.$field),* }
+            }
+
+            pub(crate) fn limits(&self) -> Limits {
+                Limits { $($field: self.$field),* }
+            }
+        }
+    };
+}
+
+limits!(
+    connections,
+    connections_per_user,
+    sessions_per_user,
+    enumerators_per_session,
+    subscriptions_per_session,
+    requests_per_second,
+    message_bytes,
+    page_entries,
+    page_bytes,
+    waiting_calls,
+);
+
+impl Tls {
+    pub(crate) fn server(&self) -> ServerTls {
+        let rule = |client: &Client| ClientRule {
+            name: client.name.0.clone(),
+            principal: Principal {
+                user: client.user.0,
+                groups: client.groups.iter().map(|group| group.sid).collect(),
+            },
+        };
+        ServerTls {
+            cert: self.cert.clone(),
+            key: self.key.clone(),
+            client_ca: self.client_ca.clone(),
+            client_crl: self.client_crl.clone(),
+            clients: self.clients.iter().map(rule).collect(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file, if one is named or the usual one is there, and then what is said instead: by the environment, as
+    /// pairs of names and values, and by flags, as `KEY=VALUE`.
+    ///
+    /// # Errors
+    /// In words: the file with line and column, or the override, and what is wrong there.
+    pub(crate) fn read(
+        path: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+        flags: &[String],
+    ) -> Result<Config, String> {
+        let usual = Path::new(DEFAULT_PATH);
+        let path = path.or_else(|| usual.exists().then_some(usual));
+        let text = match path {
+            Some(path) => {
+                std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?
+            }
+            None => String::new(),
+        };
+        let at = path.unwrap_or(usual).display().to_string();
+        let mut config = Config::parse(&text).map_err(|error| format!("{at}: {error}"))?;
+        let overrides = overrides(environment, flags)?;
+        if !overrides.is_empty() {
+            let mut table: toml::Table = text.parse().map_err(|error| format!("{at}: {error}"))?;
+            for (said_by, key, value) in overrides {
+                set(&mut table, key, &value).map_err(|error| format!("{said_by}: {error}"))?;
+                config = table
+                    .clone()
+                    .try_into()
+                    .map_err(|error: toml::de::Error| format!("{said_by}: {}", error.message()))?;
+            }
+        }
+        config.check().map_err(|error| format!("{at}: {error}"))?;
+        Ok(config)
+    }
+
+    fn parse(text: &str) -> Result<Config, String> {
+        toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())
+    }
+
+    /// What no single value shows.
+    fn check(&self) -> Result<(), String> {
+        if self.listen.tls.is_some() && self.tls.is_none() {
+            return Err("listen.tls is set, and there is no [tls] with cert, key and client_ca".into());
+        }
+        if self.listen.plaintext.is_some_and(|address| !address.ip().is_loopback()) {
+            return Err(
+                "listen.plaintext is no loopback address, and without TLS only those are served".into()
+            );
+        }
+        Ok(())
+    }
+
+    pub(crate) fn server_options(&self) -> ServerOptions {
+        ServerOptions {
+            limits: self.limits.limits(),
+            keepalive_interval: self.timeouts.keepalive_interval.0,
+            keepalive_timeout: self.timeouts.keepalive_timeout.0,
+            handshake_timeout: self.timeouts.handshake.0,
+        }
+    }
+}
+
+type Override = (String, &'static str, String);
+
+/// What is said instead of the file's values, in the order in which it counts: who says it, the key, the value.
+fn overrides(
+    environment: impl Iterator<Item = (String, String)>,
+    flags: &[String],
+) -> Result<Vec<Override>, String> {
+    let mut overrides = Vec::new();
+    for (name, value) in environment {
+        let Some(wanted) = name.strip_prefix(ENVIRONMENT) else { continue };
+        let variable = |key: &&&str| key.replace('.', "_").eq_ignore_ascii_case(wanted);
+        let key = KEYS.iter().find(variable).ok_or_else(|| format!("{name}: {}", unknown(wanted)))?;
+        overrides.push((name, *key, value));
+    }
+    for flag in flags {
+        let (key, value) = flag.split_once('=').ok_or_else(|| format!("--set {flag}: it is KEY=VALUE"))?;
+        let found = KEYS.iter().find(|known| **known == key);
+        let key = found.ok_or_else(|| format!("--set {flag}: {}", unknown(key)))?;
+        overrides.push((format!("--set {flag}"), *key, value.to_owned()));
+    }
+    Ok(overrides)
+}
+
+fn unknown(key: &str) -> String {
+    format!("there is no key \"{key}\"; the keys are {}", KEYS.join(", "))
+}
+
+fn set(table: &mut toml::Table, key: &str, value: &str) -> Result<(), String> {
+    let value = match value.parse::<i64>() {
+        // Modes and users are texts of digits.
+        Ok(number) if key.starts_with("limits.") => toml::Value::Integer(number),
+        _ => toml::Value::String(value.to_owned()),
+    };
+    let Some((section, name)) = key.split_once('.') else {
+        table.insert(key.to_owned(), value);
+        return Ok(());
+    };
+    let section = table.entry(section).or_insert_with(|| toml::Table::new().into());
+    let section = section.as_table_mut().ok_or("its section is no table")?;
+    section.insert(name.to_owned(), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, environment: &[(&str, &str)], flags: &[&str]) -> Result<Config, String> {
+        let path = std::env::temp_dir().join(format!(
+            "openwfp-config-{}-{:?}.toml",
+            std::process::id(),
+            std::thread::current().id()
+        ));
+        std::fs::write(&path, text).unwrap();
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let config = Config::read(Some(&path), environment, &flags);
+        std::fs::remove_file(&path).unwrap();
+        config
+    }
+
+    #[test]
+    fn the_example_is_the_defaults_and_has_every_key() {
+        let example = include_str!("../../../../packaging/wfp.toml");
+        assert_eq!(Config::parse(example).unwrap(), Config::default());
+        // With its comments taken away it is a configuration with everything in it.
+        let uncommented: String =
+            example.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
+        let table: toml::Table = uncommented.parse().unwrap();
+        for key in KEYS {
+            let found = match key.split_once('.') {
+                Some((section, name)) => table.get(section).and_then(|section| section.get(name)),
+                None => table.get(*key),
+            };
+            assert!(found.is_some(), "packaging/wfp.toml does not explain {key}");
+        }
+        Config::parse(&uncommented).unwrap();
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        for (text, line, word) in [
+            ("engine = \"memory:\"\nenigne = 1", 2, "enigne"),
+            ("[limits]\nconnections = \"many\"", 2, "connections"),
+            ("[listen]\nunix_mode = \"rw\"", 2, "mode"),
+            ("\n\n[access]\nengine = \"D:(A;;XX;;;WD)\"", 4, "XX"),
+            ("[timeouts]\nstop = \"soon\"", 2, "soon"),
+            ("[log]\nformat = \"xml\"", 2, "format"),
+            ("[[tls.clients]]\nname = \"cn\"\nuser = \"0\"", 2, "dns:NAME"),
+            ("engine = \"unix:/run/x\"", 1, "daemon"),
+        ] {
+            let error = read(text, &[], &[]).unwrap_err();
+            assert!(error.contains(&format!("line {line}")) && error.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn flags_override_the_environment_and_that_the_file() {
+        let file = "[limits]\nconnections = 1\npage_entries = 1\nwaiting_calls = 1";
+        let environment = [("WFP_SERVE_LIMITS_CONNECTIONS", "2"), ("WFP_SERVE_LIMITS_PAGE_ENTRIES", "2")];
+        let config = read(file, &environment, &["limits.connections=3"]).unwrap();
+        let limits = config.limits.limits();
+        assert_eq!((limits.connections, limits.page_entries, limits.waiting_calls), (3, 2, 1));
+        let mode = read("", &[("WFP_SERVE_LISTEN_UNIX_MODE", "0600")], &[]).unwrap().listen.unix_mode;
+        assert_eq!(mode, FileMode(0o600));
+        for flag in
+            ["limits.conections=3", "limits.connections", "limits.connections=x", "listen.tls=1.2.3.4:5"]
+        {
+            let error = read("", &[], &[flag]).unwrap_err();
+            assert!(error.contains("connections") || error.contains("tls"), "{error}");
+        }
+        assert!(read("", &[("WFP_SERVE_LIMIT", "1")], &[]).unwrap_err().contains("WFP_SERVE_LIMIT"));
+    }
+}

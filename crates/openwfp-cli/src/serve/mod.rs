@@ -1,0 +1,257 @@
+//! `wfp serve`: the engine as a service.
+
+mod config;
+mod log;
+
+use crate::args::ServeArgs;
+use crate::failure::Failure;
+use config::Config;
+use openwfp::Engine;
+use openwfp::EngineUrl;
+use openwfp::SessionOptions;
+use openwfp::api::Code;
+use openwfp::api::Error;
+use openwfp::api::Securable;
+use openwfp::api::SecurityDescriptor;
+use openwfp::api::SecurityInformation;
+use openwfp::rpc::Server;
+use openwfp::rpc::UnixSocket;
+use sd_notify::NotifyState;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+
+/// Runs the daemon until it is told to stop.
+pub(crate) fn serve(engine: Option<&EngineUrl>, args: &ServeArgs) -> Result<(), Failure> {
+    let config = read(engine, args)?;
+    if args.check_config {
+        if let Some(tls) = &config.tls {
+            tls.server().check()?;
+        }
+        println!("the configuration is good");
+        return Ok(());
+    }
+    let log = log::start(&config.log);
+    raise_file_limit();
+    let url = config.engine.0.clone();
+    let daemon = Daemon::start(config)?;
+    tracing::info!(engine = %url, version = env!("CARGO_PKG_VERSION"), "ready");
+    tell(&[NotifyState::Ready]);
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("no signals: {error}")))?;
+    let stop = runtime.block_on(daemon.watch(engine, args, &log))?;
+    tracing::info!("stopping");
+    tell(&[NotifyState::Stopping]);
+    let bound = stop.timeouts.stop.0;
+    if daemon.server.stop(bound) {
+        tracing::info!("stopped");
+    } else {
+        tracing::warn!("stopped; what had not finished within {bound:?} was cut off");
+    }
+    Ok(())
+}
+
+/// The configuration with all that is said instead of it.
+fn read(engine: Option<&EngineUrl>, args: &ServeArgs) -> Result<Config, Error> {
+    let bad = |what: String| Error::new(Code::FWP_E_INVALID_PARAMETER, what);
+    let mut flags = args.set.clone();
+    for (key, value) in
+        [("listen.unix", &args.unix), ("listen.tls", &args.tls), ("listen.plaintext", &args.plaintext)]
+    {
+        flags.extend(value.iter().map(|value| format!("{key}={value}")));
+    }
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let mut config = Config::read(args.config.as_deref(), environment, &flags).map_err(bad)?;
+    if let Some(url) = engine {
+        config::check_engine(url).map_err(|error| bad(format!("--engine: {error}")))?;
+        config.engine.0 = url.clone();
+    }
+    Ok(config)
+}
+
+/// Many connections need many file descriptors, and the usual limit is for programs that need few.
+fn raise_file_limit() {
+    use nix::sys::resource::Resource;
+    use nix::sys::resource::getrlimit;
+    use nix::sys::resource::setrlimit;
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!("the limit of open files stays as it is: {error}");
+    }
+}
+
+/// Tells systemd, where it listens.
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!("systemd cannot be told: {error}");
+    }
+}
+
+struct Daemon {
+    config: Config,
+    engine: Engine,
+    server: Server,
+}
+
+impl Daemon {
+    fn start(config: Config) -> Result<Daemon, Error> {
+        let engine = Engine::at(&config.engine.0)?;
+        set_access(&engine, &config, None)?;
+        let server = Server::start(Arc::new(engine.clone()), config.server_options())?;
+        let daemon = Daemon { config, engine, server };
+        daemon.listen()?;
+        Ok(daemon)
+    }
+
+    fn listen(&self) -> Result<(), Error> {
+        let (listen, server) = (&self.config.listen, &self.server);
+        if let Some(tls) = &self.config.tls {
+            server.set_tls(&tls.server())?;
+        }
+        let (unix, tcp) = self.inherit()?;
+        if !unix && !listen.unix.as_os_str().is_empty() {
+            if let Some(directory) = listen.unix.parent() {
+                make_directory(directory)?;
+            }
+            let group = listen.unix_group.as_ref().and_then(|group| group.gid);
+            let socket = UnixSocket { path: listen.unix.clone(), mode: listen.unix_mode.0, group };
+            server.listen_unix(&socket)?;
+            tracing::info!(path = %listen.unix.display(), "listening");
+        }
+        if let (Some(address), Some(tls), false) = (listen.tls, &self.config.tls, tcp) {
+            let address = server.listen_tls(address, &tls.server())?;
+            tracing::info!(%address, "listening for mutual TLS");
+        }
+        if let Some(address) = listen.plaintext {
+            let principal = openwfp::api::Principal::user(listen.plaintext_user.0);
+            let address = server.listen_plain(address, &principal)?;
+            tracing::warn!(%address, user = %principal.user, "listening without encryption");
+        }
+        Ok(())
+    }
+
+    /// Listens at the sockets that systemd has opened for us: whether there was a Unix and a TCP socket among them.
+    fn inherit(&self) -> Result<(bool, bool), Error> {
+        let mut inherited = listenfd::ListenFd::from_env();
+        let (mut unix, mut tcp) = (false, false);
+        for place in 0..inherited.len() {
+            if let Ok(Some(listener)) = inherited.take_unix_listener(place) {
+                self.server.serve_unix(listener)?;
+                tracing::info!("listening at systemd's Unix socket");
+                unix = true;
+            } else if let Ok(Some(listener)) = inherited.take_tcp_listener(place) {
+                if self.config.tls.is_none() {
+                    let what = "systemd hands over a TCP socket, and there is no [tls] in the configuration";
+                    return Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what));
+                }
+                let address = self.server.serve_tls(listener)?;
+                tracing::info!(%address, "listening for mutual TLS at systemd's socket");
+                tcp = true;
+            } else {
+                let what = format!("systemd's socket number {place} is neither a Unix nor a TCP socket");
+                return Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what));
+            }
+        }
+        Ok((unix, tcp))
+    }
+
+    /// Waits for signals; the configuration with which to stop.
+    async fn watch(
+        &self,
+        engine: Option<&EngineUrl>,
+        args: &ServeArgs,
+        log: &log::Handle,
+    ) -> Result<Config, Error> {
+        let failed = |error: std::io::Error| {
+            Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("signals cannot be waited for: {error}"))
+        };
+        let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let watchdog = sd_notify::watchdog_enabled();
+        let mut config = self.config.clone();
+        loop {
+            // Without a watchdog nothing wakes up.
+            let alive = tokio::time::sleep(watchdog.map_or(Duration::from_secs(1 << 30), |time| time / 2));
+            tokio::select! {
+                _ = terminate.recv() => return Ok(config),
+                _ = interrupt.recv() => return Ok(config),
+                () = alive, if watchdog.is_some() => tell(&[NotifyState::Watchdog]),
+                _ = hangup.recv() => {
+                    tell(&[NotifyState::Reloading, NotifyState::monotonic_usec_now().map_err(failed)?]);
+                    match read(engine, args).and_then(|new| self.reload(&config, new, log)) {
+                        Ok(new) => {
+                            tracing::info!("configuration read again");
+                            config = new;
+                        }
+                        Err(error) => tracing::error!("the configuration stays as it was: {error}"),
+                    }
+                    tell(&[NotifyState::Ready]);
+                }
+            }
+        }
+    }
+
+    /// Takes over what can be changed while the daemon runs: rights, certificates, limits, the log's level.
+    fn reload(&self, old: &Config, new: Config, log: &log::Handle) -> Result<Config, Error> {
+        if let Some(tls) = &new.tls {
+            self.server.set_tls(&tls.server())?;
+        }
+        set_access(&self.engine, &new, Some(old))?;
+        self.server.set_limits(new.limits.limits());
+        log.set_level(&new.log.level);
+        let fixed = |config: &Config| {
+            (config.engine.clone(), config.listen.clone(), config.timeouts.clone(), config.log.format)
+        };
+        if fixed(old) != fixed(&new) || old.tls.is_some() != new.tls.is_some() {
+            tracing::warn!(
+                "engine, listen, timeouts, log.format and whether there is TLS are changed by a restart only"
+            );
+        }
+        Ok(new)
+    }
+}
+
+/// Sets the access lists that the configuration has, where they are not those of before: what clients have set meanwhile
+/// stays else.
+fn set_access(engine: &Engine, config: &Config, before: Option<&Config>) -> Result<(), Error> {
+    let lists = [
+        (Securable::Engine, &config.access.engine, before.and_then(|before| before.access.engine.as_ref())),
+        (Securable::SaDb, &config.access.sa_db, before.and_then(|before| before.access.sa_db.as_ref())),
+    ];
+    for (securable, wanted, before) in lists {
+        let Some(wanted) = wanted.as_ref().filter(|wanted| before != Some(*wanted)) else { continue };
+        let session = engine.open_session(SessionOptions::new().name("wfp serve").kernel_mode())?;
+        session.set_security_info(securable, parts(wanted), wanted)?;
+        tracing::info!(?securable, list = wanted.to_sddl(), "access list set");
+    }
+    Ok(())
+}
+
+fn parts(descriptor: &SecurityDescriptor) -> SecurityInformation {
+    let mut parts = SecurityInformation::DACL;
+    if descriptor.owner.is_some() {
+        parts = parts.and(SecurityInformation::OWNER);
+    }
+    if descriptor.group.is_some() {
+        parts = parts.and(SecurityInformation::GROUP);
+    }
+    parts
+}
+
+/// The socket's directory; `/run` is empty after each start of the machine.
+fn make_directory(directory: &Path) -> Result<(), Error> {
+    if directory.as_os_str().is_empty() || directory.exists() {
+        return Ok(());
+    }
+    std::fs::create_dir(directory).map_err(|error| {
+        Error::new(Code::FWP_E_INVALID_PARAMETER, format!("{}: {error}", directory.display()))
+    })
+}
