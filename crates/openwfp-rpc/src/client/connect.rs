@@ -24,7 +24,7 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::Channel;
 use tonic::transport::Endpoint;
 
-/// Where a connection notes why TLS ended it: HTTP/2 forgets the reason.
+/// Where a connection notes why the other side ended it: HTTP/2's layers above forget the reason.
 pub(crate) type Refusal = Arc<OnceLock<Error>>;
 
 /// How much of an answer may be under way.
@@ -47,11 +47,11 @@ pub(crate) async fn connect(target: &Target, options: &ClientOptions, refusal: &
             let stream = tcp(target, host, *port).await?;
             let handshake = TlsConnector::from(config).connect(name, stream).await;
             Box::new(handshake.map_err(|error| {
-                crate::status::refused_by_peer(&error).unwrap_or_else(|| unreachable_at(target, &error))
+                crate::status::refused_by_peer(&error).unwrap_or_else(|| no_tls(target, &error))
             })?)
         }
     };
-    let wire = Mutex::new(Some(Noted { wire, refusal: Arc::clone(refusal) }));
+    let wire = Mutex::new(Some(Noted { wire, refusal: Arc::clone(refusal), head: Vec::new() }));
     let once = tower::service_fn(move |_: tonic::codegen::http::Uri| {
         let wire = wire.lock().unwrap_or_else(PoisonError::into_inner).take();
         let wire = wire.map(hyper_util::rt::TokioIo::new);
@@ -89,6 +89,25 @@ async fn tcp(target: &Target, host: &str, port: u16) -> Result<TcpStream> {
     Ok(stream)
 }
 
+/// A daemon that has no room says GOAWAY with `ENHANCE_YOUR_CALM` and its reason before anything else.
+fn no_room(mut frames: &[u8]) -> Option<Error> {
+    loop {
+        let ([a, b, c, kind, _, _, _, _, _], rest) = frames.split_first_chunk::<9>()?;
+        let length = usize::try_from(u32::from_be_bytes([0, *a, *b, *c])).ok()?;
+        let (content, rest) = rest.split_at_checked(length)?;
+        if let (7, [_, _, _, _, 0, 0, 0, 0x0b, why @ ..]) = (kind, content) {
+            let what = format!("the engine refused the connection: {}", String::from_utf8_lossy(why));
+            return Some(Error::new(Code::RPC_E_OUT_OF_RESOURCES, what).with_remedy("try again later"));
+        }
+        frames = rest;
+    }
+}
+
+fn no_tls(target: &Target, error: &io::Error) -> Error {
+    Error::new(Code::RPC_E_INVALID_DATAPACKET, format!("{target}: no TLS handshake: {error}"))
+        .with_remedy("what listens there does not speak TLS; is the port right?")
+}
+
 fn unreachable_at(target: &Target, error: &dyn std::error::Error) -> Error {
     let mut what = format!("no engine answers at {target}: {error}");
     let mut cause = error.source();
@@ -104,11 +123,16 @@ trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
-/// A connection that notes why TLS ended it.
+/// A connection that notes why the other side ended it.
 struct Noted {
     wire: Box<dyn Wire>,
     refusal: Refusal,
+    /// What was read first, as far as a refusal may stand there.
+    head: Vec<u8>,
 }
+
+/// The longest beginning in which a refusal may stand.
+const HEAD_MAX: usize = 512;
 
 impl Noted {
     fn note<T>(&self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -128,7 +152,17 @@ impl AsyncRead for Noted {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         let outcome = Pin::new(&mut self.wire).poll_read(context, buffer);
+        if self.head.len() < HEAD_MAX {
+            let room = HEAD_MAX - self.head.len();
+            let read = &buffer.filled()[before..];
+            self.head.extend_from_slice(&read[..read.len().min(room)]);
+            if let Some(why) = no_room(&self.head) {
+                // The first reason counts.
+                drop(self.refusal.set(why));
+            }
+        }
         self.note(outcome)
     }
 }

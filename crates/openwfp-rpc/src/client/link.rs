@@ -225,7 +225,7 @@ impl Link {
     }
 }
 
-/// What went wrong; TLS knows better than HTTP/2.
+/// What went wrong; the connection knows better than HTTP/2's layers above it.
 fn failure(status: &Status, refusal: &Refusal) -> Error {
     let error = from_status(status);
     match refusal.get() {

@@ -8,6 +8,8 @@ mod linux;
 mod page;
 mod sa;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use ::bytes::Buf;
 use ::bytes::BufMut;
@@ -66,6 +68,16 @@ pub fn decode_all(bytes: &[u8]) {
 /// A message in bytes. Its content may be keys, so that only its length is ever printed.
 #[derive(Clone, Default, PartialEq)]
 pub struct Raw(pub(crate) Bytes);
+
+impl Raw {
+    /// The contexts of a `SaContextPage`.
+    ///
+    /// # Errors
+    /// As [`decode_context`].
+    pub fn contexts(&self) -> openwfp_api::Result<Vec<std::sync::Arc<openwfp_api::SaContext>>> {
+        decode_contexts(&self.0).map(|(contexts, _)| contexts)
+    }
+}
 
 impl fmt::Debug for Raw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

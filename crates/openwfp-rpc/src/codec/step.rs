@@ -144,8 +144,8 @@ pub(crate) fn get_step(reader: Reader<'_>) -> Result<SaContextStep> {
             9 | 11 => {
                 let mut parts = Parts::read(value.message()?, &[New, Request, Bundle, Bundle])?;
                 match field {
-                    9 => SaContextStep::Reserve(parts.new()?, parts.request()?),
-                    _ => SaContextStep::Establish(parts.new()?, parts.request()?, parts.pair()?),
+                    9 => SaContextStep::Reserve(parts.context()?, parts.request()?),
+                    _ => SaContextStep::Establish(parts.context()?, parts.request()?, parts.pair()?),
                 }
             }
             _ => return Ok(()),
@@ -199,7 +199,7 @@ impl Parts {
         Ok(parts)
     }
 
-    fn new(&mut self) -> Result<NewSaContext> {
+    fn context(&mut self) -> Result<NewSaContext> {
         self.new.take().ok_or_else(|| malformed("the new SA context is missing"))
     }
 

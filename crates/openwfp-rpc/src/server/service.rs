@@ -214,8 +214,8 @@ pub(crate) fn context_page(
     let more = more(&claim, taken, limit);
     drop(claim.accept_first(taken));
     let page = page.finish(more);
-    if taken > 0 {
-        shared.entry_bytes.store(page.0.len() / taken, Ordering::Relaxed);
+    if let Some(each) = page.0.len().checked_div(taken) {
+        shared.entry_bytes.store(each, Ordering::Relaxed);
     }
     Ok((page, u32::try_from(taken).unwrap_or(u32::MAX), more))
 }
@@ -455,7 +455,7 @@ impl FilterEngine for Service {
             };
             let Some(first) = first.transpose()? else { return Ok(Raw::default()) };
             let limit = if asked.limit == 0 { u32::MAX } else { asked.limit };
-            event_page(&open, &mut **stream, first, limit, limits.page_bytes, asked.keys)
+            event_page(&open, &mut **stream, &first, limit, limits.page_bytes, asked.keys)
         };
         result.await.map(Response::new).map_err(|error| to_status(&error))
     }

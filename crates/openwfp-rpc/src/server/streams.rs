@@ -143,7 +143,7 @@ impl Stream for WatchEvents {
         let wanted = self.keys;
         let this = &mut *self;
         let page = first
-            .and_then(|first| event_page(&this.open, &mut *this.stream, first, u32::MAX, bytes_max, wanted));
+            .and_then(|first| event_page(&this.open, &mut *this.stream, &first, u32::MAX, bytes_max, wanted));
         Poll::Ready(Some(page.map_err(|error| {
             this.over = true;
             to_status(&error)
@@ -155,14 +155,14 @@ impl Stream for WatchEvents {
 pub(crate) fn event_page(
     open: &Open,
     stream: &mut dyn EventStream,
-    first: Notification,
+    first: &Notification,
     limit: u32,
     bytes_max: usize,
     wants_keys: bool,
 ) -> Result<Raw> {
     let keys = keys(open, wants_keys)?;
     let mut page = EventPage::new(bytes_max, keys.as_ref());
-    let mut room = page.push(&first);
+    let mut room = page.push(first);
     let mut count = 1;
     while room && count < limit {
         // What an error says comes with the next call: what was taken is to arrive.
