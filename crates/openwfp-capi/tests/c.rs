@@ -3,6 +3,9 @@
 //! valgrind.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "../../openwfp-rpc/tests/rig/mod.rs"]
+mod rig;
+
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::Path;
@@ -365,6 +368,60 @@ fn calls_that_are_not_carried_out_say_so_after_a_look_at_their_handle() {
                 std::iter::once(kind).chain(names.iter().map(String::as_str)).collect();
             assert_eq!(run(&program, &arguments, None), "ok\n", "{heading}");
         }
+    }
+}
+
+/// A daemon's engine, over a Unix socket and over mutual TLS by its server's name, shows what the same engine shows in the
+/// program's own process; life and paging work over the wire, too.
+#[test]
+fn programs_work_unchanged_with_a_daemon() {
+    use openwfp::rpc::Server;
+    let place = rig::Place::new();
+    let sample = format!("capture:{}", root().join("samples/strongswan-16").display());
+    let start = |url: &str| {
+        let engine = openwfp::Engine::at(&url.parse().unwrap()).unwrap();
+        Server::start(std::sync::Arc::new(engine), openwfp::rpc::ServerOptions::default()).unwrap()
+    };
+    let listen = |server: &Server, name: &str| {
+        let path = place.file(name);
+        server
+            .listen_unix(&openwfp::rpc::UnixSocket { path: path.clone(), mode: 0o600, group: None })
+            .unwrap();
+        format!("unix:{}", path.display())
+    };
+    let gateway = start(&sample);
+    let socket = listen(&gateway, "gateway.sock");
+    let authority = rig::certificates::Authority::new(&place, "ca");
+    let owner = openwfp_api::Sid::unix_user(rig::user());
+    let rules = [("uri:urn:c", openwfp_api::Principal::user(owner))];
+    let tls = authority.server_tls(&place, "localhost", &rules);
+    let port = gateway.listen_tls("127.0.0.1:0".parse().unwrap(), &tls).unwrap().port();
+    let client = authority.client_tls(&place, "client", "urn:c");
+
+    let program = build("gcc", "remote", &["enumerate.c"], Form::User, &["-std=c11"]);
+    let here = run(&program, &["keys"], Some(&sample));
+    assert_eq!(here.lines().count(), 32);
+    assert_eq!(run(&program, &["keys"], Some(&socket)), here);
+    let by_name = |server: &str| {
+        let mut command = Command::new(&program);
+        command.arg("keys").env("LD_LIBRARY_PATH", STAGE.join("lib")).env("TEST_SERVER", server);
+        command
+            .env("OPENWFP_CERT", &client.cert)
+            .env("OPENWFP_KEY", &client.key)
+            .env("OPENWFP_CA", &client.ca);
+        String::from_utf8(succeed(&mut command).stdout).unwrap()
+    };
+    for server in [format!("localhost:{port}"), format!("https://localhost:{port}"), socket] {
+        assert_eq!(by_name(&server), here, "{server}");
+    }
+
+    for name in ["life", "paging", "daemon"] {
+        let server = start("memory:");
+        let url = listen(&server, &format!("{name}.sock"));
+        let flags = [&["-std=c11"], &SANITIZERS[..]].concat();
+        let program =
+            build("gcc", &format!("{name}-remote-asan"), &[&format!("{name}.c")], Form::User, &flags);
+        assert_eq!(run(program, &[], Some(&url)), "ok\n", "{name}");
     }
 }
 

@@ -298,7 +298,7 @@ fn ten_thousand_connections_beyond_the_limit_are_told_so_and_the_others_work() {
     let place = Place::new();
     let limits = Limits { connections: 20, ..Limits::default() };
     let options = ServerOptions { limits, ..ServerOptions::default() };
-    let behind = Engine::builder().owner(owner()).build();
+    let behind = Engine::builder().owner(Sid::unix_user(rig::user())).build();
     let server = Server::start(Arc::new(behind), options).unwrap();
     let path = place.file("engine.sock");
     server.listen_unix(&UnixSocket { path: path.clone(), mode: 0o600, group: None }).unwrap();
@@ -324,12 +324,6 @@ fn ten_thousand_connections_beyond_the_limit_are_told_so_and_the_others_work() {
     drop(sessions);
     until("there is room again", || server.connections() == 0);
     assert!(open(&remote).info().is_ok());
-}
-
-/// Whoever runs the tests.
-fn owner() -> Sid {
-    use std::os::linux::fs::MetadataExt;
-    Sid::unix_user(std::fs::metadata("/proc/self").unwrap().st_uid())
 }
 
 #[test]
@@ -532,7 +526,11 @@ fn a_socket_is_taken_over_from_the_dead_and_not_from_the_living() {
     // What a daemon that was killed leaves behind.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let start = || {
-        Server::start(Arc::new(Engine::builder().owner(owner()).build()), ServerOptions::default()).unwrap()
+        Server::start(
+            Arc::new(Engine::builder().owner(Sid::unix_user(rig::user())).build()),
+            ServerOptions::default(),
+        )
+        .unwrap()
     };
     let first = start();
     first.listen_unix(&socket(&path)).unwrap();

@@ -59,10 +59,18 @@ static inline void fail(const char *file, int line, const char *what, unsigned l
 
 #define SUCCEEDS(call) ANSWERS(SUCCESS, call)
 
+/* The engine that TEST_SERVER names, else the local one. */
 static inline HANDLE open_engine(void)
 {
     HANDLE engine = NULL;
-    SUCCEEDS(FwpmEngineOpen0(NULL, RPC_C_AUTHN_DEFAULT, NULL, NULL, &engine));
+    const char *name = getenv("TEST_SERVER");
+    WCHAR server[256];
+    size_t i = 0;
+
+    for (; name != NULL && name[i] != 0 && i < 255; i++)
+        server[i] = (WCHAR)(unsigned char)name[i];
+    server[i] = 0;
+    SUCCEEDS(FwpmEngineOpen0(name != NULL ? server : NULL, RPC_C_AUTHN_DEFAULT, NULL, NULL, &engine));
     CHECK(engine != NULL);
     return engine;
 }

@@ -36,6 +36,7 @@ pub(crate) async fn connect(target: &Target, options: &ClientOptions, refusal: &
         Target::Unix(path) => Box::new(unix(path).await?),
         Target::Plain { host, port } => Box::new(tcp(target, host, *port).await?),
         Target::Tls { host, port } => {
+            let stream = tcp(target, host, *port).await?;
             let tls = options.tls.as_ref().ok_or_else(|| {
                 Error::new(Code::FWP_E_INVALID_PARAMETER, format!("{target} needs a certificate, and none is given"))
                     .with_remedy("give the client's certificate and key and the engine's authority: --cert, --key, --ca, or OPENWFP_CERT, OPENWFP_KEY, OPENWFP_CA")
@@ -44,7 +45,6 @@ pub(crate) async fn connect(target: &Target, options: &ClientOptions, refusal: &
             let name = ServerName::try_from(host.clone()).map_err(|error| {
                 Error::new(Code::FWP_E_INVALID_PARAMETER, format!("\"{host}\" is no host's name: {error}"))
             })?;
-            let stream = tcp(target, host, *port).await?;
             let handshake = TlsConnector::from(config).connect(name, stream).await;
             Box::new(handshake.map_err(|error| {
                 crate::status::refused_by_peer(&error).unwrap_or_else(|| no_tls(target, &error))

@@ -44,6 +44,12 @@ impl Drop for Place {
     }
 }
 
+/// The user who runs the tests.
+pub(crate) fn user() -> u32 {
+    use std::os::linux::fs::MetadataExt;
+    std::fs::metadata("/proc/self").unwrap().st_uid()
+}
+
 /// Who a client is, where a test says so instead of the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Client {

@@ -1,0 +1,438 @@
+//! The daemon as its operators meet it: real processes, real signals, clients in three languages.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use openwfp::Engine;
+use openwfp::SessionOptions;
+use openwfp::Update;
+use openwfp::Watcher;
+use openwfp::api::*;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+const PYTHON: &str = "/usr/bin/python3";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn sample() -> String {
+    format!("capture:{}", root().join("samples/strongswan-16").display())
+}
+
+fn wfp() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wfp"));
+    for name in ["WFP_ENGINE", "WFP_CONFIG", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "WATCHDOG_USEC"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// A directory of a test's own, gone with the value.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Place {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("openwfp-serve-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Place(path)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        std::fs::write(self.file(name), text).unwrap();
+        self.file(name)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.file("engine.sock")
+    }
+
+    fn url(&self) -> String {
+        format!("unix:{}", self.socket().display())
+    }
+
+    fn engine(&self) -> Engine {
+        Engine::at(&self.url().parse().unwrap()).unwrap()
+    }
+
+    /// Starts a daemon and waits until it says that it is ready.
+    fn serve(&self, command: &mut Command) -> Daemon {
+        let notified = self.file("notify.sock");
+        drop(std::fs::remove_file(&notified));
+        let notify = UnixDatagram::bind(&notified).unwrap();
+        notify.set_read_timeout(Some(30 * SECOND)).unwrap();
+        let log = std::fs::File::options().create(true).append(true).open(self.file("log")).unwrap();
+        let child = command.env("NOTIFY_SOCKET", &notified).stdin(Stdio::null()).stderr(log).spawn().unwrap();
+        let daemon = Daemon { child, notify };
+        assert_eq!(daemon.told(), "READY=1", "{}", self.log());
+        daemon
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.file("log")).unwrap_or_default()
+    }
+
+    fn python(&self, target: &str, command: &str) -> Command {
+        let stubs = self.file("stubs");
+        std::fs::create_dir_all(&stubs).unwrap();
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/serve/client.py");
+        let mut python = Command::new(PYTHON);
+        python.arg(tests).arg(root().join("crates/openwfp-rpc/proto")).arg(stubs).args([target, command]);
+        python
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+struct Daemon {
+    child: Child,
+    notify: UnixDatagram,
+}
+
+impl Daemon {
+    /// What it tells systemd next.
+    fn told(&self) -> String {
+        let mut buffer = [0; 256];
+        let length = self.notify.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).trim().to_owned()
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
+    /// Reads its configuration again.
+    fn reload(&self) {
+        self.signal("HUP");
+        assert!(self.told().starts_with("RELOADING=1"));
+        assert_eq!(self.told(), "READY=1");
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn stop(mut self) {
+        self.signal("TERM");
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may be gone already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn output(command: &mut Command) -> Output {
+    command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}; scripts/test installs what the tests need"))
+}
+
+/// What a command that must succeed prints.
+fn printed(command: &mut Command) -> String {
+    let output = output(command);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn code<T>(result: Result<T>) -> Code {
+    result.map_or_else(|error| error.code(), |_| Code::ERROR_SUCCESS)
+}
+
+fn until(what: &str, so: impl Fn() -> bool) {
+    for _ in 0..2000 {
+        if so() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("{what}: not within 20 seconds");
+}
+
+fn open(engine: &Engine) -> Arc<dyn Session> {
+    engine.open_session(SessionOptions::new()).unwrap()
+}
+
+/// A configuration's file, in which a memory engine or another is served at the place's socket.
+fn config(place: &Place, engine: &str, more: &str) -> PathBuf {
+    let socket = place.socket();
+    let text = format!("engine = \"{engine}\"\n{more}\n[listen]\nunix = \"{}\"\n", socket.display());
+    place.write("wfp.toml", &text)
+}
+
+#[test]
+fn the_command_line_rust_and_python_see_the_same_sixteen_contexts() {
+    let place = Place::new();
+    let daemon = place.serve(wfp().args(["serve", "--engine", &sample(), "--unix"]).arg(place.socket()));
+    let list = ["sa", "list", "-o", "jsonl"];
+    let here = printed(wfp().args(["--engine", &sample()]).args(list));
+    let there = printed(wfp().args(["--engine", &place.url()]).args(list));
+    assert_eq!(here.lines().count(), 16);
+    assert_eq!(there, here);
+    let with_keys = [&list[..], &["--show-keys"]].concat();
+    let keys = printed(wfp().args(["--engine", &place.url()]).args(&with_keys));
+    assert_eq!(keys, printed(wfp().args(["--engine", &sample()]).args(&with_keys)));
+    assert_ne!(keys, here);
+    for format in ["table", "wide", "json"] {
+        let shown = |engine: &str| printed(wfp().args(["--engine", engine, "sa", "list", "-o", format]));
+        assert_eq!(shown(&place.url()), shown(&sample()), "{format}");
+    }
+    let show = ["sa", "show", "0xc71b7200", "-o", "json"];
+    assert_eq!(
+        printed(wfp().args(["--engine", &place.url()]).args(show)),
+        printed(wfp().args(["--engine", &sample()]).args(show))
+    );
+
+    let session = open(&place.engine());
+    let enumerator = session.sa_context_create_enum(&EnumOptions::default()).unwrap();
+    let contexts = session.sa_context_enum(enumerator, 100).unwrap().accept();
+    let python = printed(&mut place.python(&place.url(), "list"));
+    assert_eq!((contexts.len(), python.lines().count()), (16, 16));
+    for (context, line) in contexts.iter().zip(python.lines()) {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let spi = |direction| context.details(direction).unwrap().bundle.sas.first().spi.to_string();
+        assert_eq!(line["id"], context.id.0);
+        assert_eq!(line["remote"], context.traffic.endpoints.remote().to_string());
+        assert_eq!(line["spi_in"], spi(Direction::Inbound));
+        assert_eq!(line["spi_out"], spi(Direction::Outbound));
+    }
+    let info = session.info().unwrap();
+    assert_eq!((info.process_id, info.user), (std::process::id(), Sid::unix_user(nix_uid())));
+    assert!(!info.user_name.is_empty());
+    assert_eq!(
+        printed(&mut place.python(&place.url(), "error")).trim(),
+        "NOT_FOUND FWP_E_NOT_FOUND 0x80320008"
+    );
+    drop(session);
+    daemon.stop();
+    assert!(!place.socket().exists());
+    assert!(!place.log().contains("ERROR"), "{}", place.log());
+}
+
+fn nix_uid() -> u32 {
+    use std::os::linux::fs::MetadataExt;
+    std::fs::metadata("/proc/self").unwrap().st_uid()
+}
+
+#[test]
+fn a_client_that_is_killed_loses_its_transaction() {
+    let place = Place::new();
+    let _daemon = place.serve(wfp().args(["serve", "--engine", "memory:", "--unix"]).arg(place.socket()));
+    let mut client = place.python(&place.url(), "hold").stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(client.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line.trim(), "holding");
+    let hurried = SessionOptions::new().transaction_wait(Duration::from_millis(50));
+    let session = place.engine().open_session(hurried).unwrap();
+    assert_eq!(code(session.transaction_begin(TransactionMode::ReadWrite)), Code::FWP_E_TIMEOUT);
+    let names = || {
+        let enumerator = session.session_create_enum().unwrap();
+        let sessions = session.session_enum(enumerator, 100).unwrap().accept();
+        session.destroy_enum(enumerator).unwrap();
+        sessions.iter().map(|info| (info.name.clone(), info.dynamic)).collect::<Vec<_>>()
+    };
+    assert_eq!(names(), [("python".into(), true), (String::new(), false)]);
+    client.kill().unwrap();
+    client.wait().unwrap();
+    until("the session is gone", || names().len() == 1);
+    session.transaction_begin(TransactionMode::ReadWrite).unwrap();
+}
+
+#[test]
+fn a_daemon_that_is_killed_ends_sessions_and_a_watcher_finds_the_next_one() {
+    let place = Place::new();
+    let start = || place.serve(wfp().args(["serve", "--engine", &sample(), "--unix"]).arg(place.socket()));
+    let daemon = start();
+    let engine = place.engine();
+    let session = open(&engine);
+    let enumerator = session.sa_context_create_enum(&EnumOptions::default()).unwrap();
+    assert_eq!(session.sa_context_enum(enumerator, 5).unwrap().accept().len(), 5);
+    let mut events = session.sa_context_events(&SubscriptionOptions::all()).unwrap();
+    let (told, heard) = std::sync::mpsc::channel();
+    let callback: EventCallback = Arc::new(move |event| drop(told.send(format!("{event:?}"))));
+    session.sa_context_subscribe(&SubscriptionOptions::all(), callback).unwrap();
+    let mut watcher = Watcher::new(engine.clone(), ContextTemplate::default());
+    let Some(Update::Listed(contexts)) = watcher.next(SECOND).unwrap() else {
+        panic!("a listing comes first")
+    };
+    assert_eq!(contexts.len(), 16);
+    session.sa_context_delete_by_id(SaContextId(3)).unwrap();
+    let Some(Update::Changed(event)) = watcher.next(10 * SECOND).unwrap() else {
+        panic!("a change comes next")
+    };
+    assert_eq!((event.kind, event.id), (EventKind::Delete, SaContextId(3)));
+    assert!(matches!(events.next(10 * SECOND).unwrap(), Some(Notification::Event(_))));
+    assert!(heard.recv_timeout(10 * SECOND).unwrap().starts_with("Event(Delete 3"));
+
+    // In a call that waits, while another pages and others wait for events.
+    let waiting = std::thread::spawn(move || code(events.next(Duration::from_secs(60))));
+    std::thread::sleep(Duration::from_millis(100));
+    daemon.kill();
+    let in_call = waiting.join().unwrap();
+    assert!(matches!(in_call, Code::RPC_E_DISCONNECTED | Code::FWP_E_SESSION_ABORTED), "{in_call}");
+    let page = code(session.sa_context_enum(enumerator, 5));
+    assert!(matches!(page, Code::RPC_E_DISCONNECTED | Code::FWP_E_SESSION_ABORTED), "{page}");
+    assert_eq!(code(session.sa_context_enum(enumerator, 5)), Code::FWP_E_SESSION_ABORTED);
+    assert_eq!(code(engine.open_session(SessionOptions::new())), Code::RPC_E_SERVER_DIED_DNE);
+    assert!(matches!(watcher.next(10 * SECOND).unwrap(), Some(Update::Away(_))));
+    assert!(watcher.next(Duration::from_millis(300)).unwrap().is_none(), "it is told once");
+
+    // The next one takes over the socket that the dead one left behind.
+    let _daemon = start();
+    assert_eq!(code(session.info()), Code::FWP_E_SESSION_ABORTED, "a session is not carried over");
+    let Some(Update::Listed(contexts)) = watcher.next(30 * SECOND).unwrap() else {
+        panic!("a listing comes again")
+    };
+    assert_eq!(contexts.len(), 16);
+    assert_eq!(open(&engine).info().unwrap().number, SessionNumber(2));
+}
+
+#[test]
+fn nobody_in_particular_opens_a_session_and_nothing_more_until_the_configuration_says_so() {
+    let place = Place::new();
+    let address = format!("127.0.0.1:{}", free_port());
+    let plain = format!("plaintext = \"{address}\"\nplaintext_user = \"65534\"\n");
+    let file = config(&place, &sample(), "");
+    let text = std::fs::read_to_string(&file).unwrap() + &plain;
+    std::fs::write(&file, &text).unwrap();
+    let daemon = place.serve(wfp().args(["serve", "--config"]).arg(&file));
+    let url = format!("http://{address}");
+    let refused = output(wfp().args(["--engine", &url, "sa", "list"]));
+    let errors = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && errors.contains("ERROR_ACCESS_DENIED"), "{errors}");
+    let session = open(&Engine::at(&url.parse().unwrap()).unwrap());
+    let denied = Code::ERROR_ACCESS_DENIED;
+    assert_eq!(session.info().unwrap().user, Sid::unix_user(65534));
+    assert_eq!(code(session.sa_context_create_enum(&EnumOptions::default())), denied);
+    assert_eq!(code(session.statistics()), denied);
+    assert_eq!(code(session.sa_context_delete_by_id(SaContextId(1))), denied);
+    assert_eq!(code(session.sa_context_events(&SubscriptionOptions::all())), denied);
+    assert_eq!(code(session.transaction_begin(TransactionMode::ReadOnly)), denied);
+    assert_eq!(code(session.session_create_enum()), denied);
+    assert_eq!(code(session.key_access()), denied);
+    assert_eq!(code(session.security_info(Securable::SaDb, SecurityInformation::DACL)), denied);
+
+    // Rights are taken over while the session is open; keys are a right of their own.
+    let list = "D:(A;CI;0xf0fff;;;S-1-22-1-0)(A;CI;0xa0;;;S-1-22-1-65534)(A;;0x40;;;WD)";
+    let limits = "[limits]\nenumerators_per_session = 1\n";
+    std::fs::write(&file, format!("{text}\n[access]\nengine = \"{list}\"\n{limits}")).unwrap();
+    daemon.reload();
+    let enumerator = session.sa_context_create_enum(&EnumOptions::default()).unwrap();
+    let page = session.sa_context_enum(enumerator, 1).unwrap().accept();
+    let sa = page[0].inbound.as_ref().unwrap().bundle.sas.first().clone();
+    assert_eq!(sa.transform.to_string(), "AES-GCM-16-128", "the key's length is no secret");
+    assert!(sa.transform.keys().all(Key::is_withheld));
+    assert_eq!(code(session.key_access()), denied);
+    let refused = output(wfp().args(["--engine", &url, "sa", "list", "--show-keys"]));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("READ_KEYS"));
+    assert!(refused.stdout.is_empty());
+    // So are limits, for sessions that are opened then.
+    let another = open(&Engine::at(&url.parse().unwrap()).unwrap());
+    another.sa_context_create_enum(&EnumOptions::default()).unwrap();
+    assert_eq!(code(another.sa_context_create_enum(&EnumOptions::default())), Code::RPC_E_OUT_OF_RESOURCES);
+    // What is wrong is refused as a whole and logged.
+    std::fs::write(&file, format!("{text}\n[access]\nengine = \"D:(A;;XX;;;WD)\"\n")).unwrap();
+    daemon.reload();
+    assert!(place.log().contains("stays as it was"), "{}", place.log());
+    assert!(session.sa_context_by_id(SaContextId(1)).is_ok());
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn a_configuration_is_checked_with_line_and_key() {
+    let place = Place::new();
+    let good = config(&place, "memory:", "");
+    assert_eq!(
+        printed(wfp().args(["serve", "--check-config", "--config"]).arg(&good)),
+        "the configuration is good\n"
+    );
+    let bad = config(&place, "memory:", "[limits]\nconections = 5");
+    let refused = output(wfp().args(["serve", "--check-config", "--config"]).arg(&bad));
+    let errors = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1));
+    for word in ["wfp.toml", "line 3", "conections", "connections"] {
+        assert!(errors.contains(word), "{word}: {errors}");
+    }
+    let missing =
+        config(&place, "memory:", "[tls]\ncert = \"/nowhere\"\nkey = \"/nowhere\"\nclient_ca = \"/nowhere\"");
+    let refused = output(wfp().args(["serve", "--check-config", "--config"]).arg(&missing));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("/nowhere"));
+    let refused = output(wfp().args(["serve", "--set", "limits.nothing=1"]));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("limits.nothing"));
+    let refused = output(wfp().args(["serve", "--engine", "unix:/tmp/x"]));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--engine"));
+}
+
+#[test]
+fn systemd_hands_over_a_socket_and_is_told_that_the_daemon_lives() {
+    let place = Place::new();
+    let mut command = Command::new(PYTHON);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/serve/activate.py"));
+    command.arg(place.socket()).arg(env!("CARGO_BIN_EXE_wfp")).args(["serve", "--engine", "memory:"]);
+    command.args(["--set", "listen.unix=/nowhere/that/could/be/made"]);
+    command.env("WATCHDOG_USEC", "400000").env("WFP_SERVE_LOG_FORMAT", "json");
+    let daemon = place.serve(&mut command);
+    assert!(open(&place.engine()).info().is_ok());
+    assert_eq!((daemon.told(), daemon.told()), ("WATCHDOG=1".into(), "WATCHDOG=1".into()));
+    daemon.signal("TERM");
+    until("it stops", || place.log().contains("\"stopped\""));
+    for line in place.log().lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(line["level"].is_string() && line["message"].is_string(), "{line}");
+    }
+}
+
+#[test]
+fn an_idle_daemon_does_not_wake_up() {
+    let place = Place::new();
+    let daemon = place.serve(wfp().args(["serve", "--engine", "memory:", "--unix"]).arg(place.socket()));
+    drop(open(&place.engine()));
+    let switches = || -> u64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.child.id())).unwrap();
+        tasks
+            .map(|task| {
+                let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap_or_default();
+                let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+                line.map_or(0, |count| count.trim().parse::<u64>().unwrap())
+            })
+            .sum()
+    };
+    // Threads that are not needed any more go after ten seconds.
+    until("it is quiet", || {
+        let before = switches();
+        std::thread::sleep(3 * SECOND);
+        switches() == before
+    });
+}

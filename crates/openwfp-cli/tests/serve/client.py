@@ -1,0 +1,80 @@
+"""A client of the daemon that knows nothing but its .proto files: client.py PROTO_DIR STUB_DIR TARGET COMMAND
+
+TARGET is gRPC's, such as unix:/run/openwfp/engine.sock or 127.0.0.1:8321. Commands:
+  list   prints the SA contexts, a line of JSON each
+  hold   opens a dynamic session, begins a transaction that writes, says so, and waits for ever
+  error  asks for a context that is not there and prints WFP's code
+"""
+
+import json
+import subprocess
+import sys
+import time
+
+import grpc
+from google.protobuf.message_factory import MessageFactory
+
+
+def messages(proto, out):
+    """Compiles the .proto files and loads them."""
+    files = ["openwfp/v1/sa.proto", "openwfp/v1/engine.proto"]
+    subprocess.run(["protoc", f"-I{proto}", f"--python_out={out}", *files], check=True)
+    sys.path.insert(0, out)
+    from openwfp.v1 import engine_pb2
+
+    return engine_pb2
+
+
+class Engine:
+    """The service's calls by their names, made from its description."""
+
+    def __init__(self, pb, channel):
+        factory = MessageFactory()
+        service = pb.DESCRIPTOR.services_by_name["FilterEngine"]
+        for method in service.methods:
+            path = f"/{service.full_name}/{method.name}"
+            request, reply = factory.GetPrototype(method.input_type), factory.GetPrototype(method.output_type)
+            streams = method.name in ("EngineOpen", "SaContextList", "SaContextWatch")
+            make = channel.unary_stream if streams else channel.unary_unary
+            setattr(self, method.name, make(path, request.SerializeToString, reply.FromString))
+
+
+def main():
+    proto, out, target, command = sys.argv[1:]
+    pb = messages(proto, out)
+    engine = Engine(pb, grpc.insecure_channel(target))
+    stream = engine.EngineOpen(pb.EngineOpenRequest(name="python", dynamic=command == "hold"))
+    session = next(stream).opened.session
+
+    if command == "list":
+        handle = engine.SaContextCreateEnum(pb.SaContextCreateEnumRequest(session=session)).handle
+        count = 0
+        for page in engine.SaContextList(pb.EnumRequest(session=session, handle=handle)):
+            for context in page.contexts:
+                count += 1
+                inbound, outbound = context.inbound.bundle.sas[0], context.outbound.bundle.sas[0]
+                assert inbound.esp_aead.key.value == b"", "keys come without being asked for"
+                print(json.dumps({
+                    "id": context.id,
+                    "remote": ".".join(map(str, context.traffic.remote)),
+                    "spi_in": f"0x{inbound.spi:08x}",
+                    "spi_out": f"0x{outbound.spi:08x}",
+                }))
+        engine.EngineClose(pb.SessionRequest(session=session))
+    elif command == "hold":
+        engine.TransactionBegin(pb.TransactionBeginRequest(session=session))
+        print("holding", flush=True)
+        time.sleep(3600)
+    elif command == "error":
+        try:
+            engine.SaContextGetById(pb.SaContextGetByIdRequest(session=session, id=999))
+        except grpc.RpcError as error:
+            details = dict(error.trailing_metadata())["grpc-status-details-bin"]
+            # google.rpc.Status: its third field is an Any, whose second is the ErrorDetail.
+            at = details.index(b"openwfp.v1.ErrorDetail") + len(b"openwfp.v1.ErrorDetail")
+            assert details[at] == 0x12
+            detail = pb.ErrorDetail.FromString(details[at + 2:])
+            print(error.code().name, detail.name, hex(detail.code))
+
+
+main()
