@@ -425,6 +425,40 @@ fn programs_work_unchanged_with_a_daemon() {
     }
 }
 
+/// A C program has SIGPIPE's default action, which ends it: what is written to a daemon that is gone must not raise it.
+#[test]
+fn a_program_outlives_its_daemon() {
+    use std::io::BufRead;
+    use std::io::Read;
+    use std::process::Stdio;
+    let program = build("gcc", "outlive", &["outlive.c"], Form::User, &["-std=c11"]);
+    for _ in 0..30 {
+        let place = rig::Place::new();
+        let engine = openwfp::Engine::at(&"memory:".parse().unwrap()).unwrap();
+        let engine = std::sync::Arc::new(engine);
+        let server = openwfp::rpc::Server::start(engine, openwfp::rpc::ServerOptions::default()).unwrap();
+        let path = place.file("engine.sock");
+        server
+            .listen_unix(&openwfp::rpc::UnixSocket { path: path.clone(), mode: 0o600, group: None })
+            .unwrap();
+        let mut command = Command::new(&program);
+        command
+            .env("LD_LIBRARY_PATH", STAGE.join("lib"))
+            .env("OPENWFP_ENGINE", format!("unix:{}", path.display()));
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        assert_eq!(line, "open\n");
+        // Some calls later.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        drop(server);
+        let mut rest = String::new();
+        out.read_to_string(&mut rest).unwrap();
+        assert_eq!((child.wait().unwrap().to_string().as_str(), rest.as_str()), ("exit status: 0", "ok\n"));
+    }
+}
+
 #[test]
 fn the_engine_is_the_one_that_the_environment_names() {
     let program = build("gcc", "which", &["enumerate.c"], Form::User, &["-std=c11"]);

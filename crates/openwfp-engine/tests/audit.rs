@@ -1,6 +1,6 @@
 //! The audit of what was done and denied. A file of its own, and so a process: what collects the events is the process'
 //! one subscriber.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 
 #[path = "suite/common.rs"]
 mod common;

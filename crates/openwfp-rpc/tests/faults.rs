@@ -546,3 +546,25 @@ fn a_socket_is_taken_over_from_the_dead_and_not_from_the_living() {
     drop(first);
     assert!(!path.exists(), "a socket goes with its server");
 }
+
+/// OpenSSL's client with nothing newer than TLS 1.2 gets no connection; with TLS 1.3 it gets as far as its certificate.
+#[test]
+fn older_tls_is_refused() {
+    let bed = TlsBed::new();
+    let client = |version: &str| {
+        let mut command = std::process::Command::new("openssl");
+        command.args(["s_client", version, "-connect", &format!("127.0.0.1:{}", bed.port)]);
+        let output = command
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap_or_else(|error| panic!("openssl: {error}; scripts/test installs what the tests need"));
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let older = client("-tls1_2");
+    assert!(older.contains("alert protocol version") && !older.contains("BEGIN CERTIFICATE"), "{older}");
+    let newer = client("-tls1_3");
+    assert!(
+        newer.contains("BEGIN CERTIFICATE") && newer.contains("Acceptable client certificate CA"),
+        "{newer}"
+    );
+}

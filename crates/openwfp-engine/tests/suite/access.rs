@@ -14,7 +14,7 @@ fn engine() -> Engine {
 }
 
 fn session_of(engine: &Engine, uid: u32) -> Arc<dyn Session> {
-    connect(&engine, SessionOptions::new().principal(Principal::unix(uid, &[uid]))).unwrap()
+    connect(engine, SessionOptions::new().principal(Principal::unix(uid, &[uid]))).unwrap()
 }
 
 fn set(session: &dyn Session, of: Securable, sddl: &str) -> Result {

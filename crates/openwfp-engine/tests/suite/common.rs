@@ -33,7 +33,7 @@ pub(crate) fn limited(value: u32, lifetime: Lifetime) -> SaBundle {
 }
 
 pub(crate) fn open(engine: &Engine) -> Arc<dyn Session> {
-    connect(&engine, SessionOptions::new()).unwrap()
+    connect(engine, SessionOptions::new()).unwrap()
 }
 
 /// A context with an inbound SPI.

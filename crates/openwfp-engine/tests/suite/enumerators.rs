@@ -22,7 +22,7 @@ fn engine_with(count: u32) -> Engine {
 }
 
 fn open(engine: &Engine) -> Arc<dyn Session> {
-    connect(&engine, SessionOptions::default()).unwrap()
+    connect(engine, SessionOptions::default()).unwrap()
 }
 
 fn all(session: &dyn Session) -> EnumId {

@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 fn impatient(engine: &Engine) -> Arc<dyn Session> {
-    connect(&engine, SessionOptions::new().transaction_wait(Duration::from_millis(1))).unwrap()
+    connect(engine, SessionOptions::new().transaction_wait(Duration::from_millis(1))).unwrap()
 }
 
 #[test]

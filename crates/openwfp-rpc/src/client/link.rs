@@ -69,7 +69,10 @@ impl Link {
         let refusal = Refusal::default();
         let transaction_wait = session.transaction_wait;
         let opening = async {
-            let channel = connect(target, options, &refusal).await?;
+            let (target, options, refusal) = (target.clone(), options.clone(), Arc::clone(&refusal));
+            let noted = Arc::clone(&refusal);
+            let connecting = runtime.spawn(async move { connect(&target, &options, &noted).await });
+            let channel = connecting.await.map_err(|_| Error::unreachable("connecting panicked"))??;
             let mut client = FilterEngineClient::new(channel).max_decoding_message_size(ANSWER_MAX);
             let request = proto::EngineOpenRequest {
                 protocol_min: 1,

@@ -121,6 +121,7 @@ fn runtime() -> Result<&'static Runtime> {
     let made = RUNTIME.get_or_init(|| {
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
+            .on_thread_start(without_sigpipe)
             .thread_name("openwfp-client")
             .enable_all()
             .build()
@@ -128,6 +129,15 @@ fn runtime() -> Result<&'static Runtime> {
     made.as_ref().map_err(|error| {
         Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("no threads for connections: {error}"))
     })
+}
+
+/// Keeps SIGPIPE from a connection's thread: in a C program it would end the process when a daemon goes, and what is written
+/// fails with an error anyway. Connections are made and used on these threads alone.
+fn without_sigpipe() {
+    use nix::sys::signal::SigSet;
+    use nix::sys::signal::Signal;
+    // It cannot fail for a signal that there is.
+    let _ = SigSet::from(Signal::SIGPIPE).thread_block();
 }
 
 /// Waits for a future on the caller's own thread, wherever that is.

@@ -45,7 +45,7 @@ impl Seed {
     }
 
     fn maybe<T>(&mut self, make: impl FnOnce(&mut Seed) -> T) -> Option<T> {
-        (self.next() % 2 == 0).then(|| make(self))
+        self.next().is_multiple_of(2).then(|| make(self))
     }
 
     fn many<T>(&mut self, mut make: impl FnMut(&mut Seed) -> T) -> Vec<T> {
@@ -78,7 +78,7 @@ impl Seed {
     }
 
     fn traffic(&mut self) -> Traffic {
-        let v6 = self.next() % 2 == 0;
+        let v6 = self.next().is_multiple_of(2);
         let endpoints = Endpoints::new(self.address(v6), self.address(v6)).unwrap();
         Traffic {
             ip_protocol: self.u8(),
@@ -91,7 +91,7 @@ impl Seed {
     }
 
     fn selector(&mut self) -> Selector {
-        let v6 = self.next() % 2 == 0;
+        let v6 = self.next().is_multiple_of(2);
         let network = |seed: &mut Seed| {
             let prefix = u8::try_from(seed.below(if v6 { 129 } else { 33 })).unwrap();
             IpNet::new(seed.address(v6), prefix).unwrap()
@@ -130,7 +130,7 @@ impl Seed {
     }
 
     fn extras(&mut self) -> LinuxExtras {
-        let v6 = self.next() % 2 == 0;
+        let v6 = self.next().is_multiple_of(2);
         LinuxExtras {
             limits: Limits {
                 soft_bytes: self.number(),
@@ -169,7 +169,7 @@ impl Seed {
             Box::new(LinuxSa {
                 reqid: seed.u32(),
                 flags: seed.u8(),
-                esn: seed.next() % 2 == 0,
+                esn: seed.next().is_multiple_of(2),
                 extra_flags: seed.u32(),
                 replay_window: seed.u32(),
                 added: seed.number(),

@@ -47,7 +47,7 @@ impl Authority {
         Authority { issuer: Issuer::new(params, key), file }
     }
 
-    fn issue(&self, place: &Place, file: &str, params: CertificateParams) -> (PathBuf, PathBuf) {
+    fn issue(&self, place: &Place, file: &str, params: &CertificateParams) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let paths = (place.file(&format!("{file}.pem")), place.file(&format!("{file}.key")));
@@ -58,7 +58,7 @@ impl Authority {
 
     pub(crate) fn server_tls(&self, place: &Place, host: &str, clients: &[(&str, Principal)]) -> ServerTls {
         let params = CertificateParams::new(vec![host.to_owned()]).unwrap();
-        let (cert, key) = self.issue(place, &format!("server-{host}"), params);
+        let (cert, key) = self.issue(place, &format!("server-{host}"), &params);
         let rule = |(name, principal): &(&str, Principal)| ClientRule {
             name: (*name).into(),
             principal: principal.clone(),
@@ -85,7 +85,7 @@ impl Authority {
             params.not_before = date_time_ymd(2020, 1, 1);
             params.not_after = date_time_ymd(2021, 1, 1);
         }
-        let (cert, key) = self.issue(place, client.file, params);
+        let (cert, key) = self.issue(place, client.file, &params);
         ClientTls { ca: self.file.clone(), cert, key }
     }
 
