@@ -56,7 +56,7 @@ stops: calls that run finish. docs/daemon.md in the source has all keys.";
 #[derive(Debug, Parser)]
 #[command(name = "wfp", version, about, after_help = MAIN_HELP, max_term_width = 110)]
 pub(crate) struct Args {
-    /// The engine: unix:PATH or https://HOST[:PORT] (a daemon), xfrm: (this machine's kernel), capture:DIR (a capture's
+    /// The engine: unix:PATH or https://HOST (a daemon), xfrm: (this machine's kernel), capture:DIR (a capture's
     /// directory) or memory: [default: this machine's daemon where there is one, else xfrm:]
     #[arg(long, value_name = "URL", env = "WFP_ENGINE", global = true)]
     pub(crate) engine: Option<EngineUrl>,

@@ -268,6 +268,18 @@ fn a_client_that_is_killed_loses_its_transaction() {
 }
 
 #[test]
+fn a_client_of_little_code_watches_by_a_stream() {
+    let place = Place::new();
+    let _daemon = place.serve(wfp().args(["serve", "--engine", &sample(), "--unix"]).arg(place.socket()));
+    let mut client = place.python(&place.url(), "watch").stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(client.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "watching");
+    open(&place.engine()).sa_context_delete_by_id(SaContextId(7)).unwrap();
+    assert_eq!(lines.next().unwrap().unwrap(), "EVENT_KIND_DELETE 7 True");
+    assert!(client.wait().unwrap().success());
+}
+
+#[test]
 fn a_daemon_that_is_killed_ends_sessions_and_a_watcher_finds_the_next_one() {
     let place = Place::new();
     let start = || place.serve(wfp().args(["serve", "--engine", &sample(), "--unix"]).arg(place.socket()));

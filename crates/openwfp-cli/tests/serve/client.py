@@ -3,6 +3,7 @@
 TARGET is gRPC's, such as unix:/run/openwfp/engine.sock or 127.0.0.1:8321. Commands:
   list   prints the SA contexts, a line of JSON each
   hold   opens a dynamic session, begins a transaction that writes, says so, and waits for ever
+  watch  says that it watches, and prints the kind and id of the first event
   error  asks for a context that is not there and prints WFP's code
 """
 
@@ -65,6 +66,15 @@ def main():
         engine.TransactionBegin(pb.TransactionBeginRequest(session=session))
         print("holding", flush=True)
         time.sleep(3600)
+    elif command == "watch":
+        from openwfp.v1 import sa_pb2
+
+        events = engine.SaContextWatch(pb.SubscribeRequest(session=session, kinds=[pb.EVENT_KIND_DELETE]))
+        while not engine.SaContextSubscriptionsGet(pb.SessionRequest(session=session)).subscriptions:
+            time.sleep(0.01)
+        print("watching", flush=True)
+        event = next(events).notifications[0].event
+        print(pb.EventKind.Name(event.kind), event.id, event.context.state == sa_pb2.SA_STATE_COMPLETE)
     elif command == "error":
         try:
             engine.SaContextGetById(pb.SaContextGetByIdRequest(session=session, id=999))
