@@ -94,13 +94,18 @@ impl Shared {
     }
 
     /// Tells a client that there is no room, in its own language, and closes.
-    pub(crate) async fn refuse(self: Arc<Shared>, mut wire: Box<dyn Wire>, why: &str) {
+    pub(crate) async fn refuse(self: Arc<Shared>, wire: Box<dyn Wire>, why: &str) {
+        self.say_and_close(wire, &goaway(why)).await;
+    }
+
+    /// Closes a connection so that its client hears our last words, and those that were said before: what it says
+    /// meanwhile is read, else the system would cut ours off.
+    pub(crate) async fn say_and_close(self: Arc<Shared>, mut wire: Box<dyn Wire>, last_words: &[u8]) {
         let waiting = self.refusals.fetch_add(1, Ordering::AcqRel);
         if waiting < REFUSALS_MAX {
             let polite = async {
-                wire.write_all(&goaway(why)).await?;
+                wire.write_all(last_words).await?;
                 wire.shutdown().await?;
-                // What the client says meanwhile is read, else the system would cut off our words.
                 tokio::io::copy(&mut wire, &mut tokio::io::sink()).await
             };
             // Whether it was heard, nobody can tell.

@@ -304,10 +304,14 @@ impl Server {
             async move {
                 let Some(tls) = tls else { return };
                 let address = stream.peer_addr();
-                let handshake = tls.acceptor.accept(stream);
+                let handshake = tls.acceptor.accept(stream).into_fallible();
                 let stream = match tokio::time::timeout(shared.options.handshake_timeout, handshake).await {
                     Ok(Ok(stream)) => stream,
-                    Ok(Err(error)) => return tracing::warn!(?address, "TLS handshake failed: {error}"),
+                    Ok(Err((error, stream))) => {
+                        tracing::warn!(?address, "TLS handshake failed: {error}");
+                        // Why, stands in the alert that was sent.
+                        return shared.say_and_close(Box::new(stream), &[]).await;
+                    }
                     Err(_) => return tracing::warn!(?address, "TLS handshake took too long"),
                 };
                 let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
