@@ -5,8 +5,26 @@ use std::error::Error;
 use std::path::PathBuf;
 
 /// Messages that go to and from the API's own types without a copy in between: `codec` has them.
-const OURS: [&str; 5] =
-    ["SaContextStepRequest", "SaContextBatchRequest", "SaContextPage", "SaPage", "EventPage"];
+const OURS: [&str; 18] = [
+    "SaContextStepRequest",
+    "SaContextBatchRequest",
+    "SaContextPage",
+    "SaPage",
+    "EventPage",
+    "ObjectStepRequest",
+    "ObjectStepReply",
+    "ObjectGetRequest",
+    "ObjectCreateEnumRequest",
+    "ObjectPage",
+    "ClassifyRequest",
+    "Verdict",
+    "EngineOptionRequest",
+    "NetEventReportRequest",
+    "NetEventCreateEnumRequest",
+    "NetEventPage",
+    "ObjectSecurityRequest",
+    "ObjectSecurityReply",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
@@ -17,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut builder = tonic_prost_build::configure()
         .codec_path("crate::codec::WireCodec")
         // What may hold secrets is never printed.
-        .skip_debug([".openwfp.v1.Key", ".openwfp.v1.KeyModuleState"]);
+        .skip_debug([".openwfp.v1.Key", ".openwfp.v1.KeyModuleState", ".openwfp.v1.KeyMaterial"]);
     for message in OURS {
         builder = builder.extern_path(format!(".openwfp.v1.{message}"), "crate::codec::Raw");
     }

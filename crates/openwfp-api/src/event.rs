@@ -1,4 +1,4 @@
-//! Events: what happens to SA contexts, told to those who subscribed.
+//! Events: what happens to SA contexts, to objects and in the network, told to those who subscribed.
 
 use crate::ContextTemplate;
 use crate::EnumId;
@@ -7,6 +7,11 @@ use crate::Result;
 use crate::SaContext;
 use crate::SaContextId;
 use crate::Version;
+use crate::object::Object;
+use crate::object::ObjectKind;
+use crate::object::net_event::NetEvent;
+use crate::object::net_event::NetEventTemplate;
+use crate::object::template::ObjectTemplate;
 use std::fmt;
 use std::sync::Arc;
 use std::task::Context;
@@ -76,11 +81,34 @@ impl fmt::Debug for SaContextEvent {
     }
 }
 
+/// What happened to an object. WFP: `FWPM_FILTER_CHANGE0` and those of the other kinds.
+#[derive(Clone)]
+pub struct ObjectEvent {
+    /// [`EventKind::Add`] or [`EventKind::Delete`].
+    pub kind: EventKind,
+    /// The version of the database that holds the change.
+    pub version: Version,
+    /// The object as it was added, or as it was before it went.
+    pub object: Arc<Object>,
+}
+
+impl fmt::Debug for ObjectEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let object = &self.object;
+        write!(f, "{:?} {} {} at version {}", self.kind, object.kind(), object.key(), self.version.0)
+    }
+}
+
 /// What a subscriber gets.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Notification {
-    /// An event.
+    /// An SA context's event.
     Event(SaContextEvent),
+    /// An object was added or deleted.
+    Object(ObjectEvent),
+    /// A net event.
+    Net(Arc<NetEvent>),
     /// Events were dropped as the subscriber was too slow for its queue; `FWP_E_NOTIFICATION_DROPPED`. What
     /// an enumerator shows that is created now, of `list_from` or a later version, and the events of later
     /// versions than its own, are whole again.
@@ -92,12 +120,49 @@ pub enum Notification {
     },
 }
 
-/// What a subscriber asks for. WFP: `IPSEC_SA_CONTEXT_SUBSCRIPTION0`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a subscription is about.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Topic {
+    /// SA contexts that a template selects. WFP: `IPSEC_SA_CONTEXT_SUBSCRIPTION0`.
+    SaContexts(ContextTemplate),
+    /// Objects that a template selects. WFP: `FWPM_FILTER_SUBSCRIPTION0` and those of the other kinds.
+    Objects(ObjectTemplate),
+    /// Net events that a template selects. WFP: `FWPM_NET_EVENT_SUBSCRIPTION0`.
+    NetEvents(NetEventTemplate),
+}
+
+/// Which subscriptions are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TopicKind {
+    /// Those about SA contexts.
+    SaContexts,
+    /// Those about objects of a kind.
+    Objects(ObjectKind),
+    /// Those about net events.
+    NetEvents,
+}
+
+impl Topic {
+    /// Which kind of topic it is.
+    ///
+    /// # Errors
+    /// `FWP_E_INVALID_ENUMERATOR` for a template of no kind of objects.
+    pub fn kind(&self) -> Result<TopicKind> {
+        Ok(match self {
+            Topic::SaContexts(_) => TopicKind::SaContexts,
+            Topic::Objects(template) => TopicKind::Objects(template.object_kind()?),
+            Topic::NetEvents(_) => TopicKind::NetEvents,
+        })
+    }
+}
+
+/// What a subscriber asks for.
+#[derive(Clone, Debug, PartialEq)]
 pub struct SubscriptionOptions {
-    /// Only contexts that it selects.
-    pub template: ContextTemplate,
-    /// Only these kinds; default: WFP's ADD and DELETE.
+    /// What it is about; default: all SA contexts.
+    pub topic: Topic,
+    /// Only these kinds, where events have kinds; default: WFP's ADD and DELETE.
     pub kinds: EventKinds,
     /// How many notifications may wait; more are dropped, and the subscriber is told.
     pub queue_length: usize,
@@ -107,7 +172,12 @@ impl SubscriptionOptions {
     /// Notifications that may wait where nothing else is asked for.
     pub const QUEUE_LENGTH: usize = 65_536;
 
-    /// Every event of every context.
+    /// What a topic's subscriber gets from WFP: additions and deletions, or net events.
+    pub fn about(topic: Topic) -> SubscriptionOptions {
+        SubscriptionOptions { topic, ..SubscriptionOptions::default() }
+    }
+
+    /// Every event of every SA context.
     pub fn all() -> SubscriptionOptions {
         SubscriptionOptions { kinds: EventKinds::ALL, ..SubscriptionOptions::default() }
     }
@@ -116,7 +186,7 @@ impl SubscriptionOptions {
 impl Default for SubscriptionOptions {
     fn default() -> SubscriptionOptions {
         SubscriptionOptions {
-            template: ContextTemplate::default(),
+            topic: Topic::SaContexts(ContextTemplate::default()),
             kinds: EventKinds::WFP,
             queue_length: SubscriptionOptions::QUEUE_LENGTH,
         }
@@ -126,8 +196,8 @@ impl Default for SubscriptionOptions {
 /// The id of a subscription: of the same kind as an enumerator's, and never equal to one.
 pub type SubscriptionId = EnumId;
 
-/// An open subscription. WFP: `IPsecSaContextSubscriptionsGet0`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An open subscription. WFP: `IPsecSaContextSubscriptionsGet0`, `FwpmFilterSubscriptionsGet0` and others.
+#[derive(Clone, Debug, PartialEq)]
 pub struct SubscriptionInfo {
     /// Its id.
     pub id: SubscriptionId,

@@ -2,10 +2,15 @@
 
 use crate::Direction;
 use crate::IpVersion;
+use crate::guids::condition;
+use crate::guids::layer;
+use crate::object::Filter;
+use crate::object::FilterCondition;
+use crate::object::MatchType;
+use crate::object::value::Value;
 use crate::SaContext;
 use crate::Selector;
 use crate::SelectorPorts;
-use ipnet::IpNet;
 use std::fmt;
 
 /// A GUID, with the fields of Windows' structure.
@@ -54,81 +59,6 @@ pub struct TransportFilter<'a> {
     context: &'a SaContext,
 }
 
-/// A condition of a filter. WFP: `FWPM_FILTER_CONDITION0`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct FilterCondition {
-    /// What is looked at, `fieldKey`.
-    pub field: ConditionField,
-    /// How it is compared.
-    pub match_type: MatchType,
-    /// With what.
-    pub value: ConditionValue,
-}
-
-/// A field that conditions look at; each has its GUID in WFP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ConditionField {
-    /// `FWPM_CONDITION_IP_LOCAL_ADDRESS`.
-    IpLocalAddress,
-    /// `FWPM_CONDITION_IP_REMOTE_ADDRESS`.
-    IpRemoteAddress,
-    /// `FWPM_CONDITION_IP_PROTOCOL`.
-    IpProtocol,
-    /// `FWPM_CONDITION_IP_LOCAL_PORT`.
-    IpLocalPort,
-    /// `FWPM_CONDITION_IP_REMOTE_PORT`.
-    IpRemotePort,
-}
-
-/// How a condition compares. WFP: `FWP_MATCH_TYPE`; the two that SA contexts use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum MatchType {
-    /// `FWP_MATCH_EQUAL` 0; for a network: lies within it.
-    Equal = 0,
-    /// `FWP_MATCH_RANGE` 5, both ends included.
-    Range = 5,
-}
-
-/// The value of a condition. WFP: `FWP_CONDITION_VALUE0`; the types that SA contexts use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ConditionValue {
-    /// `FWP_UINT8`.
-    Uint8(u8),
-    /// `FWP_UINT16`.
-    Uint16(u16),
-    /// `FWP_RANGE_TYPE` of two `FWP_UINT16`, both included.
-    Uint16Range(u16, u16),
-    /// `FWP_V4_ADDR_MASK` or `FWP_V6_ADDR_MASK`.
-    Network(IpNet),
-}
-
-impl ConditionField {
-    /// The field's GUID, `fieldKey`.
-    #[inline]
-    pub const fn guid(self) -> Guid {
-        match self {
-            ConditionField::IpLocalAddress => {
-                Guid::new(0xd9ee_00de, 0xc1ef, 0x4617, [0xbf, 0xe3, 0xff, 0xd8, 0xf5, 0xa0, 0x89, 0x57])
-            }
-            ConditionField::IpRemoteAddress => {
-                Guid::new(0xb235_ae9a, 0x1d64, 0x49b8, [0xa4, 0x4c, 0x5f, 0xf3, 0xd9, 0x09, 0x50, 0x45])
-            }
-            ConditionField::IpProtocol => {
-                Guid::new(0x3971_ef2b, 0x623e, 0x4f9a, [0x8c, 0xb1, 0x6e, 0x79, 0xb8, 0x06, 0xb9, 0xa7])
-            }
-            ConditionField::IpLocalPort => {
-                Guid::new(0x0c1b_a1af, 0x5765, 0x453f, [0xaf, 0x22, 0xa8, 0xf7, 0x91, 0xac, 0x77, 0x5b])
-            }
-            ConditionField::IpRemotePort => {
-                Guid::new(0xc35a_604d, 0xd22b, 0x4e1a, [0x91, 0xb4, 0x68, 0xf6, 0x74, 0xee, 0x67, 0x4b])
-            }
-        }
-    }
-}
-
 impl<'a> TransportFilter<'a> {
     pub(crate) fn new(
         filter_id: FilterId,
@@ -140,11 +70,14 @@ impl<'a> TransportFilter<'a> {
 
     /// The filter's id; 0 where no policy names the SA.
     pub fn filter_id(&self) -> FilterId {
-        self.filter_id
+        self.object().map_or(self.filter_id, |filter| FilterId(filter.id))
     }
 
     /// The layer at which it stands: `FWPM_LAYER_{INBOUND,OUTBOUND}_TRANSPORT_{V4,V6}`.
     pub fn layer_key(&self) -> Guid {
+        if let Some(filter) = self.object() {
+            return filter.layer;
+        }
         // The inner packets decide, and they may be of another IP version than the tunnel.
         let version = match self.context.selectors.first() {
             Some(selector) if selector.local.addr().is_ipv6() => IpVersion::V6,
@@ -152,19 +85,17 @@ impl<'a> TransportFilter<'a> {
             None => self.context.traffic.endpoints.ip_version(),
         };
         match (self.direction, version) {
-            (Direction::Inbound, IpVersion::V4) => {
-                Guid::new(0x5926_dfc8, 0xe3cf, 0x4426, [0xa2, 0x83, 0xdc, 0x39, 0x3f, 0x5d, 0x0f, 0x9d])
-            }
-            (Direction::Inbound, IpVersion::V6) => {
-                Guid::new(0x634a_869f, 0xfc23, 0x4b90, [0xb0, 0xc1, 0xbf, 0x62, 0x0a, 0x36, 0xae, 0x6f])
-            }
-            (Direction::Outbound, IpVersion::V4) => {
-                Guid::new(0x09e6_1aea, 0xd214, 0x46e2, [0x9b, 0x21, 0xb2, 0x6b, 0x0b, 0x2f, 0x28, 0xc8])
-            }
-            (Direction::Outbound, IpVersion::V6) => {
-                Guid::new(0xe173_5bde, 0x013f, 0x4655, [0xb3, 0x51, 0xa4, 0x9e, 0x15, 0x76, 0x2d, 0xf0])
-            }
+            (Direction::Inbound, IpVersion::V4) => layer::INBOUND_TRANSPORT_V4,
+            (Direction::Inbound, IpVersion::V6) => layer::INBOUND_TRANSPORT_V6,
+            (Direction::Outbound, IpVersion::V4) => layer::OUTBOUND_TRANSPORT_V4,
+            (Direction::Outbound, IpVersion::V6) => layer::OUTBOUND_TRANSPORT_V6,
         }
+    }
+
+    /// The filter object behind it, where the SA context was created for one of the engine's.
+    #[inline]
+    pub fn object(&self) -> Option<&'a Filter> {
+        self.context.selectors.filter(self.direction)
     }
 
     /// The selectors behind the conditions; where the context has none, its traffic's own addresses,
@@ -202,6 +133,9 @@ impl<'a> TransportFilter<'a> {
     /// memory.
     #[inline(always)]
     pub fn visit_conditions(&self, visit: impl FnMut(FilterCondition)) {
+        if let Some(filter) = self.object() {
+            return filter.conditions.iter().cloned().for_each(visit);
+        }
         match &*self.context.selectors {
             [] => of_one_selector(&self.own_selector(), visit),
             [one] => of_one_selector(one, visit),
@@ -241,38 +175,38 @@ fn of_many_selectors(selectors: &[Selector]) -> Vec<FilterCondition> {
 }
 
 #[inline]
-fn ports(selector: &Selector) -> [(ConditionField, SelectorPorts); 2] {
-    [(ConditionField::IpLocalPort, selector.local_port), (ConditionField::IpRemotePort, selector.remote_port)]
+fn ports(selector: &Selector) -> [(Guid, SelectorPorts); 2] {
+    [(condition::IP_LOCAL_PORT, selector.local_port), (condition::IP_REMOTE_PORT, selector.remote_port)]
 }
 
 #[inline(always)]
-fn equal(field: ConditionField, value: ConditionValue) -> FilterCondition {
+fn equal(field: Guid, value: Value) -> FilterCondition {
     FilterCondition { field, match_type: MatchType::Equal, value }
 }
 
 #[inline(always)]
 fn local_address(selector: &Selector) -> FilterCondition {
-    equal(ConditionField::IpLocalAddress, ConditionValue::Network(selector.local))
+    equal(condition::IP_LOCAL_ADDRESS, Value::network(selector.local))
 }
 
 #[inline(always)]
 fn remote_address(selector: &Selector) -> FilterCondition {
-    equal(ConditionField::IpRemoteAddress, ConditionValue::Network(selector.remote))
+    equal(condition::IP_REMOTE_ADDRESS, Value::network(selector.remote))
 }
 
 #[inline(always)]
 fn protocol(selector: &Selector) -> Option<FilterCondition> {
     let protocol = selector.protocol;
-    (protocol != 0).then(|| equal(ConditionField::IpProtocol, ConditionValue::Uint8(protocol)))
+    (protocol != 0).then(|| equal(condition::IP_PROTOCOL, Value::Uint8(protocol)))
 }
 
 #[inline(always)]
-fn port(field: ConditionField, ports: SelectorPorts) -> Option<FilterCondition> {
+fn port(field: Guid, ports: SelectorPorts) -> Option<FilterCondition> {
     match ports.range() {
         _ if ports.is_any() => None,
-        (low, high) if low == high => Some(equal(field, ConditionValue::Uint16(low))),
+        (low, high) if low == high => Some(equal(field, Value::Uint16(low))),
         (low, high) => {
-            let value = ConditionValue::Uint16Range(low, high);
+            let value = Value::range(Value::Uint16(low), Value::Uint16(high));
             Some(FilterCondition { field, match_type: MatchType::Range, value })
         }
     }

@@ -17,9 +17,13 @@ mod enumeration;
 mod error;
 mod event;
 mod filter;
+pub mod guids;
 mod mirror;
+pub mod object;
 mod operation;
 mod options;
+pub mod protobuf;
+pub mod record;
 mod sa;
 mod security;
 mod session;
@@ -37,15 +41,13 @@ pub use dataplane::Dataplane;
 pub use enumeration::{EnumId, EnumOptions, SaEntry, SaEnumOptions, Version};
 pub use error::{Error, Result};
 pub use event::{
-    EventCallback, EventKind, EventKinds, EventStream, Notification, SaContextEvent, SubscriptionId,
-    SubscriptionInfo, SubscriptionOptions,
+    EventCallback, EventKind, EventKinds, EventStream, Notification, ObjectEvent, SaContextEvent, SubscriptionId,
+    SubscriptionInfo, SubscriptionOptions, Topic, TopicKind,
 };
-pub use filter::{
-    ConditionField, ConditionValue, FilterCondition, FilterId, Guid, MatchType, TransportFilter,
-};
+pub use filter::{FilterId, Guid, TransportFilter};
 pub use ipnet::IpNet;
 pub use mirror::{Completeness, CounterUpdate, Mirror};
-pub use operation::{Operation, Rights, Rules, Securable};
+pub use operation::{ObjectCall, Operation, Rights, Rules, Securable};
 pub use options::{FilterEngine, SessionOptions};
 pub use sa::bundle::{IpsecId, KeyModuleState, KeyingExtras, PfsGroup, Sa, SaBundle, SaList, Spi, Token};
 pub use sa::context::{Counters, DirectionCounters, Reservation, SaContext, SaContextId, SaState};
@@ -62,7 +64,7 @@ pub use sa::transform::{
     EspAuthAndCipher, Transform, TransformType, WfpAuth, WfpCipher, WfpTransform,
 };
 pub use security::{Ace, AceKind, Acl, Principal, SecurityDescriptor, SecurityInformation, Sid};
-pub use session::{Session, SessionInfo, SessionNumber, TransactionMode};
+pub use session::{EngineOption, Session, SessionInfo, SessionNumber, TransactionMode};
 pub use statistics::{Drops, ProtocolDrops, ProviderDrops, SaStatistics, Statistics, TrafficStatistics};
 pub use template::{AddressMatch, AddressRange, ContextTemplate};
 pub use time::{Clock, Random, Timestamp};

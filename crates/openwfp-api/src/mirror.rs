@@ -4,6 +4,7 @@ use crate::Direction;
 use crate::Result;
 use crate::SaContext;
 use crate::SaContextId;
+use crate::object::net_event::NetEvent;
 
 /// Whether a listing holds all that was there to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,4 +71,10 @@ pub trait Mirror: Send + Sync {
     /// # Errors
     /// Only those of the engine itself.
     fn count(&self, updates: &[CounterUpdate]) -> Result;
+
+    /// Tells of something that happened in the network: it is kept and told to those who subscribed.
+    ///
+    /// # Errors
+    /// Only those of the engine itself.
+    fn report(&self, event: NetEvent) -> Result;
 }

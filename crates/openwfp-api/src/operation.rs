@@ -1,5 +1,6 @@
 //! The table of operations: every call of the API with the rules that hold for all sessions alike.
 
+use crate::object::ObjectKind;
 use std::fmt;
 
 /// Rights on the SA database or the engine, as bits. WFP: `FWPM_ACTRL_*` and the standard rights.
@@ -110,6 +111,51 @@ pub enum Securable {
     Engine,
     /// The database of SAs, which inherits from the engine.
     SaDb,
+    /// The objects of a kind, which inherit from the engine; each may have a descriptor of its own besides.
+    Objects(ObjectKind),
+    /// Net events, which inherit from the engine.
+    NetEvents,
+}
+
+impl Securable {
+    /// How many there are.
+    pub const COUNT: usize = 9;
+
+    /// All of them, in the order of [`Securable::index`].
+    pub fn all() -> [Securable; Securable::COUNT] {
+        [
+            Securable::Engine,
+            Securable::SaDb,
+            Securable::NetEvents,
+            Securable::Objects(ObjectKind::Provider),
+            Securable::Objects(ObjectKind::ProviderContext),
+            Securable::Objects(ObjectKind::SubLayer),
+            Securable::Objects(ObjectKind::Layer),
+            Securable::Objects(ObjectKind::Callout),
+            Securable::Objects(ObjectKind::Filter),
+        ]
+    }
+
+    /// Its place among all.
+    pub fn index(self) -> usize {
+        match self {
+            Securable::Engine => 0,
+            Securable::SaDb => 1,
+            Securable::NetEvents => 2,
+            Securable::Objects(kind) => 3 + kind.index(),
+        }
+    }
+}
+
+impl fmt::Display for Securable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Securable::Engine => f.write_str("the engine"),
+            Securable::SaDb => f.write_str("the SA database"),
+            Securable::NetEvents => f.write_str("net events"),
+            Securable::Objects(kind) => write!(f, "the {kind}s"),
+        }
+    }
 }
 
 /// What holds for a call, whoever makes it.
@@ -121,6 +167,8 @@ pub struct Rules {
     pub on: Securable,
     /// The rights that the caller needs; missing ones are `ERROR_ACCESS_DENIED`.
     pub rights: Rights,
+    /// Whether the rights are needed on the object that the call names, and not on all of its kind.
+    pub on_object: bool,
     /// Whether it changes the engine; in a read-only transaction that is `FWP_E_INCOMPATIBLE_TXN`.
     pub writes: bool,
     /// Whether it may be called inside an explicit transaction, else `FWP_E_TXN_IN_PROGRESS`.
@@ -147,8 +195,9 @@ macro_rules! operations {
                 match self {
                     $(Operation::$name => Rules {
                         wfp_name: $wfp,
-                        on: Securable::$on,
+                        on: operations!(@on $on),
                         rights: $rights,
+                        on_object: operations!(@on_object $($except)*),
                         writes: operations!(@writes $mode),
                         in_transaction: operations!(@in_transaction $($except)*),
                         in_dynamic_session: operations!(@in_dynamic $($except)*),
@@ -157,6 +206,13 @@ macro_rules! operations {
             }
         }
     };
+    (@on Engine) => { Securable::Engine };
+    (@on SaDb) => { Securable::SaDb };
+    (@on NetEvents) => { Securable::NetEvents };
+    (@on $kind:ident) => { Securable::Objects(ObjectKind::$kind) };
+    (@on_object on_object $($rest:ident)*) => { true };
+    (@on_object outside_transactions on_object) => { true };
+    (@on_object $($rest:ident)*) => { false };
     (@writes writes) => { true };
     (@writes reads) => { false };
     (@in_transaction outside_transactions $($rest:ident)*) => { false };
@@ -232,6 +288,181 @@ operations! {
     SaDbGetSecurityInfo = "IPsecSaDbGetSecurityInfo", SaDb Rights::READ_CONTROL, reads outside_transactions;
     /// Changes the access list of the database of SAs.
     SaDbSetSecurityInfo = "IPsecSaDbSetSecurityInfo", SaDb Rights::WRITE_DAC, writes outside_transactions;
+    /// Adds a provider.
+    ProviderAdd = "FwpmProviderAdd", Provider Rights::ADD, writes;
+    /// Deletes a provider.
+    ProviderDelete = "FwpmProviderDeleteByKey", Provider Rights::DELETE, writes on_object;
+    /// Reads a provider.
+    ProviderGet = "FwpmProviderGetByKey", Provider Rights::READ, reads on_object;
+    /// Creates an enumerator of providers.
+    ProviderCreateEnumHandle = "FwpmProviderCreateEnumHandle", Provider Rights::ENUM.and(Rights::READ), reads;
+    /// Takes the next page of an enumerator of providers.
+    ProviderEnum = "FwpmProviderEnum", Provider Rights::ENUM.and(Rights::READ), reads;
+    /// Subscribes to changes of providers.
+    ProviderSubscribeChanges = "FwpmProviderSubscribeChanges", Provider Rights::SUBSCRIBE, reads outside_transactions;
+    /// Reads who has subscribed to changes of providers.
+    ProviderSubscriptionsGet = "FwpmProviderSubscriptionsGet", Provider Rights::ENUM.and(Rights::READ), reads;
+    /// Reads the security descriptor of a provider or of all.
+    ProviderGetSecurityInfo = "FwpmProviderGetSecurityInfoByKey", Provider Rights::READ_CONTROL, reads outside_transactions on_object;
+    /// Changes the access list of a provider or of all.
+    ProviderSetSecurityInfo = "FwpmProviderSetSecurityInfoByKey", Provider Rights::WRITE_DAC, writes outside_transactions on_object;
+    /// Adds a provider context.
+    ProviderContextAdd = "FwpmProviderContextAdd", ProviderContext Rights::ADD, writes;
+    /// Deletes a provider context.
+    ProviderContextDelete = "FwpmProviderContextDeleteByKey", ProviderContext Rights::DELETE, writes on_object;
+    /// Reads a provider context.
+    ProviderContextGet = "FwpmProviderContextGetByKey", ProviderContext Rights::READ, reads on_object;
+    /// Creates an enumerator of provider contexts.
+    ProviderContextCreateEnumHandle = "FwpmProviderContextCreateEnumHandle", ProviderContext Rights::ENUM.and(Rights::READ), reads;
+    /// Takes the next page of an enumerator of provider contexts.
+    ProviderContextEnum = "FwpmProviderContextEnum", ProviderContext Rights::ENUM.and(Rights::READ), reads;
+    /// Subscribes to changes of provider contexts.
+    ProviderContextSubscribeChanges = "FwpmProviderContextSubscribeChanges", ProviderContext Rights::SUBSCRIBE, reads outside_transactions;
+    /// Reads who has subscribed to changes of provider contexts.
+    ProviderContextSubscriptionsGet = "FwpmProviderContextSubscriptionsGet", ProviderContext Rights::ENUM.and(Rights::READ), reads;
+    /// Reads the security descriptor of a provider context or of all.
+    ProviderContextGetSecurityInfo = "FwpmProviderContextGetSecurityInfoByKey", ProviderContext Rights::READ_CONTROL, reads outside_transactions on_object;
+    /// Changes the access list of a provider context or of all.
+    ProviderContextSetSecurityInfo = "FwpmProviderContextSetSecurityInfoByKey", ProviderContext Rights::WRITE_DAC, writes outside_transactions on_object;
+    /// Adds a sublayer.
+    SubLayerAdd = "FwpmSubLayerAdd", SubLayer Rights::ADD, writes;
+    /// Deletes a sublayer.
+    SubLayerDelete = "FwpmSubLayerDeleteByKey", SubLayer Rights::DELETE, writes on_object;
+    /// Reads a sublayer.
+    SubLayerGet = "FwpmSubLayerGetByKey", SubLayer Rights::READ, reads on_object;
+    /// Creates an enumerator of sublayers.
+    SubLayerCreateEnumHandle = "FwpmSubLayerCreateEnumHandle", SubLayer Rights::ENUM.and(Rights::READ), reads;
+    /// Takes the next page of an enumerator of sublayers.
+    SubLayerEnum = "FwpmSubLayerEnum", SubLayer Rights::ENUM.and(Rights::READ), reads;
+    /// Subscribes to changes of sublayers.
+    SubLayerSubscribeChanges = "FwpmSubLayerSubscribeChanges", SubLayer Rights::SUBSCRIBE, reads outside_transactions;
+    /// Reads who has subscribed to changes of sublayers.
+    SubLayerSubscriptionsGet = "FwpmSubLayerSubscriptionsGet", SubLayer Rights::ENUM.and(Rights::READ), reads;
+    /// Reads the security descriptor of a sublayer or of all.
+    SubLayerGetSecurityInfo = "FwpmSubLayerGetSecurityInfoByKey", SubLayer Rights::READ_CONTROL, reads outside_transactions on_object;
+    /// Changes the access list of a sublayer or of all.
+    SubLayerSetSecurityInfo = "FwpmSubLayerSetSecurityInfoByKey", SubLayer Rights::WRITE_DAC, writes outside_transactions on_object;
+    /// Reads a layer.
+    LayerGet = "FwpmLayerGetByKey", Layer Rights::READ, reads on_object;
+    /// Creates an enumerator of layers.
+    LayerCreateEnumHandle = "FwpmLayerCreateEnumHandle", Layer Rights::ENUM.and(Rights::READ), reads;
+    /// Takes the next page of an enumerator of layers.
+    LayerEnum = "FwpmLayerEnum", Layer Rights::ENUM.and(Rights::READ), reads;
+    /// Reads the security descriptor of a layer or of all.
+    LayerGetSecurityInfo = "FwpmLayerGetSecurityInfoByKey", Layer Rights::READ_CONTROL, reads outside_transactions on_object;
+    /// Changes the access list of a layer or of all.
+    LayerSetSecurityInfo = "FwpmLayerSetSecurityInfoByKey", Layer Rights::WRITE_DAC, writes outside_transactions on_object;
+    /// Adds a callout.
+    CalloutAdd = "FwpmCalloutAdd", Callout Rights::ADD, writes;
+    /// Deletes a callout.
+    CalloutDelete = "FwpmCalloutDeleteByKey", Callout Rights::DELETE, writes on_object;
+    /// Reads a callout.
+    CalloutGet = "FwpmCalloutGetByKey", Callout Rights::READ, reads on_object;
+    /// Creates an enumerator of callouts.
+    CalloutCreateEnumHandle = "FwpmCalloutCreateEnumHandle", Callout Rights::ENUM.and(Rights::READ), reads;
+    /// Takes the next page of an enumerator of callouts.
+    CalloutEnum = "FwpmCalloutEnum", Callout Rights::ENUM.and(Rights::READ), reads;
+    /// Subscribes to changes of callouts.
+    CalloutSubscribeChanges = "FwpmCalloutSubscribeChanges", Callout Rights::SUBSCRIBE, reads outside_transactions;
+    /// Reads who has subscribed to changes of callouts.
+    CalloutSubscriptionsGet = "FwpmCalloutSubscriptionsGet", Callout Rights::ENUM.and(Rights::READ), reads;
+    /// Reads the security descriptor of a callout or of all.
+    CalloutGetSecurityInfo = "FwpmCalloutGetSecurityInfoByKey", Callout Rights::READ_CONTROL, reads outside_transactions on_object;
+    /// Changes the access list of a callout or of all.
+    CalloutSetSecurityInfo = "FwpmCalloutSetSecurityInfoByKey", Callout Rights::WRITE_DAC, writes outside_transactions on_object;
+    /// Adds a filter.
+    FilterAdd = "FwpmFilterAdd", Filter Rights::ADD, writes;
+    /// Deletes a filter.
+    FilterDelete = "FwpmFilterDeleteByKey", Filter Rights::DELETE, writes on_object;
+    /// Reads a filter.
+    FilterGet = "FwpmFilterGetByKey", Filter Rights::READ, reads on_object;
+    /// Creates an enumerator of filters.
+    FilterCreateEnumHandle = "FwpmFilterCreateEnumHandle", Filter Rights::ENUM.and(Rights::READ), reads;
+    /// Takes the next page of an enumerator of filters.
+    FilterEnum = "FwpmFilterEnum", Filter Rights::ENUM.and(Rights::READ), reads;
+    /// Subscribes to changes of filters.
+    FilterSubscribeChanges = "FwpmFilterSubscribeChanges", Filter Rights::SUBSCRIBE, reads outside_transactions;
+    /// Reads who has subscribed to changes of filters.
+    FilterSubscriptionsGet = "FwpmFilterSubscriptionsGet", Filter Rights::ENUM.and(Rights::READ), reads;
+    /// Reads the security descriptor of a filter or of all.
+    FilterGetSecurityInfo = "FwpmFilterGetSecurityInfoByKey", Filter Rights::READ_CONTROL, reads outside_transactions on_object;
+    /// Changes the access list of a filter or of all.
+    FilterSetSecurityInfo = "FwpmFilterSetSecurityInfoByKey", Filter Rights::WRITE_DAC, writes outside_transactions on_object;
+    /// Adds a tunnel policy with its filters.
+    IpsecTunnelAdd = "FwpmIPsecTunnelAdd", ProviderContext Rights::ADD, writes;
+    /// Deletes a tunnel policy with its filters.
+    IpsecTunnelDelete = "FwpmIPsecTunnelDeleteByKey", ProviderContext Rights::DELETE, writes;
+    /// Asks the filters about a packet; ours.
+    Classify = "(classify)", Engine Rights::CLASSIFY, reads;
+    /// Reads an option of the engine.
+    EngineGetOption = "FwpmEngineGetOption", Engine Rights::READ, reads outside_transactions;
+    /// Sets an option of the engine.
+    EngineSetOption = "FwpmEngineSetOption", Engine Rights::WRITE, writes outside_transactions;
+    /// Reports a net event; ours.
+    NetEventReport = "(net event)", NetEvents Rights::ADD, writes;
+    /// Creates an enumerator of net events.
+    NetEventCreateEnumHandle = "FwpmNetEventCreateEnumHandle", NetEvents Rights::ENUM.and(Rights::READ), reads;
+    /// Takes the next page of an enumerator of net events.
+    NetEventEnum = "FwpmNetEventEnum", NetEvents Rights::ENUM.and(Rights::READ), reads;
+    /// Subscribes to net events.
+    NetEventSubscribe = "FwpmNetEventSubscribe", NetEvents Rights::SUBSCRIBE, reads outside_transactions;
+    /// Reads who has subscribed to net events.
+    NetEventSubscriptionsGet = "FwpmNetEventSubscriptionsGet", NetEvents Rights::ENUM.and(Rights::READ), reads;
+    /// Reads the security descriptor of net events.
+    NetEventsGetSecurityInfo = "FwpmNetEventsGetSecurityInfo", NetEvents Rights::READ_CONTROL, reads outside_transactions;
+    /// Changes the access list of net events.
+    NetEventsSetSecurityInfo = "FwpmNetEventsSetSecurityInfo", NetEvents Rights::WRITE_DAC, writes outside_transactions;
+}
+
+/// What is done with objects, whatever their kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectCall {
+    /// Adds one.
+    Add,
+    /// Deletes one.
+    Delete,
+    /// Reads one.
+    Get,
+    /// Creates an enumerator.
+    CreateEnumHandle,
+    /// Takes the next page of an enumerator.
+    Enum,
+    /// Subscribes to changes.
+    SubscribeChanges,
+    /// Reads who has subscribed.
+    SubscriptionsGet,
+    /// Reads a security descriptor.
+    GetSecurityInfo,
+    /// Changes an access list.
+    SetSecurityInfo,
+}
+
+impl Operation {
+    /// The call of a kind of objects.
+    ///
+    /// # Errors
+    /// `FWP_E_BUILTIN_OBJECT` for changes of layers, which have no such calls.
+    pub fn on_objects(kind: ObjectKind, call: ObjectCall) -> crate::Result<Operation> {
+        macro_rules! of {
+            ($($kind:ident: $($call:ident = $operation:ident),*;)*) => {
+                match (kind, call) {
+                    $($((ObjectKind::$kind, ObjectCall::$call) => Operation::$operation,)*)*
+                    _ => {
+                        let what = format!("{kind}s are the engine's own: they are read and neither added nor deleted");
+                        return Err(crate::Error::new(crate::Code::FWP_E_BUILTIN_OBJECT, what));
+                    }
+                }
+            };
+        }
+        Ok(of! {
+            Provider: Add = ProviderAdd, Delete = ProviderDelete, Get = ProviderGet, CreateEnumHandle = ProviderCreateEnumHandle, Enum = ProviderEnum, SubscribeChanges = ProviderSubscribeChanges, SubscriptionsGet = ProviderSubscriptionsGet, GetSecurityInfo = ProviderGetSecurityInfo, SetSecurityInfo = ProviderSetSecurityInfo;
+            ProviderContext: Add = ProviderContextAdd, Delete = ProviderContextDelete, Get = ProviderContextGet, CreateEnumHandle = ProviderContextCreateEnumHandle, Enum = ProviderContextEnum, SubscribeChanges = ProviderContextSubscribeChanges, SubscriptionsGet = ProviderContextSubscriptionsGet, GetSecurityInfo = ProviderContextGetSecurityInfo, SetSecurityInfo = ProviderContextSetSecurityInfo;
+            SubLayer: Add = SubLayerAdd, Delete = SubLayerDelete, Get = SubLayerGet, CreateEnumHandle = SubLayerCreateEnumHandle, Enum = SubLayerEnum, SubscribeChanges = SubLayerSubscribeChanges, SubscriptionsGet = SubLayerSubscriptionsGet, GetSecurityInfo = SubLayerGetSecurityInfo, SetSecurityInfo = SubLayerSetSecurityInfo;
+            Layer: Get = LayerGet, CreateEnumHandle = LayerCreateEnumHandle, Enum = LayerEnum, GetSecurityInfo = LayerGetSecurityInfo, SetSecurityInfo = LayerSetSecurityInfo;
+            Callout: Add = CalloutAdd, Delete = CalloutDelete, Get = CalloutGet, CreateEnumHandle = CalloutCreateEnumHandle, Enum = CalloutEnum, SubscribeChanges = CalloutSubscribeChanges, SubscriptionsGet = CalloutSubscriptionsGet, GetSecurityInfo = CalloutGetSecurityInfo, SetSecurityInfo = CalloutSetSecurityInfo;
+            Filter: Add = FilterAdd, Delete = FilterDelete, Get = FilterGet, CreateEnumHandle = FilterCreateEnumHandle, Enum = FilterEnum, SubscribeChanges = FilterSubscribeChanges, SubscriptionsGet = FilterSubscriptionsGet, GetSecurityInfo = FilterGetSecurityInfo, SetSecurityInfo = FilterSetSecurityInfo;
+        })
+    }
 }
 
 #[cfg(test)]
@@ -245,14 +476,20 @@ mod tests {
             let confined = matches!(rules.wfp_name, "IPsecSaContextCreate" | "IPsecSaContextDeleteById");
             let call = rules.wfp_name.strip_prefix("IPsecSaContext");
             let changes = confined
-                || rules.wfp_name.ends_with("SetSecurityInfo")
+                || rules.wfp_name.contains("SetSecurityInfo")
+                || matches!(rules.wfp_name, "(net event)" | "FwpmEngineSetOption")
+                || rules.wfp_name.ends_with("Add")
+                || rules.wfp_name.ends_with("DeleteByKey")
                 || matches!(
                     call,
                     Some("GetSpi" | "SetSpi" | "AddInbound" | "AddOutbound" | "Update" | "Expire")
                 );
             assert_eq!(rules.writes, changes, "{operation:?}");
             let outside = confined
-                || rules.wfp_name.ends_with("SecurityInfo")
+                || rules.wfp_name.contains("SecurityInfo")
+                || rules.wfp_name.contains("Option")
+                || rules.wfp_name.ends_with("SubscribeChanges")
+                || rules.wfp_name == "FwpmNetEventSubscribe"
                 || matches!(rules.wfp_name, "FwpmTransactionBegin" | "FwpmSessionCreateEnumHandle")
                 || matches!(call, Some("Subscribe" | "Unsubscribe"));
             assert_eq!(rules.in_transaction, !outside, "{operation:?}");

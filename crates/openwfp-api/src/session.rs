@@ -29,8 +29,19 @@ use crate::SubscriptionId;
 use crate::SubscriptionInfo;
 use crate::SubscriptionOptions;
 use crate::Timestamp;
+use crate::TopicKind;
 use crate::UpdateFlags;
 use crate::Version;
+use crate::numbers;
+use crate::object::Object;
+use crate::object::ObjectKind;
+use crate::object::ObjectName;
+use crate::object::net_event::NetEvent;
+use crate::object::net_event::NetEventTemplate;
+use crate::object::packet::Packet;
+use crate::object::packet::Verdict;
+use crate::object::step::ObjectStep;
+use crate::object::template::ObjectTemplate;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +83,24 @@ pub enum TransactionMode {
     ReadWrite,
     /// Reading one version, `FWPM_TXN_READ_ONLY` 1.
     ReadOnly,
+}
+
+numbers! {
+    /// An option of the engine. WFP: `FWPM_ENGINE_OPTION`.
+    EngineOption "FWPM_ENGINE_OPTION" {
+        /// Whether net events are kept and told, 0 or 1.
+        CollectNetEvents = 0,
+        /// Keywords of the net events that are collected besides, FWPM_NET_EVENT_KEYWORD_*.
+        NetEventMatchAnyKeywords = 1,
+        /// Whether names are cached, 0 or 1.
+        NameCache = 2,
+        /// Whether IPsec connections are watched, 0 or 1.
+        MonitorIpsecConnections = 3,
+        /// FWPM_ENGINE_OPTION_PACKET_QUEUE_* and FWPM_ENGINE_OPTION_PACKET_BATCH_INBOUND.
+        PacketQueuing = 4,
+        /// Milliseconds after which a transaction is told of in the log; 0: never.
+        TransactionWatchdogTimeout = 5,
+    }
 }
 
 /// A session with an engine, local or remote: all calls of the API that belong to a session.
@@ -285,11 +314,11 @@ pub trait Session: Send + Sync {
     fn sa_enum(&self, id: EnumId, limit: u32) -> Result<Claim<SaEntry>>;
 
     /// Subscribes with a callback, called on a thread of the engine's own, in the order of commits. WFP:
-    /// `IPsecSaContextSubscribe0`.
+    /// `IPsecSaContextSubscribe0`, `FwpmFilterSubscribeChanges0` and those of the other kinds, `FwpmNetEventSubscribe4`.
     ///
     /// # Errors
     /// `RPC_E_OUT_OF_RESOURCES` at the limit of subscriptions, `FWP_E_OUT_OF_BOUNDS` for a queue of length 0.
-    fn sa_context_subscribe(
+    fn subscribe(
         &self,
         options: &SubscriptionOptions,
         callback: EventCallback,
@@ -298,21 +327,22 @@ pub trait Session: Send + Sync {
     /// Subscribes with a stream that the caller pulls; ours.
     ///
     /// # Errors
-    /// As [`Session::sa_context_subscribe`].
-    fn sa_context_events(&self, options: &SubscriptionOptions) -> Result<Box<dyn EventStream>>;
+    /// As [`Session::subscribe`].
+    fn events(&self, options: &SubscriptionOptions) -> Result<Box<dyn EventStream>>;
 
     /// Ends a subscription. No callback of it runs once this has returned, except the one that calls it. A lock
-    /// that the callback takes must not be held by the caller. WFP: `IPsecSaContextUnsubscribe0`.
+    /// that the callback takes must not be held by the caller. WFP: `IPsecSaContextUnsubscribe0` and others.
     ///
     /// # Errors
     /// `ERROR_INVALID_HANDLE` and `FWP_E_WRONG_SESSION` as [`Session::sa_context_enum`].
-    fn sa_context_unsubscribe(&self, id: SubscriptionId) -> Result;
+    fn unsubscribe(&self, id: SubscriptionId) -> Result;
 
-    /// The subscriptions of all sessions. WFP: `IPsecSaContextSubscriptionsGet0`.
+    /// The subscriptions of all sessions about a topic. WFP: `IPsecSaContextSubscriptionsGet0`,
+    /// `FwpmFilterSubscriptionsGet0` and others.
     ///
     /// # Errors
     /// Those of every call.
-    fn sa_context_subscriptions(&self) -> Result<Vec<SubscriptionInfo>>;
+    fn subscriptions(&self, about: TopicKind) -> Result<Vec<SubscriptionInfo>>;
 
     /// The statistics. WFP: `IPsecGetStatistics0/1`.
     ///
@@ -320,8 +350,119 @@ pub trait Session: Send + Sync {
     /// The dataplane's own.
     fn statistics(&self) -> Result<Statistics>;
 
+    /// Changes objects: adds or deletes one, or a tunnel policy with all that belongs to it, all or nothing. Returns
+    /// the id of what was added; 0 where it has none. WFP: the `Fwpm*Add0` and `Fwpm*DeleteBy*0` calls.
+    ///
+    /// # Errors
+    /// `FWP_E_ALREADY_EXISTS` for a key in use, the not-found code of the kind of what is deleted or referred to,
+    /// `FWP_E_IN_USE`, `FWP_E_BUILTIN_OBJECT`, `FWP_E_LIFETIME_MISMATCH` for a reference to what goes earlier,
+    /// `FWP_E_NULL_DISPLAY_NAME`, `FWP_E_INVALID_FLAGS`, in dynamic sessions `FWP_E_DYNAMIC_SESSION_IN_PROGRESS` and
+    /// `FWP_E_WRONG_SESSION`; for filters `FWP_E_CONDITION_NOT_FOUND`, `FWP_E_TYPE_MISMATCH`,
+    /// `FWP_E_MATCH_TYPE_MISMATCH`, `FWP_E_INVALID_RANGE`, `FWP_E_INVALID_NET_MASK`, `FWP_E_DUPLICATE_CONDITION`,
+    /// `FWP_E_INVALID_WEIGHT`, `FWP_E_INVALID_ACTION_TYPE`, `FWP_E_INCOMPATIBLE_LAYER`,
+    /// `FWP_E_ACTION_INCOMPATIBLE_WITH_LAYER`, `FWP_E_ACTION_INCOMPATIBLE_WITH_SUBLAYER`,
+    /// `FWP_E_PROVIDER_CONTEXT_MISMATCH`.
+    fn object_step(&self, step: ObjectStep) -> Result<u64>;
+
+    /// Adds an object and returns its id; 0 for providers and sublayers, which have none. WFP: the `Fwpm*Add0` calls.
+    ///
+    /// # Errors
+    /// As [`Session::object_step`].
+    fn object_add(&self, object: Object) -> Result<u64> {
+        self.object_step(ObjectStep::add(object))
+    }
+
+    /// Deletes an object. WFP: `FwpmFilterDeleteById0`, `FwpmFilterDeleteByKey0` and those of the other kinds.
+    ///
+    /// # Errors
+    /// As [`Session::object_step`].
+    fn object_delete(&self, kind: ObjectKind, name: ObjectName) -> Result {
+        self.object_step(ObjectStep::delete(kind, name)).map(drop)
+    }
+
+    /// One object as it is now, or as the session's transaction sees it. Keys in policies are zeros for those who may
+    /// not read keys. WFP: `FwpmFilterGetById0`, `FwpmFilterGetByKey0` and those of the other kinds.
+    ///
+    /// # Errors
+    /// The not-found code of the kind.
+    fn object_get(&self, kind: ObjectKind, name: ObjectName) -> Result<Arc<Object>>;
+
+    /// Creates an enumerator of objects. WFP: `FwpmFilterCreateEnumHandle0` and those of the other kinds.
+    ///
+    /// # Errors
+    /// As [`Session::sa_context_create_enum`], and those of a filter's conditions.
+    fn object_create_enum(&self, template: &ObjectTemplate) -> Result<EnumId>;
+
+    /// Claims the next objects of an enumerator, in the order in which they were added, or sorted by weight. WFP:
+    /// `FwpmFilterEnum0` and those of the other kinds.
+    ///
+    /// # Errors
+    /// As [`Session::sa_context_enum`].
+    fn object_enum(&self, id: EnumId, limit: u32) -> Result<Claim<Arc<Object>>>;
+
+    /// What the filters of a packet's layer say of it, as committed now; ours.
+    ///
+    /// # Errors
+    /// `FWP_E_TRAFFIC_MISMATCH` for addresses of two IP versions.
+    fn classify(&self, packet: &Packet) -> Result<Verdict>;
+
+    /// An option of the engine. WFP: `FwpmEngineGetOption0`.
+    ///
+    /// # Errors
+    /// Those of every call.
+    fn engine_option(&self, option: EngineOption) -> Result<u32>;
+
+    /// Sets an option of the engine. WFP: `FwpmEngineSetOption0`.
+    ///
+    /// # Errors
+    /// `FWP_E_OUT_OF_BOUNDS` for a value that the option cannot have.
+    fn set_engine_option(&self, option: EngineOption, value: u32) -> Result;
+
+    /// Reports a net event; ours, for keying daemons.
+    ///
+    /// # Errors
+    /// Those of every call.
+    fn net_event_report(&self, event: NetEvent) -> Result;
+
+    /// Creates an enumerator of the net events that the engine keeps. WFP: `FwpmNetEventCreateEnumHandle0`.
+    ///
+    /// # Errors
+    /// As [`Session::object_create_enum`].
+    fn net_event_create_enum(&self, template: &NetEventTemplate) -> Result<EnumId>;
+
+    /// Claims the next net events of an enumerator, the oldest first. WFP: `FwpmNetEventEnum5`.
+    ///
+    /// # Errors
+    /// As [`Session::sa_context_enum`].
+    fn net_event_enum(&self, id: EnumId, limit: u32) -> Result<Claim<Arc<NetEvent>>>;
+
+    /// The asked parts of an object's security descriptor. WFP: `FwpmFilterGetSecurityInfoByKey0` and those of the other
+    /// kinds.
+    ///
+    /// # Errors
+    /// The not-found code of the kind.
+    fn object_security_info(
+        &self,
+        kind: ObjectKind,
+        key: Guid,
+        parts: SecurityInformation,
+    ) -> Result<SecurityDescriptor>;
+
+    /// Changes the given parts of an object's security descriptor. WFP: `FwpmFilterSetSecurityInfoByKey0` and those of
+    /// the other kinds.
+    ///
+    /// # Errors
+    /// The not-found code of the kind, and as [`Session::set_security_info`].
+    fn set_object_security_info(
+        &self,
+        kind: ObjectKind,
+        key: Guid,
+        parts: SecurityInformation,
+        descriptor: &SecurityDescriptor,
+    ) -> Result;
+
     /// The asked parts of a security descriptor. WFP: `FwpmEngineGetSecurityInfo0`,
-    /// `IPsecSaDbGetSecurityInfo0`.
+    /// `IPsecSaDbGetSecurityInfo0`, `FwpmFilterGetSecurityInfoByKey0` without a key.
     ///
     /// # Errors
     /// Those of every call.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A moment: whole seconds since 1970-01-01T00:00:00Z, as the Linux kernel keeps an SA's times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub u64);
 
 impl Timestamp {

@@ -9,7 +9,7 @@ use crate::AuthAlgorithm;
 use crate::Cipher;
 use crate::CipherAlgorithm;
 use crate::Code;
-use crate::ConditionValue;
+use crate::object::value::Value;
 use crate::Direction;
 use crate::Error;
 use crate::EspAuthAndCipher;
@@ -162,14 +162,14 @@ impl AddressMatch {
     }
 }
 
-impl TryFrom<ConditionValue> for AddressMatch {
+impl TryFrom<Value> for AddressMatch {
     type Error = Error;
 
     /// # Errors
     /// `FWP_E_TYPE_MISMATCH` for what is no address.
-    fn try_from(value: ConditionValue) -> Result<AddressMatch> {
+    fn try_from(value: Value) -> Result<AddressMatch> {
         match value {
-            ConditionValue::Network(network) => Ok(AddressMatch::Subnet(network.trunc())),
+            Value::Network(network) => Ok(AddressMatch::Subnet(network.0.trunc())),
             other => Err(Error::new(
                 Code::FWP_E_TYPE_MISMATCH,
                 format!("{other:?} is no address, network or range of addresses, as a template has them"),
@@ -476,8 +476,8 @@ mod tests {
         assert_eq!(network, AddressMatch::Subnet("10.1.0.0/16".parse().unwrap()));
         assert_eq!(code(AddressMatch::v4_mask(0, 0xFF00_FF00)), Code::FWP_E_INVALID_NET_MASK);
         assert_eq!(code(AddressMatch::v6_mask([0; 16], 129)), Code::FWP_E_INVALID_NET_MASK);
-        assert_eq!(code(AddressMatch::try_from(ConditionValue::Uint16(80))), Code::FWP_E_TYPE_MISMATCH);
-        let value = ConditionValue::Network("fe80::1/64".parse().unwrap());
+        assert_eq!(code(AddressMatch::try_from(Value::Uint16(80))), Code::FWP_E_TYPE_MISMATCH);
+        let value = Value::network("fe80::1/64".parse().unwrap());
         assert_eq!(
             AddressMatch::try_from(value).unwrap(),
             AddressMatch::Subnet("fe80::/64".parse().unwrap())

@@ -9,15 +9,19 @@ fn ours(guid: windows_sys::core::GUID) -> Guid {
 }
 
 #[test]
-fn condition_fields_have_their_guids() {
-    for (field, guid) in [
-        (ConditionField::IpLocalAddress, win::FWPM_CONDITION_IP_LOCAL_ADDRESS),
-        (ConditionField::IpRemoteAddress, win::FWPM_CONDITION_IP_REMOTE_ADDRESS),
-        (ConditionField::IpProtocol, win::FWPM_CONDITION_IP_PROTOCOL),
-        (ConditionField::IpLocalPort, win::FWPM_CONDITION_IP_LOCAL_PORT),
-        (ConditionField::IpRemotePort, win::FWPM_CONDITION_IP_REMOTE_PORT),
+fn built_in_guids_have_their_names() {
+    use openwfp_api::guids;
+    for (name, guid) in [
+        ("FWPM_CONDITION_IP_LOCAL_ADDRESS", win::FWPM_CONDITION_IP_LOCAL_ADDRESS),
+        ("FWPM_CONDITION_IP_REMOTE_PORT", win::FWPM_CONDITION_IP_REMOTE_PORT),
+        ("FWPM_LAYER_IKEEXT_V6", win::FWPM_LAYER_IKEEXT_V6),
+        ("FWPM_SUBLAYER_IPSEC_TUNNEL", win::FWPM_SUBLAYER_IPSEC_TUNNEL),
+        ("FWPM_CALLOUT_IPSEC_OUTBOUND_TUNNEL_V4", win::FWPM_CALLOUT_IPSEC_OUTBOUND_TUNNEL_V4),
+        ("FWPM_PROVIDER_IKEEXT", win::FWPM_PROVIDER_IKEEXT),
+        ("FWPM_KEYING_MODULE_IKEV2", win::FWPM_KEYING_MODULE_IKEV2),
     ] {
-        assert_eq!(field.guid(), ours(guid), "{field:?}");
+        assert_eq!(guids::by_name(name), Some(ours(guid)), "{name}");
+        assert_eq!(guids::name(ours(guid)), Some(name));
     }
 }
 
@@ -95,8 +99,8 @@ fn enumerators_have_windows_numbers() {
     assert_eq!(TransformType::EspAuth as i32, win::IPSEC_TRANSFORM_ESP_AUTH);
     assert_eq!(TransformType::EspCipher as i32, win::IPSEC_TRANSFORM_ESP_CIPHER);
     assert_eq!(TransformType::EspAuthAndCipher as i32, win::IPSEC_TRANSFORM_ESP_AUTH_AND_CIPHER);
-    assert_eq!(MatchType::Equal as i32, win::FWP_MATCH_EQUAL);
-    assert_eq!(MatchType::Range as i32, win::FWP_MATCH_RANGE);
+    assert_eq!(object::MatchType::Equal.wfp().cast_signed(), win::FWP_MATCH_EQUAL);
+    assert_eq!(object::MatchType::Range.wfp().cast_signed(), win::FWP_MATCH_RANGE);
 }
 
 #[test]

@@ -288,10 +288,10 @@ fn a_daemon_that_is_killed_ends_sessions_and_a_watcher_finds_the_next_one() {
     let session = open(&engine);
     let enumerator = session.sa_context_create_enum(&EnumOptions::default()).unwrap();
     assert_eq!(session.sa_context_enum(enumerator, 5).unwrap().accept().len(), 5);
-    let mut events = session.sa_context_events(&SubscriptionOptions::all()).unwrap();
+    let mut events = session.events(&SubscriptionOptions::all()).unwrap();
     let (told, heard) = std::sync::mpsc::channel();
     let callback: EventCallback = Arc::new(move |event| drop(told.send(format!("{event:?}"))));
-    session.sa_context_subscribe(&SubscriptionOptions::all(), callback).unwrap();
+    session.subscribe(&SubscriptionOptions::all(), callback).unwrap();
     let mut watcher = Watcher::new(engine.clone(), ContextTemplate::default());
     let Some(Update::Listed(contexts)) = watcher.next(SECOND).unwrap() else {
         panic!("a listing comes first")
@@ -347,7 +347,7 @@ fn nobody_in_particular_opens_a_session_and_nothing_more_until_the_configuration
     assert_eq!(code(session.sa_context_create_enum(&EnumOptions::default())), denied);
     assert_eq!(code(session.statistics()), denied);
     assert_eq!(code(session.sa_context_delete_by_id(SaContextId(1))), denied);
-    assert_eq!(code(session.sa_context_events(&SubscriptionOptions::all())), denied);
+    assert_eq!(code(session.events(&SubscriptionOptions::all())), denied);
     assert_eq!(code(session.transaction_begin(TransactionMode::ReadOnly)), denied);
     assert_eq!(code(session.session_create_enum()), denied);
     assert_eq!(code(session.key_access()), denied);

@@ -33,7 +33,7 @@ fn main() -> Result {
     // Subscribe first, so that nothing happens between the listing and the first event. The queue is small here to
     // show what happens when it overflows.
     let options = SubscriptionOptions { queue_length: 3, ..SubscriptionOptions::default() };
-    let mut stream = session.sa_context_events(&options)?;
+    let mut stream = session.events(&options)?;
     let mut copy = Replica::list(&*session)?;
 
     let other = engine.open_session(SessionOptions::new())?;
@@ -85,6 +85,7 @@ impl Replica {
                     println!("{count} events were dropped: list again");
                     *self = Replica { listings: self.listings + 1, ..Replica::list(session)? };
                 }
+                _ => {}
             }
         }
         Ok(())

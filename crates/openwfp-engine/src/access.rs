@@ -11,12 +11,14 @@ use openwfp_api::Securable;
 use openwfp_api::SecurityDescriptor;
 use openwfp_api::SecurityInformation;
 use openwfp_api::Sid;
+use openwfp_api::object::ObjectKind;
 
 /// Who may do what.
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
     engine: SecurityDescriptor,
-    sa_db: SecurityDescriptor,
+    /// Those that inherit from the engine's, by [`Securable::index`] less one.
+    below: [SecurityDescriptor; Securable::COUNT - 1],
 }
 
 impl Access {
@@ -33,11 +35,11 @@ impl Access {
                 dacl: Some(Acl::new(aces)),
                 ..SecurityDescriptor::default()
             },
-            sa_db: SecurityDescriptor {
+            below: std::array::from_fn(|_| SecurityDescriptor {
                 owner: Some(owner),
                 dacl: Some(Acl::default()),
                 ..SecurityDescriptor::default()
-            },
+            }),
         };
         access.inherit();
         access
@@ -48,9 +50,22 @@ impl Access {
     }
 
     pub(crate) fn of(&self, securable: Securable) -> &SecurityDescriptor {
-        match securable {
-            Securable::Engine => &self.engine,
-            Securable::SaDb => &self.sa_db,
+        match securable.index() {
+            0 => &self.engine,
+            place => &self.below[place - 1],
+        }
+    }
+
+    /// The rights on an object: those of its own descriptor, else those on its kind.
+    pub(crate) fn rights_on_object(
+        &self,
+        principal: &Principal,
+        kind: ObjectKind,
+        own: Option<&SecurityDescriptor>,
+    ) -> Rights {
+        match own {
+            Some(own) => own.rights_of(principal),
+            None => self.rights_of(principal, Securable::Objects(kind)),
         }
     }
 
@@ -64,47 +79,64 @@ impl Access {
         parts: SecurityInformation,
         new: &SecurityDescriptor,
     ) -> Result<Access> {
-        let missing = |what| {
-            Error::new(
-                Code::FWP_E_NULL_POINTER,
-                format!("the {what} is to be set, and the descriptor has none"),
-            )
-        };
         let mut access = self.clone();
-        let descriptor = match securable {
-            Securable::Engine => &mut access.engine,
-            Securable::SaDb => &mut access.sa_db,
+        let descriptor = match securable.index() {
+            0 => &mut access.engine,
+            place => &mut access.below[place - 1],
         };
-        if parts.any(SecurityInformation::OWNER) {
-            descriptor.owner = Some(new.owner.ok_or_else(|| missing("owner"))?);
-        }
-        if parts.any(SecurityInformation::GROUP) {
-            descriptor.group = Some(new.group.ok_or_else(|| missing("group"))?);
-        }
-        if parts.any(SecurityInformation::DACL) {
-            descriptor.dacl = new.dacl.clone();
-            descriptor.protected = new.protected;
-        }
+        replace(descriptor, parts, new)?;
         access.inherit();
         Ok(access)
     }
 
-    /// Brings the inherited part of the database's list in line with the engine's; its own part stands first.
+    /// Brings the inherited part of each list in line with the engine's; its own part stands first.
     fn inherit(&mut self) {
-        let Some(dacl) = &mut self.sa_db.dacl else { return };
-        if self.sa_db.protected {
-            // What was inherited and is kept is its own from now on.
-            dacl.aces.iter_mut().for_each(|ace| ace.flags &= !Ace::INHERITED);
-            self.sa_db.auto_inherited = false;
-            return;
+        let Access { engine, below } = self;
+        for descriptor in below {
+            inherit_from(engine, descriptor);
         }
-        dacl.aces.retain(|ace| ace.flags & Ace::INHERITED == 0);
-        match &self.engine.dacl {
-            Some(above) => dacl.aces.extend(above.inherited()),
-            None => dacl.aces.push(Ace { flags: Ace::INHERITED, ..Ace::allow(Sid::EVERYONE, Rights::ALL) }),
-        }
-        self.sa_db.auto_inherited = true;
     }
+}
+
+fn inherit_from(engine: &SecurityDescriptor, descriptor: &mut SecurityDescriptor) {
+    let Some(dacl) = &mut descriptor.dacl else { return };
+    if descriptor.protected {
+        // What was inherited and is kept is its own from now on.
+        dacl.aces.iter_mut().for_each(|ace| ace.flags &= !Ace::INHERITED);
+        descriptor.auto_inherited = false;
+        return;
+    }
+    dacl.aces.retain(|ace| ace.flags & Ace::INHERITED == 0);
+    match &engine.dacl {
+        Some(above) => dacl.aces.extend(above.inherited()),
+        None => dacl.aces.push(Ace { flags: Ace::INHERITED, ..Ace::allow(Sid::EVERYONE, Rights::ALL) }),
+    }
+    descriptor.auto_inherited = true;
+}
+
+/// Replaces parts of a descriptor.
+///
+/// # Errors
+/// `FWP_E_NULL_POINTER` for an owner or group that is asked for and not there.
+pub(crate) fn replace(
+    descriptor: &mut SecurityDescriptor,
+    parts: SecurityInformation,
+    new: &SecurityDescriptor,
+) -> Result {
+    let missing = |what| {
+        Error::new(Code::FWP_E_NULL_POINTER, format!("the {what} is to be set, and the descriptor has none"))
+    };
+    if parts.any(SecurityInformation::OWNER) {
+        descriptor.owner = Some(new.owner.ok_or_else(|| missing("owner"))?);
+    }
+    if parts.any(SecurityInformation::GROUP) {
+        descriptor.group = Some(new.group.ok_or_else(|| missing("group"))?);
+    }
+    if parts.any(SecurityInformation::DACL) {
+        descriptor.dacl = new.dacl.clone();
+        descriptor.protected = new.protected;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use openwfp_api::Code;
 use openwfp_api::Error;
 use openwfp_api::Operation;
 use openwfp_api::Result;
-use openwfp_api::Securable;
+use openwfp_api::Rights;
 use openwfp_api::TransactionMode;
 
 /// Admits a call of an open session or says why not.
@@ -31,19 +31,8 @@ pub(crate) fn admit(session: &SessionRecord, operation: Operation, faults: Optio
         return Err(ended(name));
     }
     let missing = rules.rights.without(session.rights_on(rules.on));
-    if missing != openwfp_api::Rights::NONE {
-        let on = match rules.on {
-            Securable::Engine => "the engine",
-            Securable::SaDb => "the SA database",
-        };
-        let who = &session.info.user;
-        return Err(Error::new(
-            Code::ERROR_ACCESS_DENIED,
-            format!("{name}: {who} lacks the right {missing} on {on}"),
-        )
-        .with_remedy(
-            "have its owner grant it, see IPsecSaDbSetSecurityInfo0 and FwpmEngineSetSecurityInfo0",
-        ));
+    if missing != Rights::NONE && !rules.on_object {
+        return Err(denied(session, operation, missing, &rules.on.to_string()));
     }
     if let TransactionState::In(mode) = transaction {
         if !rules.in_transaction {
@@ -73,12 +62,20 @@ pub(crate) fn admit(session: &SessionRecord, operation: Operation, faults: Optio
     }
 }
 
+/// `ERROR_ACCESS_DENIED` for a right that is missing.
+pub(crate) fn denied(session: &SessionRecord, operation: Operation, missing: Rights, on: &str) -> Error {
+    let (name, who) = (operation.rules().wfp_name, &session.info.user);
+    Error::new(Code::ERROR_ACCESS_DENIED, format!("{name}: {who} lacks the right {missing} on {on}")).with_remedy(
+        "have its owner grant it, see IPsecSaDbSetSecurityInfo0 and FwpmEngineSetSecurityInfo0",
+    )
+}
+
 #[cfg(all(test, not(shuttle)))]
 mod tests {
     use super::*;
     use openwfp_api::Guid;
     use openwfp_api::Principal;
-    use openwfp_api::Rights;
+    use openwfp_api::Securable;
     use openwfp_api::SessionInfo;
     use openwfp_api::SessionNumber;
     use openwfp_api::Sid;
@@ -101,7 +98,10 @@ mod tests {
         };
         let record = SessionRecord::new(info, Principal::unix(7, &[]));
         record.set_rights(Securable::Engine, engine);
-        record.set_rights(Securable::SaDb, sa_db);
+        // All that inherits from the engine, the database of SAs among it.
+        for below in Securable::all().into_iter().filter(|of| *of != Securable::Engine) {
+            record.set_rights(below, sa_db);
+        }
         record
     }
 
@@ -109,10 +109,14 @@ mod tests {
     fn every_operation_needs_exactly_its_rights_on_its_object() {
         for operation in Operation::ALL {
             let rules = operation.rules();
-            let with = |engine, sa_db| admit(&session(false, engine, sa_db), *operation, None);
-            let with_rights = |rights| match rules.on {
-                Securable::Engine => with(rights, Rights::NONE),
-                Securable::SaDb => with(Rights::NONE, rights),
+            if rules.on_object {
+                // Looked up on the object itself, see objects::rules.
+                continue;
+            }
+            let with_rights = |rights| {
+                let record = session(false, Rights::NONE, Rights::NONE);
+                record.set_rights(rules.on, rights);
+                admit(&record, *operation, None)
             };
             assert!(with_rights(rules.rights).is_ok(), "{operation:?}");
             for bit in (0..32).map(|shift| Rights(1 << shift)).filter(|bit| rules.rights.contain(*bit)) {

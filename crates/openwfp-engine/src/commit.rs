@@ -92,7 +92,7 @@ impl Shared {
     }
 
     /// Begins a private version that nobody's change comes between.
-    fn hold_exclusively(&self, mut core: MutexGuard<'_, Core>, record: &Arc<SessionRecord>) -> Transaction {
+    pub(crate) fn hold_exclusively(&self, mut core: MutexGuard<'_, Core>, record: &Arc<SessionRecord>) -> Transaction {
         core.gate.exclusive = true;
         self.transaction(&core, record, TransactionMode::ReadWrite)
     }
@@ -130,6 +130,13 @@ impl Shared {
                 }
             }
         }
+        if let Err(error) = self.keep(&transaction.objects) {
+            if let Some(dataplane) = &self.dataplane {
+                changes.iter().rev().for_each(|change| change.take_back(&**dataplane));
+            }
+            self.core().discard(transaction);
+            return Err(error);
+        }
         let circumstances = self.circumstances(Origin::Call);
         let replaced = changes.iter().filter(|change| change.old.is_some()).count();
         let mut core = self.core();
@@ -142,6 +149,7 @@ impl Shared {
             Some(std::mem::replace(&mut core.newest, next))
         } else {
             changes.iter().for_each(|change| change.apply(&mut core.newest));
+            core.newest.objects = Arc::clone(&transaction.database.objects);
             core.newest.version.0 += 1;
             let Core { newest, tally, .. } = &mut *core;
             changes.iter().for_each(|change| tally.note(change, Some(newest)));
@@ -152,9 +160,11 @@ impl Shared {
             core.forget_spis(change);
             core.note(change, &circumstances);
         }
+        core.note_objects(&transaction.objects);
         self.note_snapshots(changes.len(), replaced);
         let wakes = core.is_due_earlier();
         drop(core);
+        self.follow(&transaction.objects, &transaction.database.objects);
         // Freeing what nobody reads any more can take long; no lock is held meanwhile.
         drop(old);
         self.after_commit(wakes);
@@ -236,7 +246,7 @@ impl Shared {
 ///
 /// What was admitted before the lock was taken may have changed since: another thread of the session began or ended its
 /// transaction, or the engine did.
-fn open_transaction<'c>(core: &'c mut Core, record: &SessionRecord) -> Result<Option<&'c mut Transaction>> {
+pub(crate) fn open_transaction<'c>(core: &'c mut Core, record: &SessionRecord) -> Result<Option<&'c mut Transaction>> {
     if record.take_ended() {
         return Err(ended("a write"));
     }

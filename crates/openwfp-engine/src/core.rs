@@ -21,12 +21,15 @@ use crate::database::Database;
 use crate::events::Queue;
 use crate::faults::Injector;
 use crate::lifetime;
+use crate::objects::ObjectChange;
 use crate::lifetime::IdleTimeout;
 use crate::lifetime::Wheel;
 use crate::statistics::Tally;
 use crate::transaction::Transaction;
 use openwfp_api::Clock;
 use openwfp_api::EventKind;
+use openwfp_api::ObjectEvent;
+use openwfp_api::object::net_event::NetEvent;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextEvent;
 use openwfp_api::SaContextId;
@@ -167,6 +170,27 @@ impl Core {
         {
             transaction.overtaken.insert(change.id, change.new.clone());
         }
+    }
+
+    /// Tells those who subscribed of changes of objects that are in the newest version.
+    pub(crate) fn note_objects(&mut self, changes: &[ObjectChange]) {
+        let version = self.newest.version;
+        // What keeps its key has got another descriptor, which is no event.
+        for change in changes.iter().filter(|change| change.old.is_none() || change.new.is_none()) {
+            for (kind, entry) in [(EventKind::Delete, &change.old), (EventKind::Add, &change.new)] {
+                if let Some(entry) = entry {
+                    let object = Arc::clone(&entry.object);
+                    let event = ObjectEvent { kind, version, object };
+                    self.subscriptions.retain(|queue| queue.push_object(&event, entry));
+                }
+            }
+        }
+    }
+
+    /// Tells those who subscribed of a net event.
+    pub(crate) fn announce_net_event(&mut self, event: &Arc<NetEvent>) {
+        let version = self.newest.version;
+        self.subscriptions.retain(|queue| queue.push_net_event(event, version));
     }
 
     /// Tells those who subscribed.

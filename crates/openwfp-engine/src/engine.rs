@@ -4,10 +4,15 @@ use crate::access::Access;
 use crate::faults::Faults;
 use crate::faults::Injector;
 use crate::lifetime::IdleTimeout;
+use crate::objects::FIRST_CALLOUT_ID;
+use crate::objects::FIRST_ID;
+use crate::objects::Objects;
 use crate::session::LocalSession;
 use crate::shared::Shared;
 use crate::sync::Condvar;
 use crate::sync::Mutex;
+use crate::sync::RwLock;
+use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::AtomicU64;
 use crate::sync::atomic::Ordering;
 use crate::sync::lock;
@@ -29,6 +34,8 @@ use openwfp_api::SessionNumber;
 use openwfp_api::SessionOptions;
 use openwfp_api::Sid;
 use openwfp_api::Spi;
+use openwfp_api::object::net_event::NetEvent;
+use openwfp_api::object::store::ObjectStore;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -83,6 +90,7 @@ pub struct EngineBuilder {
     old_versions_max: u64,
     own_thread: bool,
     faults: Option<Injector>,
+    store: Option<Arc<dyn ObjectStore>>,
 }
 
 /// What an engine holds at the moment, for those who watch over it.
@@ -90,6 +98,8 @@ pub struct EngineBuilder {
 pub struct Gauges {
     /// SA contexts.
     pub sa_contexts: usize,
+    /// Objects: providers, provider contexts, sublayers, layers, callouts and filters, those built in included.
+    pub objects: usize,
     /// Open sessions.
     pub sessions: usize,
     /// Open transactions.
@@ -123,6 +133,7 @@ impl Engine {
             old_versions_max: OLD_VERSIONS_MAX,
             own_thread: true,
             faults: None,
+            store: None,
         }
     }
 
@@ -149,6 +160,7 @@ impl Engine {
         record.cancelled.store(true, Ordering::Release);
         self.0.abort_if_any(number);
         self.0.unsubscribe_all(number);
+        self.0.drop_dynamic(&record);
         Ok(())
     }
 
@@ -171,6 +183,7 @@ impl Engine {
         let core = self.0.core();
         Gauges {
             sa_contexts: core.newest.len(),
+            objects: core.newest.objects.len(),
             sessions,
             transactions: core.transactions.len(),
             subscriptions: core.subscriptions.len(),
@@ -274,7 +287,13 @@ impl EngineBuilder {
         self
     }
 
-    /// The engine, with no SA contexts.
+    /// Where persistent objects are kept; default: nowhere, they go with the engine. [`EngineBuilder::open`] reads them.
+    pub fn store(mut self, store: Arc<dyn ObjectStore>) -> EngineBuilder {
+        self.store = Some(store);
+        self
+    }
+
+    /// The engine, with no SA contexts, and without looking into its store.
     #[must_use]
     pub fn build(self) -> Engine {
         let shared = Arc::new_cyclic(|me| Shared {
@@ -282,6 +301,12 @@ impl EngineBuilder {
             core: Mutex::default(),
             gate_changed: Condvar::new(),
             newest_id: AtomicU64::new(0),
+            newest_object: AtomicU64::new(FIRST_ID - 1),
+            newest_callout: AtomicU64::new(FIRST_CALLOUT_ID - 1),
+            classifier: RwLock::default(),
+            net_events: Mutex::default(),
+            store: self.store,
+            options: std::array::from_fn(|number| AtomicU32::new(u32::from(number == 0))),
             dataplane: self.dataplane,
             clock: self.clock,
             random: self.random,
@@ -297,7 +322,18 @@ impl EngineBuilder {
             housekeeping: Mutex::new(()),
             signal: self.own_thread.then(Arc::default),
         });
+        shared.core().newest.objects = Arc::new(Objects::built_in());
         Engine(shared)
+    }
+
+    /// The engine, with the persistent objects of its store and no SA contexts.
+    ///
+    /// # Errors
+    /// The store's own, and `FWP_E_INVALID_PARAMETER` for objects that cannot stand together.
+    pub fn open(self) -> Result<Engine> {
+        let engine = self.build();
+        engine.0.load()?;
+        Ok(engine)
     }
 }
 
@@ -308,5 +344,10 @@ impl Mirror for Engine {
 
     fn count(&self, updates: &[CounterUpdate]) -> Result {
         self.0.count(updates)
+    }
+
+    fn report(&self, event: NetEvent) -> Result {
+        self.0.report(event);
+        Ok(())
     }
 }

@@ -58,6 +58,10 @@ impl<W: Walk> Enumerator<W> {
         Enumerator { walk, version, cursor: Mutex::new(cursor) }
     }
 
+    pub(crate) fn walk(&self) -> &W {
+        &self.walk
+    }
+
     pub(crate) fn version(&self) -> Version {
         self.version
     }

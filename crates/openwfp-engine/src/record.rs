@@ -16,8 +16,8 @@ use openwfp_api::TransactionMode;
 pub(crate) struct SessionRecord {
     pub(crate) info: std::sync::Arc<SessionInfo>,
     pub(crate) principal: Principal,
-    engine_rights: AtomicU32,
-    sa_db_rights: AtomicU32,
+    /// By [`Securable::index`].
+    rights: [AtomicU32; Securable::COUNT],
     /// Set by the engine when it ends the session.
     pub(crate) cancelled: AtomicBool,
     transaction: AtomicU8,
@@ -39,8 +39,7 @@ impl SessionRecord {
         SessionRecord {
             info: std::sync::Arc::new(info),
             principal,
-            engine_rights: AtomicU32::new(0),
-            sa_db_rights: AtomicU32::new(0),
+            rights: std::array::from_fn(|_| AtomicU32::new(0)),
             cancelled: AtomicBool::new(false),
             transaction: AtomicU8::new(0),
             enumerators_max: SessionOptions::ENUMERATORS_MAX,
@@ -66,10 +65,7 @@ impl SessionRecord {
     }
 
     fn cell(&self, securable: Securable) -> &AtomicU32 {
-        match securable {
-            Securable::Engine => &self.engine_rights,
-            Securable::SaDb => &self.sa_db_rights,
-        }
+        &self.rights[securable.index()]
     }
 
     pub(crate) fn transaction(&self) -> TransactionState {

@@ -141,7 +141,7 @@ impl Shared {
 
 /// Kernel-mode callers skip the checks of rights.
 fn set_rights(record: &SessionRecord, access: &Access) {
-    for securable in [Securable::Engine, Securable::SaDb] {
+    for securable in Securable::all() {
         let rights = match record.info.kernel_mode {
             true => Rights::ALL,
             false => access.rights_of(&record.principal, securable),

@@ -4,6 +4,18 @@ use crate::database::Database;
 use crate::database::Side;
 use crate::database::holds;
 use crate::enumerator::Walk;
+use crate::objects::Entry;
+use crate::objects::Objects;
+use crate::objects::conditions::Conditions;
+use openwfp_api::Guid;
+use openwfp_api::Principal;
+use openwfp_api::Rights;
+use openwfp_api::object::FilterContext;
+use openwfp_api::object::Object;
+use openwfp_api::object::ObjectKind;
+use openwfp_api::object::net_event::NetEvent;
+use openwfp_api::object::template::ENUM_BEST_TERMINATING_MATCH;
+use openwfp_api::object::template::ObjectTemplate;
 use openwfp_api::AddressMatch;
 use openwfp_api::ContextTemplate;
 use openwfp_api::Direction;
@@ -221,5 +233,163 @@ impl Walk for SessionSelection {
         let room = limit.saturating_sub(page.len());
         let start = after.map_or(0, |after| self.sessions.partition_point(|session| session.number <= after));
         page.extend(self.sessions[start..].iter().take(room).cloned());
+    }
+}
+
+/// The walk over objects of a kind, those with ids by them, others by their keys.
+pub(crate) struct ObjectSelection {
+    pub(crate) template: ObjectTemplate,
+    pub(crate) kind: ObjectKind,
+    conditions: Conditions,
+    reader: Reader,
+}
+
+/// Who reads objects: which ones, and whether with keys.
+pub(crate) struct Reader {
+    pub(crate) principal: Option<Principal>,
+    pub(crate) keys: bool,
+}
+
+impl Reader {
+    /// The object, if it may be read.
+    fn read(&self, entry: &Entry) -> Option<Arc<Object>> {
+        if let (Some(principal), Some(own)) = (&self.principal, &entry.security)
+            && !own.rights_of(principal).contain(Rights::READ)
+        {
+            return None;
+        }
+        match entry.object.without_keys() {
+            Some(without) if !self.keys => Some(Arc::new(without)),
+            _ => Some(Arc::clone(&entry.object)),
+        }
+    }
+}
+
+impl ObjectSelection {
+    pub(crate) fn new(template: &ObjectTemplate, kind: ObjectKind, reader: Reader) -> ObjectSelection {
+        let conditions = Conditions::new(&template.conditions);
+        ObjectSelection { template: template.clone(), kind, conditions, reader }
+    }
+
+    /// The place of the object that the template begins behind.
+    pub(crate) fn start(&self, objects: &Objects) -> Option<(u64, Guid)> {
+        let key = self.template.after?;
+        let serial = objects.by_key(self.kind, key).map_or(0, |entry| entry.object.id());
+        Some((serial, key))
+    }
+
+    fn selects(&self, entry: &Entry, objects: &Objects) -> bool {
+        if !self.template.selects(&entry.object) {
+            return false;
+        }
+        let Some(filter) = entry.object.as_filter() else { return true };
+        if let Some(template) = &self.template.context {
+            let FilterContext::ProviderContext(key) = filter.context else { return false };
+            let context = objects.by_key(ObjectKind::ProviderContext, key);
+            if !context.is_some_and(|context| template.selects(&context.object)) {
+                return false;
+            }
+        }
+        if self.conditions.fields.is_empty() {
+            return true;
+        }
+        let conditions = Conditions::new(&filter.conditions);
+        match self.template.enum_type {
+            0 => conditions.fields.iter().all(|(field, _)| !self.conditions.of(*field).is_empty())
+                && conditions.contain(&self.conditions),
+            _ => conditions.overlap(&self.conditions),
+        }
+    }
+
+    /// The filters that it selects, the heaviest first.
+    pub(crate) fn sorted(&self, objects: &Objects) -> Vec<Arc<Object>> {
+        let mut found: Vec<Arc<Object>> = objects
+            .of_kind(self.kind, None)
+            .filter(|entry| self.selects(entry, objects))
+            .filter_map(|entry| self.reader.read(entry))
+            .collect();
+        found.sort_by_key(SortedFilters::key);
+        if self.template.flags & ENUM_BEST_TERMINATING_MATCH != 0 {
+            found.retain(|object| {
+                object.as_filter().is_some_and(|filter| filter.action.kind.wfp() & 0x1000 != 0)
+            });
+            found.truncate(1);
+        }
+        found
+    }
+}
+
+impl Walk for ObjectSelection {
+    type Entry = Arc<Object>;
+    type Key = (u64, Guid);
+
+    fn key(object: &Arc<Object>) -> (u64, Guid) {
+        (object.id(), object.key())
+    }
+
+    fn size_hint(&self, database: &Database) -> usize {
+        database.objects.len()
+    }
+
+    fn fill(&self, database: &Database, after: Option<(u64, Guid)>, limit: usize, page: &mut Vec<Arc<Object>>) {
+        let room = limit.saturating_sub(page.len());
+        let objects = &*database.objects;
+        let selected = |entry: &&Arc<Entry>| self.selects(entry, objects);
+        let read = |entry: &Arc<Entry>| self.reader.read(entry);
+        if self.kind.has_ids() {
+            let found = objects.of_kind(self.kind, after.map(|(id, _)| id));
+            page.extend(found.filter(selected).filter_map(read).take(room));
+        } else {
+            let found = objects.by_keys(self.kind, after.map(|(_, key)| key));
+            page.extend(found.filter(selected).filter_map(read).take(room));
+        }
+    }
+}
+
+/// The walk over filters that were sorted by weight at its creation.
+pub(crate) struct SortedFilters {
+    pub(crate) filters: Vec<Arc<Object>>,
+}
+
+impl Walk for SortedFilters {
+    type Entry = Arc<Object>;
+    type Key = (u64, u64);
+
+    fn key(object: &Arc<Object>) -> (u64, u64) {
+        object.as_filter().map_or((0, 0), |filter| (u64::MAX - filter.effective_weight, filter.id))
+    }
+
+    fn size_hint(&self, _database: &Database) -> usize {
+        self.filters.len()
+    }
+
+    fn fill(&self, _database: &Database, after: Option<(u64, u64)>, limit: usize, page: &mut Vec<Arc<Object>>) {
+        let room = limit.saturating_sub(page.len());
+        let start = after.map_or(0, |after| self.filters.partition_point(|filter| SortedFilters::key(filter) <= after));
+        page.extend(self.filters[start..].iter().take(room).cloned());
+    }
+}
+
+/// The walk over the net events that were there at its creation.
+pub(crate) struct NetEventSelection {
+    pub(crate) events: Vec<Arc<NetEvent>>,
+}
+
+impl Walk for NetEventSelection {
+    type Entry = Arc<NetEvent>;
+    type Key = u64;
+
+    fn key(event: &Arc<NetEvent>) -> u64 {
+        event.id
+    }
+
+    fn size_hint(&self, _database: &Database) -> usize {
+        self.events.len()
+    }
+
+    fn fill(&self, _database: &Database, after: Option<u64>, limit: usize, page: &mut Vec<Arc<NetEvent>>) {
+        let room = limit.saturating_sub(page.len());
+        let start = after.map_or(0, |after| self.events.partition_point(|event| event.id <= after));
+        page.extend(self.events[start..].iter().take(room).cloned());
     }
 }

@@ -10,6 +10,10 @@ use crate::enumerator::Walk;
 use crate::events;
 use crate::events::Queue;
 use crate::record::SessionRecord;
+use crate::selection::NetEventSelection;
+use crate::selection::ObjectSelection;
+use crate::selection::Reader;
+use crate::selection::SortedFilters;
 use crate::selection::SaSelection;
 use crate::selection::Selection;
 use crate::selection::SessionSelection;
@@ -27,7 +31,22 @@ use openwfp_api::Error;
 use openwfp_api::EventCallback;
 use openwfp_api::EventStream;
 use openwfp_api::KeyAccess;
+use openwfp_api::EngineOption;
+use openwfp_api::Guid;
 use openwfp_api::Notification;
+use openwfp_api::ObjectCall;
+use openwfp_api::TopicKind;
+use openwfp_api::object::Object;
+use openwfp_api::object::ObjectKind;
+use openwfp_api::object::ObjectName;
+use openwfp_api::object::net_event::NetEvent;
+use openwfp_api::object::net_event::NetEventTemplate;
+use openwfp_api::object::packet::Packet;
+use openwfp_api::object::packet::Verdict;
+use openwfp_api::object::step::ObjectStep;
+use openwfp_api::object::template::ENUM_BEST_TERMINATING_MATCH;
+use openwfp_api::object::template::ENUM_SORTED;
+use openwfp_api::object::template::ObjectTemplate;
 use openwfp_api::Operation;
 use openwfp_api::Result;
 use openwfp_api::Rights;
@@ -77,6 +96,9 @@ enum Handle {
     Contexts(Arc<Enumerator<Selection>>),
     Sas(Arc<Enumerator<SaSelection>>),
     Sessions(Arc<Enumerator<SessionSelection>>),
+    Objects(Arc<Enumerator<ObjectSelection>>),
+    SortedFilters(Arc<Enumerator<SortedFilters>>),
+    NetEvents(Arc<Enumerator<NetEventSelection>>),
     Subscription(Arc<Queue>),
 }
 
@@ -185,7 +207,11 @@ impl LocalSession {
     }
 
     fn subscribe_queue(&self, options: &SubscriptionOptions) -> Result<Arc<Queue>> {
-        let operation = Operation::SaContextSubscribe;
+        let operation = match options.topic.kind()? {
+            TopicKind::SaContexts => Operation::SaContextSubscribe,
+            TopicKind::Objects(kind) => Operation::on_objects(kind, ObjectCall::SubscribeChanges)?,
+            TopicKind::NetEvents => Operation::NetEventSubscribe,
+        };
         self.admit(operation)?;
         if options.queue_length == 0 {
             let what = "a subscription's queue has a length of at least 1";
@@ -264,6 +290,7 @@ impl Session for LocalSession {
         let Some(handles) = lock(&self.handles).take() else { return Err(closed(Operation::EngineClose)) };
         self.engine.abort_if_any(self.number());
         self.engine.unsubscribe_all(self.number());
+        self.engine.drop_dynamic(&self.record);
         self.engine.forget_session(self.number());
         drop(handles);
         Ok(())
@@ -380,7 +407,9 @@ impl Session for LocalSession {
         match self.handle(Operation::SaContextEnum, id)? {
             Handle::Contexts(enumerator) => Ok(enumerator.version()),
             Handle::Sas(enumerator) => Ok(enumerator.version()),
-            Handle::Sessions(_) | Handle::Subscription(_) => Err(no_handle(id)),
+            Handle::Objects(enumerator) => Ok(enumerator.version()),
+            Handle::SortedFilters(enumerator) => Ok(enumerator.version()),
+            Handle::Sessions(_) | Handle::NetEvents(_) | Handle::Subscription(_) => Err(no_handle(id)),
         }
     }
 
@@ -397,7 +426,7 @@ impl Session for LocalSession {
         }
     }
 
-    fn sa_context_subscribe(
+    fn subscribe(
         &self,
         options: &SubscriptionOptions,
         callback: EventCallback,
@@ -412,14 +441,14 @@ impl Session for LocalSession {
         Ok(queue.id)
     }
 
-    fn sa_context_events(&self, options: &SubscriptionOptions) -> Result<Box<dyn EventStream>> {
+    fn events(&self, options: &SubscriptionOptions) -> Result<Box<dyn EventStream>> {
         let queue = self.subscribe_queue(options)?;
         self.engine.subscribe(Arc::clone(&queue));
         self.close_if_late(&queue)?;
         Ok(Box::new(LocalStream { queue, engine: Arc::downgrade(&self.engine) }))
     }
 
-    fn sa_context_unsubscribe(&self, id: SubscriptionId) -> Result {
+    fn unsubscribe(&self, id: SubscriptionId) -> Result {
         match self.handle(Operation::SaContextUnsubscribe, id)? {
             Handle::Subscription(queue) => {
                 self.end_subscription(id, &queue);
@@ -429,14 +458,19 @@ impl Session for LocalSession {
         }
     }
 
-    fn sa_context_subscriptions(&self) -> Result<Vec<SubscriptionInfo>> {
-        self.admit(Operation::SaContextSubscriptionsGet)?;
+    fn subscriptions(&self, about: TopicKind) -> Result<Vec<SubscriptionInfo>> {
+        self.admit(match about {
+            TopicKind::SaContexts => Operation::SaContextSubscriptionsGet,
+            TopicKind::Objects(kind) => Operation::on_objects(kind, ObjectCall::SubscriptionsGet)?,
+            TopicKind::NetEvents => Operation::NetEventSubscriptionsGet,
+        })?;
         let info = |queue: &Arc<Queue>| SubscriptionInfo {
             id: queue.id,
             session_key: queue.session.info.key,
             options: queue.options.clone(),
         };
-        Ok(self.engine.subscriptions().iter().map(info).collect())
+        let is_about = |queue: &&Arc<Queue>| queue.options.topic.kind().is_ok_and(|kind| kind == about);
+        Ok(self.engine.subscriptions().iter().filter(is_about).map(info).collect())
     }
 
     fn statistics(&self) -> Result<Statistics> {
@@ -445,10 +479,14 @@ impl Session for LocalSession {
     }
 
     fn security_info(&self, of: Securable, parts: SecurityInformation) -> Result<SecurityDescriptor> {
-        self.admit(match of {
+        let operation = match of {
             Securable::Engine => Operation::EngineGetSecurityInfo,
             Securable::SaDb => Operation::SaDbGetSecurityInfo,
-        })?;
+            Securable::NetEvents => Operation::NetEventsGetSecurityInfo,
+            Securable::Objects(kind) => Operation::on_objects(kind, ObjectCall::GetSecurityInfo)?,
+        };
+        self.admit(operation)?;
+        self.check_rights_on(of, operation)?;
         Ok(self.engine.security_info(of, parts))
     }
 
@@ -461,8 +499,11 @@ impl Session for LocalSession {
         let operation = match of {
             Securable::Engine => Operation::EngineSetSecurityInfo,
             Securable::SaDb => Operation::SaDbSetSecurityInfo,
+            Securable::NetEvents => Operation::NetEventsSetSecurityInfo,
+            Securable::Objects(kind) => Operation::on_objects(kind, ObjectCall::SetSecurityInfo)?,
         };
         self.admit(operation)?;
+        self.check_rights_on(of, operation)?;
         let takes_over = parts.any(SecurityInformation::OWNER.and(SecurityInformation::GROUP));
         let result = if takes_over && !self.record.rights_on(of).contain(Rights::WRITE_OWNER) {
             let what = format!("{}: the caller lacks the right WRITE_OWNER", operation.rules().wfp_name);
@@ -471,6 +512,124 @@ impl Session for LocalSession {
             self.engine.set_security_info(of, parts, descriptor)
         };
         audit::changed(&self.record, operation, None, || None, result.as_ref().err());
+        result
+    }
+
+    fn object_step(&self, step: ObjectStep) -> Result<u64> {
+        let operation = match &step {
+            ObjectStep::Add(add) => Operation::on_objects(add.object.kind(), ObjectCall::Add)?,
+            ObjectStep::Delete(delete) => {
+                Operation::on_objects(ObjectKind::from_wfp(delete.kind)?, ObjectCall::Delete)?
+            }
+            ObjectStep::TunnelAdd(_) => Operation::IpsecTunnelAdd,
+            _ => Operation::IpsecTunnelDelete,
+        };
+        self.admit(operation)?;
+        let result = self.engine.object_step(&self.record, step);
+        self.audit_objects(operation, result.as_ref().err());
+        result
+    }
+
+    fn object_get(&self, kind: ObjectKind, name: ObjectName) -> Result<Arc<Object>> {
+        self.admit(Operation::on_objects(kind, ObjectCall::Get)?)?;
+        let entry = self.engine.object(&self.record, kind, name, ObjectCall::Get)?;
+        match entry.object.without_keys() {
+            Some(without) if !self.record.rights().contain(Rights::READ_KEYS) => Ok(Arc::new(without)),
+            _ => Ok(Arc::clone(&entry.object)),
+        }
+    }
+
+    fn object_create_enum(&self, template: &ObjectTemplate) -> Result<EnumId> {
+        let kind = template.object_kind()?;
+        let operation = Operation::on_objects(kind, ObjectCall::CreateEnumHandle)?;
+        let selection = ObjectSelection::new(template, kind, self.reader());
+        if kind == ObjectKind::Filter && template.flags & (ENUM_SORTED | ENUM_BEST_TERMINATING_MATCH) != 0 {
+            let new = |snapshot: Snapshot, ()| {
+                let filters = selection.sorted(&snapshot.database.objects);
+                Enumerator::new(SortedFilters { filters }, snapshot, None)
+            };
+            return self.open_enum(operation, |_, _| (), new, Handle::SortedFilters);
+        }
+        let new = |snapshot: Snapshot, ()| {
+            let start = selection.start(&snapshot.database.objects);
+            Enumerator::new(selection, snapshot, start)
+        };
+        self.open_enum(operation, |_, _| (), new, Handle::Objects)
+    }
+
+    fn object_enum(&self, id: EnumId, limit: u32) -> Result<Claim<Arc<Object>>> {
+        match self.handle(Operation::EngineClose, id)? {
+            Handle::Objects(enumerator) => {
+                self.admit(Operation::on_objects(enumerator.walk().kind, ObjectCall::Enum)?)?;
+                enumerator.claim(entries(limit))
+            }
+            Handle::SortedFilters(enumerator) => {
+                self.admit(Operation::FilterEnum)?;
+                enumerator.claim(entries(limit))
+            }
+            _ => Err(no_handle(id)),
+        }
+    }
+
+    fn classify(&self, packet: &Packet) -> Result<Verdict> {
+        self.admit(Operation::Classify)?;
+        self.engine.classify(packet)
+    }
+
+    fn engine_option(&self, option: EngineOption) -> Result<u32> {
+        self.admit(Operation::EngineGetOption)?;
+        Ok(self.engine.option(option))
+    }
+
+    fn set_engine_option(&self, option: EngineOption, value: u32) -> Result {
+        self.admit(Operation::EngineSetOption)?;
+        let result = self.engine.set_option(option, value);
+        self.audit_objects(Operation::EngineSetOption, result.as_ref().err());
+        result
+    }
+
+    fn net_event_report(&self, event: NetEvent) -> Result {
+        self.admit(Operation::NetEventReport)?;
+        self.engine.report(event);
+        Ok(())
+    }
+
+    fn net_event_create_enum(&self, template: &NetEventTemplate) -> Result<EnumId> {
+        let new = |snapshot, ()| {
+            let events = self.engine.net_events(template);
+            Enumerator::new(NetEventSelection { events }, snapshot, None)
+        };
+        self.open_enum(Operation::NetEventCreateEnumHandle, |_, _| (), new, Handle::NetEvents)
+    }
+
+    fn net_event_enum(&self, id: EnumId, limit: u32) -> Result<Claim<Arc<NetEvent>>> {
+        match self.handle(Operation::NetEventEnum, id)? {
+            Handle::NetEvents(enumerator) => enumerator.claim(entries(limit)),
+            _ => Err(no_handle(id)),
+        }
+    }
+
+    fn object_security_info(
+        &self,
+        kind: ObjectKind,
+        key: Guid,
+        parts: SecurityInformation,
+    ) -> Result<SecurityDescriptor> {
+        self.admit(Operation::on_objects(kind, ObjectCall::GetSecurityInfo)?)?;
+        self.engine.object_security(&self.record, kind, key, parts)
+    }
+
+    fn set_object_security_info(
+        &self,
+        kind: ObjectKind,
+        key: Guid,
+        parts: SecurityInformation,
+        descriptor: &SecurityDescriptor,
+    ) -> Result {
+        let operation = Operation::on_objects(kind, ObjectCall::SetSecurityInfo)?;
+        self.admit(operation)?;
+        let result = self.engine.set_object_security(&self.record, kind, key, parts, descriptor);
+        self.audit_objects(operation, result.as_ref().err());
         result
     }
 
@@ -486,6 +645,30 @@ impl Session for LocalSession {
 }
 
 impl LocalSession {
+    /// Checks the rights of a call on all objects of a kind, which are checked on one object otherwise.
+    fn check_rights_on(&self, of: Securable, operation: Operation) -> Result {
+        let rules = operation.rules();
+        let missing = rules.rights.without(self.record.rights_on(of));
+        if missing == Rights::NONE {
+            return Ok(());
+        }
+        let error = admit::denied(&self.record, operation, missing, &of.to_string());
+        audit::denied(&self.record, operation, &error);
+        Err(error)
+    }
+
+    fn reader(&self) -> Reader {
+        Reader {
+            principal: (!self.record.info.kernel_mode).then(|| self.record.principal.clone()),
+            keys: self.record.rights().contain(Rights::READ_KEYS),
+        }
+    }
+
+    /// Writes what a call did to objects, or why it did not, to the audit.
+    fn audit_objects(&self, operation: Operation, result: Option<&Error>) {
+        audit::changed(&self.record, operation, None, || None, result);
+    }
+
     /// Ends a subscription whose session was closed or ended between its two halves.
     fn close_if_late(&self, queue: &Queue) -> Result {
         self.check_alive(Operation::SaContextSubscribe).inspect_err(|_| self.engine.unsubscribe(queue))

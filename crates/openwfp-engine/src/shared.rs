@@ -2,6 +2,11 @@
 
 use crate::access::Access;
 use crate::change;
+use crate::classify::Classifier;
+use crate::net_events::NetEvents;
+use crate::sync::RwLock;
+use crate::sync::atomic::AtomicU32;
+use openwfp_api::object::store::ObjectStore;
 use crate::change::Change;
 use crate::core::Circumstances;
 use crate::core::Core;
@@ -42,6 +47,15 @@ pub(crate) struct Shared {
     /// Told whenever the gate may have become free for somebody.
     pub(crate) gate_changed: Condvar,
     pub(crate) newest_id: AtomicU64,
+    /// The newest number of an object, and of a callout.
+    pub(crate) newest_object: AtomicU64,
+    pub(crate) newest_callout: AtomicU64,
+    /// The filters of the newest version, ready to be asked.
+    pub(crate) classifier: RwLock<Classifier>,
+    pub(crate) net_events: Mutex<NetEvents>,
+    pub(crate) store: Option<Arc<dyn ObjectStore>>,
+    /// By their numbers.
+    pub(crate) options: [AtomicU32; 6],
     pub(crate) dataplane: Option<Arc<dyn Dataplane>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,

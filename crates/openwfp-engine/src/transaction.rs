@@ -3,6 +3,7 @@
 use crate::change::Change;
 use crate::core::Core;
 use crate::database::Database;
+use crate::objects::ObjectChange;
 use crate::record::SessionRecord;
 use crate::record::TransactionState;
 use crate::shared::Exclusive;
@@ -33,6 +34,8 @@ pub(crate) struct Transaction {
     pub(crate) base: Snapshot,
     /// What it changed, with what was there before.
     pub(crate) changed: BTreeMap<SaContextId, Option<Arc<SaContext>>>,
+    /// What it did to objects, in its order.
+    pub(crate) objects: Vec<ObjectChange>,
     /// What providers and timers changed meanwhile, with what is there now.
     pub(crate) overtaken: BTreeMap<SaContextId, Option<Arc<SaContext>>>,
 }
@@ -86,6 +89,7 @@ impl Shared {
             base: self.snapshots.hold(core.newest.clone()),
             database: core.newest.clone(),
             changed: BTreeMap::new(),
+            objects: Vec::new(),
             overtaken: BTreeMap::new(),
         }
     }

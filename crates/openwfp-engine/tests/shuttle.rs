@@ -225,7 +225,7 @@ fn no_callback_begins_once_unsubscribe_has_returned() {
                 told.fetch_add(1, Ordering::SeqCst);
             }
         };
-        let id = session.sa_context_subscribe(&SubscriptionOptions::all(), Arc::new(callback)).unwrap();
+        let id = session.subscribe(&SubscriptionOptions::all(), Arc::new(callback)).unwrap();
         let writer = {
             let engine = engine.clone();
             thread::spawn(move || {
@@ -233,7 +233,7 @@ fn no_callback_begins_once_unsubscribe_has_returned() {
                 complete(&*open(&engine), 2);
             })
         };
-        session.sa_context_unsubscribe(id).unwrap();
+        session.unsubscribe(id).unwrap();
         ended.store(true, Ordering::SeqCst);
         writer.join().unwrap();
         assert!(told.load(Ordering::SeqCst) <= 2);
@@ -252,7 +252,7 @@ fn closing_while_others_subscribe_and_write_leaves_nothing_behind() {
         };
         let threads = [
             spawn(|session| {
-                session.sa_context_subscribe(&SubscriptionOptions::all(), Arc::new(|_| {})).is_ok()
+                session.subscribe(&SubscriptionOptions::all(), Arc::new(|_| {})).is_ok()
             }),
             spawn(|session| session.transaction_begin(TransactionMode::ReadWrite).is_ok()),
             spawn(|session| session.close().is_ok()),
@@ -271,7 +271,7 @@ fn list_and_watch_ends_with_what_is_there_though_events_are_dropped() {
         let engine = engine();
         let session = open(&engine);
         let options = SubscriptionOptions { queue_length: 1, ..SubscriptionOptions::default() };
-        let mut stream = session.sa_context_events(&options).unwrap();
+        let mut stream = session.events(&options).unwrap();
         let writer = {
             let engine = engine.clone();
             thread::spawn(move || {
@@ -299,6 +299,7 @@ fn list_and_watch_ends_with_what_is_there_though_events_are_dropped() {
                         let whole = contexts.iter().filter(|context| context.state == SaState::Complete);
                         known = whole.map(|context| context.id.0).collect();
                     }
+                    _ => {}
                 }
             }
             known.clone()

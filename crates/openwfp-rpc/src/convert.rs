@@ -26,6 +26,13 @@ use openwfp_api::StepOutcome;
 use openwfp_api::SubscriptionInfo;
 use openwfp_api::SubscriptionOptions;
 use openwfp_api::Timestamp;
+use openwfp_api::Topic;
+use openwfp_api::TopicKind;
+use openwfp_api::object::ObjectKind;
+use openwfp_api::object::net_event::NetEventTemplate;
+use openwfp_api::object::template::ObjectTemplate;
+use openwfp_api::record::Record;
+use prost::Message;
 use openwfp_api::TrafficStatistics;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -154,26 +161,46 @@ pub(crate) fn to_subscription(request: &proto::SubscribeRequest) -> Result<Subsc
         Some(length) => usize::try_from(length).unwrap_or(usize::MAX),
         None => SubscriptionOptions::QUEUE_LENGTH,
     };
-    Ok(SubscriptionOptions { template: to_template(request.template.as_ref())?, kinds, queue_length })
+    let topic = match (&request.objects, &request.net_events) {
+        (Some(objects), _) => Topic::Objects(ObjectTemplate::decode(&objects.encode_to_vec())?),
+        (_, Some(events)) => Topic::NetEvents(NetEventTemplate::decode(&events.encode_to_vec())?),
+        _ => Topic::SaContexts(to_template(request.template.as_ref())?),
+    };
+    Ok(SubscriptionOptions { topic, kinds, queue_length })
 }
 
 pub(crate) fn from_subscription(options: &SubscriptionOptions) -> proto::SubscribeRequest {
     proto::SubscribeRequest {
         session: Vec::new(),
-        template: Some(from_template(&options.template)),
+        template: match &options.topic {
+            Topic::SaContexts(template) => Some(from_template(template)),
+            _ => None,
+        },
         kinds: codec::event_kinds(options.kinds),
         queue_length: Some(options.queue_length as u64),
         keys: false,
+        // The bytes of a record are those of its message.
+        objects: match &options.topic {
+            Topic::Objects(template) => proto::ObjectTemplate::decode(&*template.encode(None)).ok(),
+            _ => None,
+        },
+        net_events: match &options.topic {
+            Topic::NetEvents(template) => proto::NetEventTemplate::decode(&*template.encode(None)).ok(),
+            _ => None,
+        },
     }
 }
 
 pub(crate) fn from_subscription_info(info: &SubscriptionInfo) -> proto::SubscriptionInfo {
+    let asked = from_subscription(&info.options);
     proto::SubscriptionInfo {
         handle: info.id.to_bits(),
         session_key: codec::guid_bytes(info.session_key).into(),
-        template: Some(from_template(&info.options.template)),
-        kinds: codec::event_kinds(info.options.kinds),
+        template: asked.template,
+        kinds: asked.kinds,
         queue_length: info.options.queue_length as u64,
+        objects: asked.objects,
+        net_events: asked.net_events,
     }
 }
 
@@ -187,25 +214,37 @@ pub(crate) fn to_subscription_info(info: proto::SubscriptionInfo) -> Result<Subs
             kinds: info.kinds,
             queue_length: Some(info.queue_length),
             keys: false,
+            objects: info.objects,
+            net_events: info.net_events,
         })?,
     })
 }
 
 pub(crate) fn to_securable(of: i32) -> Result<Securable> {
-    match of {
-        0 => Ok(Securable::Engine),
-        1 => Ok(Securable::SaDb),
-        other => Err(Error::new(
-            Code::FWP_E_INVALID_ENUMERATOR,
-            format!("{other} names nothing that has a security descriptor"),
-        )),
-    }
+    let place = usize::try_from(of).unwrap_or(usize::MAX);
+    Securable::all().get(place).copied().ok_or_else(|| {
+        let what = format!("{of} names nothing that has a security descriptor");
+        Error::new(Code::FWP_E_INVALID_ENUMERATOR, what)
+    })
 }
 
 pub(crate) fn from_securable(of: Securable) -> i32 {
-    match of {
-        Securable::Engine => 0,
-        Securable::SaDb => 1,
+    i32::try_from(of.index()).unwrap_or(i32::MAX)
+}
+
+pub(crate) fn to_topic(number: u32) -> Result<TopicKind> {
+    match number {
+        0 => Ok(TopicKind::SaContexts),
+        7 => Ok(TopicKind::NetEvents),
+        kind => ObjectKind::from_wfp(kind).map(TopicKind::Objects),
+    }
+}
+
+pub(crate) fn from_topic(topic: TopicKind) -> u32 {
+    match topic {
+        TopicKind::SaContexts => 0,
+        TopicKind::Objects(kind) => kind.wfp(),
+        TopicKind::NetEvents => 7,
     }
 }
 

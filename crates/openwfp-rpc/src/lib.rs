@@ -58,6 +58,12 @@ pub mod proto {
         }
     }
 
+    impl std::fmt::Debug for KeyMaterial {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "KeyMaterial({} bytes)", self.key.len())
+        }
+    }
+
     impl std::fmt::Debug for KeyModuleState {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             write!(f, "KeyModuleState({} bytes)", self.state_blob.len())

@@ -145,7 +145,7 @@ fn a_client_that_is_cut_off_loses_its_session_its_transaction_and_its_subscripti
     let proxy = Proxy::new(address, Fault::None);
     let session = RemoteEngine::new(at(proxy.address), impatient_client());
     let session = session.open_session(SessionOptions::new().dynamic()).unwrap();
-    let mut events = session.sa_context_events(&SubscriptionOptions::all()).unwrap();
+    let mut events = session.events(&SubscriptionOptions::all()).unwrap();
     session.transaction_begin(TransactionMode::ReadWrite).unwrap();
     session.sa_context_expire(SaContextId(1)).unwrap_err();
     let (transactions, subscriptions) = (engine.gauges().transactions, engine.gauges().subscriptions);
@@ -351,8 +351,8 @@ fn each_limit_has_its_error() {
         assert_eq!(session.sa_context_enum(first, asked).unwrap().accept().len(), expected);
     }
     let options = SubscriptionOptions::all();
-    let streams: Vec<_> = (0..2).map(|_| session.sa_context_events(&options).unwrap()).collect();
-    assert_eq!(code(session.sa_context_events(&options)), Code::RPC_E_OUT_OF_RESOURCES);
+    let streams: Vec<_> = (0..2).map(|_| session.events(&options).unwrap()).collect();
+    assert_eq!(code(session.events(&options)), Code::RPC_E_OUT_OF_RESOURCES);
     drop(streams);
     let long = (0..100).map(|_| SaContextStep::Delete(SaContextId(u64::MAX))).collect();
     let error = session.sa_context_batch(long, BatchMode::AllOrNothing).err();

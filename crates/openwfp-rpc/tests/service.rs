@@ -66,6 +66,12 @@ fn promises() -> BTreeSet<String> {
 /// `OPENWFP_WRITE_PROMISES=1 cargo test -p openwfp-rpc --test service`.
 #[test]
 fn what_was_promised_is_kept() {
+    let objects = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto/openwfp/v1/object.proto");
+    if std::env::var_os("OPENWFP_WRITE_PROMISES").is_some() {
+        std::fs::write(&objects, openwfp_rpc::codec::object_proto()).unwrap();
+    }
+    let written = std::fs::read_to_string(&objects).unwrap();
+    assert!(written == openwfp_rpc::codec::object_proto(), "object.proto is to be written anew");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto/openwfp.v1.txt");
     let now = promises();
     if std::env::var_os("OPENWFP_WRITE_PROMISES").is_some() {
@@ -82,7 +88,7 @@ fn what_was_promised_is_kept() {
 
 #[test]
 fn every_message_field_value_and_call_is_documented() {
-    for name in ["sa.proto", "engine.proto"] {
+    for name in ["sa.proto", "engine.proto", "object.proto"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto/openwfp/v1").join(name);
         let text = std::fs::read_to_string(path).unwrap();
         let mut before = "";

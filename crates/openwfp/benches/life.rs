@@ -167,7 +167,7 @@ fn beside_enumerators(count: u32, alone: f64) {
 fn beside_a_subscriber(count: u32, alone: f64) {
     let engine = Engine::new();
     let session = open(&engine);
-    let mut stream = session.sa_context_events(&SubscriptionOptions::all()).unwrap();
+    let mut stream = session.events(&SubscriptionOptions::all()).unwrap();
     let ends = AtomicBool::new(false);
     let (rate, told) = std::thread::scope(|scope| {
         let reader = scope.spawn(|| {

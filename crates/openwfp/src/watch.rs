@@ -13,6 +13,7 @@ use openwfp_api::SaContextEvent;
 use openwfp_api::Session;
 use openwfp_api::SessionOptions;
 use openwfp_api::SubscriptionOptions;
+use openwfp_api::Topic;
 use openwfp_api::Version;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,10 +119,10 @@ impl Watcher {
             Some(watching) => watching,
             none => {
                 let session = self.engine.open_session(SessionOptions::new().name("watcher"))?;
-                let options =
-                    SubscriptionOptions { template: self.template.clone(), ..SubscriptionOptions::all() };
+                let topic = Topic::SaContexts(self.template.clone());
+                let options = SubscriptionOptions { topic, ..SubscriptionOptions::all() };
                 // Events first, so that none falls between them and the listing.
-                let stream = session.sa_context_events(&options)?;
+                let stream = session.events(&options)?;
                 none.insert(Watching { session, stream, listed: None })
             }
         };
@@ -136,7 +137,7 @@ impl Watcher {
                 watching.listed = None;
                 Ok(None)
             }
-            None => Ok(None),
+            Some(_) | None => Ok(None),
         }
     }
 }

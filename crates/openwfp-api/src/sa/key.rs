@@ -86,6 +86,13 @@ impl Key {
     }
 }
 
+impl Default for Key {
+    /// No bytes.
+    fn default() -> Key {
+        Key::new(&[])
+    }
+}
+
 impl Drop for Key {
     fn drop(&mut self) {
         match &mut self.0 {

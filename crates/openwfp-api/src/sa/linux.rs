@@ -2,7 +2,10 @@
 //!
 //! Source: `linux/xfrm.h`. Everything here is the kernel's own value, unscaled.
 
+use crate::Direction;
+use crate::object::Filter;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Linux' part of one SA. Rare things are in [`LinuxSa::extras`], so that a million SAs stay small.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -165,20 +168,61 @@ impl SelectorPorts {
 }
 
 /// The selectors of a context: nearly always one, which then needs no memory of its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Selectors(SelectorsRepr);
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 enum SelectorsRepr {
     #[default]
     None,
     One(Selector),
     Many(Box<[Selector]>),
+    /// Those of filter objects.
+    Filters(Arc<FilterSelectors>),
+}
+
+/// The filters that an SA context was created for, with their selectors.
+#[derive(Debug, PartialEq)]
+struct FilterSelectors {
+    selectors: Box<[Selector]>,
+    inbound: Option<Arc<Filter>>,
+    outbound: Option<Arc<Filter>>,
 }
 
 impl Selectors {
     /// No selector: the traffic's own addresses count.
     pub const NONE: Selectors = Selectors(SelectorsRepr::None);
+
+    /// The selectors of filter objects, with the filters themselves.
+    pub fn of_filters(
+        selectors: Vec<Selector>,
+        inbound: Option<Arc<Filter>>,
+        outbound: Option<Arc<Filter>>,
+    ) -> Selectors {
+        if inbound.is_none() && outbound.is_none() {
+            return selectors.into();
+        }
+        let filters = FilterSelectors { selectors: selectors.into(), inbound, outbound };
+        Selectors(SelectorsRepr::Filters(Arc::new(filters)))
+    }
+
+    /// The filter object of a direction, where the SA context was created for one.
+    #[inline]
+    pub fn filter(&self, direction: Direction) -> Option<&Filter> {
+        self.shared_filter(direction).map(|filter| &**filter)
+    }
+
+    /// As [`Selectors::filter`], shared.
+    #[inline]
+    pub fn shared_filter(&self, direction: Direction) -> Option<&Arc<Filter>> {
+        match &self.0 {
+            SelectorsRepr::Filters(filters) => match direction {
+                Direction::Inbound => filters.inbound.as_ref(),
+                Direction::Outbound => filters.outbound.as_ref(),
+            },
+            _ => None,
+        }
+    }
 }
 
 impl From<Selector> for Selectors {
@@ -205,6 +249,7 @@ impl std::ops::Deref for Selectors {
             SelectorsRepr::None => &[],
             SelectorsRepr::One(selector) => std::slice::from_ref(selector),
             SelectorsRepr::Many(selectors) => selectors,
+            SelectorsRepr::Filters(filters) => &filters.selectors,
         }
     }
 }

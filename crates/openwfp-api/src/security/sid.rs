@@ -16,6 +16,13 @@ pub struct Sid {
     subauthorities: [u32; Sid::SUBAUTHORITIES_MAX],
 }
 
+impl Default for Sid {
+    /// Nobody in particular.
+    fn default() -> Sid {
+        Sid::ANONYMOUS
+    }
+}
+
 impl Sid {
     /// The most subauthorities that a SID can have.
     pub const SUBAUTHORITIES_MAX: usize = 15;

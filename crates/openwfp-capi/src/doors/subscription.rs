@@ -81,7 +81,7 @@ pub fn IPsecSaContextUnsubscribe0<F: Flavour>(engine_handle: HANDLE, events_hand
     call::<F>(|| {
         let session = handle::session(engine_handle)?;
         let id = handle::child(engine_handle, events_handle, Kind::Subscription)?;
-        session.sa_context_unsubscribe(id)?;
+        session.unsubscribe(id)?;
         handle::remove(engine_handle, events_handle);
         Ok(())
     })
@@ -99,7 +99,7 @@ pub unsafe fn IPsecSaContextSubscriptionsGet0<F: Flavour>(
     call::<F>(|| {
         // SAFETY: as the caller says.
         let out = unsafe { PageOut::new(entries, num_entries) }?;
-        let subscriptions = handle::session(engine_handle)?.sa_context_subscriptions()?;
+        let subscriptions = handle::session(engine_handle)?.subscriptions(openwfp_api::TopicKind::SaContexts)?;
         out.set(arena::build(&Subscriptions(&subscriptions))?, page_len(&subscriptions)?);
         Ok(())
     })

@@ -8,6 +8,9 @@
 mod index;
 mod spis;
 
+use crate::objects::FIRST_ID;
+use crate::objects::Objects;
+use crate::objects::selectors;
 use imbl::OrdMap;
 use imbl::OrdSet;
 pub(crate) use index::AddressKey;
@@ -32,6 +35,9 @@ pub(crate) struct Database {
     by_local: OrdSet<AddressKey>,
     by_remote: OrdSet<AddressKey>,
     spis: Arc<SpiIndex>,
+    /// Which filters and tunnel policies of the engine's own the contexts name.
+    uses: OrdSet<(u64, SaContextId)>,
+    pub(crate) objects: Arc<Objects>,
     pub(crate) version: Version,
     pub(crate) completeness: Completeness,
 }
@@ -141,6 +147,7 @@ impl Database {
         }
         for context in contexts {
             self.note_spis(context, None);
+            self.note_uses(None, Some(context));
         }
     }
 
@@ -177,6 +184,33 @@ impl Database {
         if let Some(new) = new {
             self.note_spis(new, old);
         }
+        self.note_uses(old, new);
+    }
+
+    fn note_uses(&mut self, old: Option<&SaContext>, new: Option<&SaContext>) {
+        for direction in [Direction::Inbound, Direction::Outbound] {
+            let of = |context: &SaContext| {
+                let id = selectors::named(context, direction).filter(|id| id.0 >= FIRST_ID);
+                id.map(|id| (id.0, context.id))
+            };
+            let (old, new) = (old.and_then(of), new.and_then(of));
+            if old != new {
+                old.map(|key| self.uses.remove(&key));
+            }
+        }
+        // Both directions may name one filter: what is still named is put in behind what was taken out.
+        for direction in [Direction::Inbound, Direction::Outbound] {
+            if let Some(context) = new
+                && let Some(id) = selectors::named(context, direction).filter(|id| id.0 >= FIRST_ID)
+            {
+                self.uses.insert((id.0, context.id));
+            }
+        }
+    }
+
+    /// A context that names a filter or tunnel policy.
+    pub(crate) fn user_of(&self, id: u64) -> Option<SaContextId> {
+        self.uses.range((id, SaContextId(0))..=(id, SaContextId(u64::MAX))).next().map(|(_, user)| *user)
     }
 
     fn note_spis(&self, new: &SaContext, old: Option<&SaContext>) {
@@ -206,6 +240,7 @@ impl Database {
             fresh.index(None, Some(context));
         }
         assert!(fresh.by_local == self.by_local && fresh.by_remote == self.by_remote);
+        assert!(fresh.uses == self.uses);
         for context in self.contexts.values() {
             assert!(sas(context).all(|(spi, ..)| self.ids_with_spi(spi).contains(&context.id)));
         }

@@ -10,6 +10,8 @@
 mod deliver;
 
 use crate::faults::Injector;
+use crate::net_events::Wanted;
+use crate::objects::Entry;
 use crate::record::SessionRecord;
 use crate::sync::Condvar;
 use crate::sync::Mutex;
@@ -21,6 +23,10 @@ use openwfp_api::Clock;
 use openwfp_api::Code;
 use openwfp_api::Error;
 use openwfp_api::Notification;
+use openwfp_api::ObjectEvent;
+use openwfp_api::Securable;
+use openwfp_api::Topic;
+use openwfp_api::object::net_event::NetEvent;
 use openwfp_api::Result;
 use openwfp_api::Rights;
 use openwfp_api::SaContext;
@@ -46,7 +52,7 @@ pub(crate) struct Queue {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<SaContextEvent>,
+    waiting: VecDeque<Notification>,
     dropped: Option<(u64, Version)>,
     closed: bool,
     /// Who is to be woken, where the subscriber is a task.
@@ -72,24 +78,66 @@ impl Queue {
         faults: Option<&Injector>,
     ) -> bool {
         let wanted = self.options.kinds.contain(event.kind)
-            && self.options.template.matches(context)
+            && matches!(&self.options.topic, Topic::SaContexts(template) if template.matches(context))
             && self.session.rights().contain(Rights::SUBSCRIBE);
+        let lost = || faults.is_some_and(Injector::loses_notification);
+        self.add(wanted, event.version, lost, || {
+            let context = self.session.rights().contain(Rights::READ).then(|| Arc::clone(context));
+            Notification::Event(SaContextEvent { context, ..event.clone() })
+        })
+    }
+
+    /// Queues an object's event if its subscriber wants it and may read it; whether the queue is still open.
+    pub(crate) fn push_object(&self, event: &ObjectEvent, entry: &Entry) -> bool {
+        let on = Securable::Objects(event.object.kind());
+        let read = match &entry.security {
+            Some(own) if !self.session.info.kernel_mode => own.rights_of(&self.session.principal),
+            _ => self.session.rights_on(on),
+        };
+        let wanted = self.options.kinds.contain(event.kind)
+            && matches!(&self.options.topic, Topic::Objects(template) if template.selects(&event.object))
+            && self.session.rights_on(on).contain(Rights::SUBSCRIBE)
+            && read.contain(Rights::READ);
+        let reads_keys = || self.session.rights().contain(Rights::READ_KEYS);
+        self.add(wanted, event.version, || false, || {
+            let mut event = event.clone();
+            if !reads_keys()
+                && let Some(object) = event.object.without_keys()
+            {
+                event.object = Arc::new(object);
+            }
+            Notification::Object(event)
+        })
+    }
+
+    /// Queues a net event if its subscriber wants it; whether the queue is still open.
+    pub(crate) fn push_net_event(&self, event: &Arc<NetEvent>, version: Version) -> bool {
+        let wanted =
+            matches!(&self.options.topic, Topic::NetEvents(template) if Wanted::new(template).selects(event))
+                && self.session.rights_on(Securable::NetEvents).contain(Rights::SUBSCRIBE);
+        self.add(wanted, version, || false, || Notification::Net(Arc::clone(event)))
+    }
+
+    /// Queues a notification that is wanted, if there is room; whether the queue is still open.
+    fn add(
+        &self,
+        wanted: bool,
+        version: Version,
+        is_lost: impl FnOnce() -> bool,
+        notification: impl FnOnce() -> Notification,
+    ) -> bool {
         let mut state = lock(&self.state);
         if state.closed || !wanted {
             return !state.closed;
         }
-        let lost = faults.is_some_and(Injector::loses_notification);
-        let full = lost || state.waiting.len() >= self.options.queue_length;
+        let full = is_lost() || state.waiting.len() >= self.options.queue_length;
         match &mut state.dropped {
-            Some((count, version)) => {
+            Some((count, newest)) => {
                 *count += 1;
-                *version = event.version;
+                *newest = version;
             }
-            none if full => *none = Some((1, event.version)),
-            None => {
-                let context = self.session.rights().contain(Rights::READ).then(|| Arc::clone(context));
-                state.waiting.push_back(SaContextEvent { context, ..event.clone() });
-            }
+            none if full => *none = Some((1, version)),
+            None => state.waiting.push_back(notification()),
         }
         let waker = state.waker.take();
         drop(state);
@@ -169,8 +217,8 @@ fn ended() -> Error {
 
 impl State {
     fn take(&mut self) -> Option<Notification> {
-        if let Some(event) = self.waiting.pop_front() {
-            return Some(Notification::Event(event));
+        if let Some(notification) = self.waiting.pop_front() {
+            return Some(notification);
         }
         let (count, list_from) = self.dropped.take()?;
         Some(Notification::Dropped { count, list_from })

@@ -37,8 +37,8 @@ fn by_default_the_owner_and_root_may_do_everything_and_others_open_only() {
     assert_eq!(code(other.sa_context_create(&new(1))), denied);
     assert_eq!(code(other.sa_context_expire(SaContextId(1))), denied);
     assert_eq!(code(other.sa_context_delete_by_id(SaContextId(1))), denied);
-    assert_eq!(code(other.sa_context_events(&SubscriptionOptions::all())), denied);
-    assert_eq!(code(other.sa_context_subscriptions()), denied);
+    assert_eq!(code(other.events(&SubscriptionOptions::all())), denied);
+    assert_eq!(code(other.subscriptions(TopicKind::SaContexts)), denied);
     assert_eq!(code(other.session_create_enum()), denied);
     assert_eq!(code(other.transaction_begin(TransactionMode::ReadOnly)), denied);
     assert_eq!(code(other.transaction_begin(TransactionMode::ReadWrite)), denied);
@@ -120,7 +120,7 @@ fn a_subscriber_without_read_gets_no_context_and_one_without_subscribe_nothing()
     let owner = session_of(&engine, OWNER);
     set(&*owner, Securable::SaDb, "D:(A;;0x200;;;S-1-22-1-1001)").unwrap();
     let other = session_of(&engine, OTHER);
-    let mut stream = other.sa_context_events(&SubscriptionOptions::default()).unwrap();
+    let mut stream = other.events(&SubscriptionOptions::default()).unwrap();
     let id = complete(&*owner, 1);
     let Some(Notification::Event(event)) = stream.next(Duration::ZERO).unwrap() else { panic!("no event") };
     assert_eq!((event.id, event.context.is_none()), (id, true));

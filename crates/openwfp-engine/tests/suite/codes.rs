@@ -3,6 +3,7 @@
 //! The codes that other rooms answer (`RPC_E_*` of a remote engine, pointers of C callers) are theirs to provoke.
 use super::common::*;
 use crate::connect::connect;
+use openwfp_api::object::value::Value;
 use openwfp_api::*;
 use openwfp_engine::Engine;
 use openwfp_engine::Faults;
@@ -80,7 +81,7 @@ const PROVOKED: &[Provocation] = &[
     (Code::FWP_E_NOTIFICATION_DROPPED, "a queue that overflows, told as Notification::Dropped", || {
         let session = session();
         let options = SubscriptionOptions { queue_length: 1, ..SubscriptionOptions::default() };
-        let mut stream = session.sa_context_events(&options).unwrap();
+        let mut stream = session.events(&options).unwrap();
         complete(&*session, 1);
         complete(&*session, 2);
         stream.next(Duration::ZERO).unwrap();
@@ -113,7 +114,7 @@ const PROVOKED: &[Provocation] = &[
     }),
     (Code::FWP_E_ZERO_LENGTH_ARRAY, "a bundle of no SA", || code(SaList::new([]))),
     (Code::FWP_E_TYPE_MISMATCH, "a template's address that is a port", || {
-        code(AddressMatch::try_from(ConditionValue::Uint16(80)))
+        code(AddressMatch::try_from(Value::Uint16(80)))
     }),
     (Code::FWP_E_OUT_OF_BOUNDS, "a bundle of two ESP SAs", || {
         let sa = || bundle(0x1000).sas.first().clone();

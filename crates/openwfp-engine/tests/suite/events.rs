@@ -20,7 +20,7 @@ fn remote(last: u8) -> ContextTemplate {
 fn an_add_is_told_when_the_context_is_complete_and_a_delete_when_it_is_gone() {
     let engine = Engine::new();
     let session = open(&engine);
-    let mut stream = session.sa_context_events(&SubscriptionOptions::default()).unwrap();
+    let mut stream = session.events(&SubscriptionOptions::default()).unwrap();
     let (id, inbound) = reserved(&*session, 1);
     session.sa_context_add_inbound(id, bundle(inbound.get())).unwrap();
     assert!(stream.next(NOW).unwrap().is_none());
@@ -37,7 +37,7 @@ fn an_add_is_told_when_the_context_is_complete_and_a_delete_when_it_is_gone() {
 fn all_kinds_are_told_to_those_who_ask_with_the_context_and_its_version() {
     let engine = Engine::new();
     let session = open(&engine);
-    let mut stream = session.sa_context_events(&SubscriptionOptions::all()).unwrap();
+    let mut stream = session.events(&SubscriptionOptions::all()).unwrap();
     let id = complete(&*session, 1);
     let mut values = (*session.sa_context_by_id(id).unwrap()).clone();
     values.outbound.as_mut().unwrap().bundle.mm_sa_id = 9;
@@ -66,11 +66,11 @@ fn all_kinds_are_told_to_those_who_ask_with_the_context_and_its_version() {
 fn a_template_and_kinds_limit_what_is_told() {
     let session = open(&Engine::new());
     let options = SubscriptionOptions {
-        template: remote(2),
+        topic: Topic::SaContexts(remote(2)),
         kinds: EventKinds::of(&[Delete]),
         ..SubscriptionOptions::default()
     };
-    let mut stream = session.sa_context_events(&options).unwrap();
+    let mut stream = session.events(&options).unwrap();
     let ids = [1, 2, 3].map(|last| complete(&*session, last));
     ids.iter().for_each(|id| session.sa_context_delete_by_id(*id).unwrap());
     assert_eq!(told(&mut *stream), [(Delete, ids[1].0)]);
@@ -79,7 +79,7 @@ fn a_template_and_kinds_limit_what_is_told() {
 #[test]
 fn a_transaction_is_told_at_its_commit_and_an_aborted_one_never() {
     let session = open(&Engine::new());
-    let mut stream = session.sa_context_events(&SubscriptionOptions::all()).unwrap();
+    let mut stream = session.events(&SubscriptionOptions::all()).unwrap();
     let (one, two) = (complete(&*session, 1), complete(&*session, 2));
     told(&mut *stream);
     for commits in [false, true] {
@@ -96,7 +96,7 @@ fn a_transaction_is_told_at_its_commit_and_an_aborted_one_never() {
 fn a_provider_listing_is_told_as_what_came_changed_and_went() {
     let engine = Engine::new();
     let session = open(&engine);
-    let mut stream = session.sa_context_events(&SubscriptionOptions::all()).unwrap();
+    let mut stream = session.events(&SubscriptionOptions::all()).unwrap();
     let id = complete(&*session, 1);
     let known = (*session.sa_context_by_id(id).unwrap()).clone();
     told(&mut *stream);
@@ -118,7 +118,7 @@ fn a_provider_listing_is_told_as_what_came_changed_and_went() {
 fn a_slow_subscriber_is_told_how_many_were_dropped_and_which_version_to_list_from() {
     let session = open(&Engine::new());
     let options = SubscriptionOptions { queue_length: 3, ..SubscriptionOptions::default() };
-    let mut stream = session.sa_context_events(&options).unwrap();
+    let mut stream = session.events(&options).unwrap();
     let mut ids: Vec<_> = (0..10).map(|last| complete(&*session, last)).collect();
     let mut known = Vec::new();
     let list_from = loop {
@@ -128,6 +128,7 @@ fn a_slow_subscriber_is_told_how_many_were_dropped_and_which_version_to_list_fro
                 assert_eq!((known.len(), count), (3, 7));
                 break list_from;
             }
+            other => panic!("{other:?}"),
         }
     };
     // List, then go on with what is newer than the listing: nothing is missed and nothing is doubled.
@@ -150,7 +151,7 @@ fn a_slow_subscriber_is_told_how_many_were_dropped_and_which_version_to_list_fro
 fn a_notification_that_a_fault_loses_is_told_as_dropped() {
     let engine = Engine::builder().faults(Faults::new().lose_notification(2)).build();
     let session = open(&engine);
-    let mut stream = session.sa_context_events(&SubscriptionOptions::default()).unwrap();
+    let mut stream = session.events(&SubscriptionOptions::default()).unwrap();
     let ids = [1, 2].map(|last| complete(&*session, last));
     assert!(matches!(stream.next(NOW).unwrap(), Some(Notification::Event(event)) if event.id == ids[0]));
     assert!(matches!(stream.next(NOW).unwrap(), Some(Notification::Dropped { count: 1, .. })));
@@ -168,7 +169,7 @@ fn callbacks_come_in_commit_order_from_many_writers() {
             sender.send((event.version, event.kind, event.id)).unwrap();
         }
     };
-    session.sa_context_subscribe(&SubscriptionOptions::all(), Arc::new(callback)).unwrap();
+    session.subscribe(&SubscriptionOptions::all(), Arc::new(callback)).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -200,15 +201,15 @@ fn no_callback_runs_once_unsubscribe_has_returned() {
                 *counts.lock().unwrap() += 1;
             }
         };
-        let id = session.sa_context_subscribe(&SubscriptionOptions::all(), Arc::new(callback)).unwrap();
+        let id = session.subscribe(&SubscriptionOptions::all(), Arc::new(callback)).unwrap();
         for last in 0..5 {
             complete(&*session, last);
         }
-        session.sa_context_unsubscribe(id).unwrap();
+        session.unsubscribe(id).unwrap();
         *ended.lock().unwrap() = true;
         complete(&*session, 9);
         assert_eq!(*late.lock().unwrap(), 0);
-        assert_eq!(code(session.sa_context_unsubscribe(id)), Code::ERROR_INVALID_HANDLE);
+        assert_eq!(code(session.unsubscribe(id)), Code::ERROR_INVALID_HANDLE);
     }
 }
 
@@ -225,13 +226,13 @@ fn a_callback_may_unsubscribe_itself_and_call_its_session() {
             let Notification::Event(event) = notification else { return };
             let session = inside.upgrade().unwrap();
             let id = *own.wait();
-            session.sa_context_unsubscribe(id).unwrap();
+            session.unsubscribe(id).unwrap();
             // A write from inside a callback, and a look at what it is told of.
             session.sa_context_delete_by_id(event.id).unwrap();
             sender.send(event.id).unwrap();
         }
     };
-    let id = session.sa_context_subscribe(&SubscriptionOptions::all(), Arc::new(callback)).unwrap();
+    let id = session.subscribe(&SubscriptionOptions::all(), Arc::new(callback)).unwrap();
     own.set(id).unwrap();
     let first = complete(&*session, 1);
     assert_eq!(receiver.recv().unwrap(), first);
@@ -246,14 +247,14 @@ fn a_callback_that_panics_ends_its_own_subscription_and_nothing_else() {
     let (sender, receiver) = mpsc::channel();
     let panics = |_: &Notification| panic!("a subscriber's defect");
     let counts = move |_: &Notification| sender.send(()).unwrap();
-    session.sa_context_subscribe(&SubscriptionOptions::all(), Arc::new(panics)).unwrap();
-    session.sa_context_subscribe(&SubscriptionOptions::all(), Arc::new(counts)).unwrap();
+    session.subscribe(&SubscriptionOptions::all(), Arc::new(panics)).unwrap();
+    session.subscribe(&SubscriptionOptions::all(), Arc::new(counts)).unwrap();
     for last in 0..10 {
         complete(&*session, last);
         receiver.recv().unwrap();
     }
     // The subscription that panicked is gone as soon as something is told again.
-    while session.sa_context_subscriptions().unwrap().len() > 1 {
+    while session.subscriptions(TopicKind::SaContexts).unwrap().len() > 1 {
         complete(&*session, 1);
         receiver.recv().unwrap();
     }
@@ -266,8 +267,8 @@ fn a_callback_that_blocks_holds_up_nobody_else() {
     let (release, held) = mpsc::channel::<()>();
     let held = Mutex::new(held);
     let blocks = move |_: &Notification| assert!(held.lock().unwrap().recv().is_err());
-    session.sa_context_subscribe(&SubscriptionOptions::all(), Arc::new(blocks)).unwrap();
-    let mut stream = session.sa_context_events(&SubscriptionOptions::all()).unwrap();
+    session.subscribe(&SubscriptionOptions::all(), Arc::new(blocks)).unwrap();
+    let mut stream = session.events(&SubscriptionOptions::all()).unwrap();
     let ids: Vec<_> = (0..20).map(|last| complete(&*session, last)).collect();
     assert_eq!(told(&mut *stream).len(), ids.len());
     drop(release);
@@ -277,7 +278,7 @@ fn a_callback_that_blocks_holds_up_nobody_else() {
 fn a_stream_waits_for_what_comes_and_ends_with_its_subscription() {
     let engine = Engine::new();
     let session = open(&engine);
-    let mut stream = session.sa_context_events(&SubscriptionOptions::all()).unwrap();
+    let mut stream = session.events(&SubscriptionOptions::all()).unwrap();
     assert!(stream.next(Duration::from_millis(1)).unwrap().is_none());
     std::thread::scope(|scope| {
         let reader = scope.spawn(move || {
@@ -301,20 +302,20 @@ fn a_stream_waits_for_what_comes_and_ends_with_its_subscription() {
 fn subscriptions_are_listed_belong_to_their_session_and_are_limited() {
     let engine = Engine::new();
     let (one, other) = (open(&engine), open(&engine));
-    let options = SubscriptionOptions { template: remote(7), ..SubscriptionOptions::default() };
-    let stream = one.sa_context_events(&options).unwrap();
-    let listed = other.sa_context_subscriptions().unwrap();
+    let options = SubscriptionOptions { topic: Topic::SaContexts(remote(7)), ..SubscriptionOptions::default() };
+    let stream = one.events(&options).unwrap();
+    let listed = other.subscriptions(TopicKind::SaContexts).unwrap();
     assert_eq!(listed.len(), 1);
     assert_eq!((&listed[0].options, listed[0].session_key), (&options, one.info().unwrap().key));
-    assert_eq!(code(other.sa_context_unsubscribe(stream.id())), Code::FWP_E_WRONG_SESSION);
+    assert_eq!(code(other.unsubscribe(stream.id())), Code::FWP_E_WRONG_SESSION);
     assert_eq!(code(one.destroy_enum(stream.id())), Code::ERROR_INVALID_HANDLE);
     drop(stream);
-    assert!(other.sa_context_subscriptions().unwrap().is_empty());
+    assert!(other.subscriptions(TopicKind::SaContexts).unwrap().is_empty());
     let streams: Vec<_> =
-        (0..SessionOptions::SUBSCRIPTIONS_MAX).map(|_| one.sa_context_events(&options).unwrap()).collect();
-    assert_eq!(code(one.sa_context_events(&options)), Code::RPC_E_OUT_OF_RESOURCES);
+        (0..SessionOptions::SUBSCRIPTIONS_MAX).map(|_| one.events(&options).unwrap()).collect();
+    assert_eq!(code(one.events(&options)), Code::RPC_E_OUT_OF_RESOURCES);
     drop(streams);
-    assert!(one.sa_context_events(&options).is_ok());
+    assert!(one.events(&options).is_ok());
     let no_queue = SubscriptionOptions { queue_length: 0, ..SubscriptionOptions::default() };
-    assert_eq!(code(one.sa_context_events(&no_queue)), Code::FWP_E_OUT_OF_BOUNDS);
+    assert_eq!(code(one.events(&no_queue)), Code::FWP_E_OUT_OF_BOUNDS);
 }

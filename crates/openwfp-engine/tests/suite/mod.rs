@@ -9,6 +9,8 @@ mod common;
 mod enumerators;
 mod events;
 mod life;
+mod objects;
+mod classify;
 mod lifetimes;
 mod model;
 mod programs;

@@ -499,7 +499,7 @@ impl Bed {
             .without_thread()
             .build();
         let watching = open(&engine);
-        let watcher = watching.sa_context_events(&SubscriptionOptions::all()).unwrap();
+        let watcher = watching.events(&SubscriptionOptions::all()).unwrap();
         Bed { clock, engine, watcher, _watching: watching, sessions: [const { None }; SESSIONS] }
     }
 

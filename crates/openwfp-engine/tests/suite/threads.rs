@@ -89,7 +89,7 @@ fn threads_find_their_contexts_as_they_left_them_and_a_watcher_was_told_all_of_i
     for round in 0..rounds {
         let engine = Engine::new();
         let watching = open(&engine);
-        let mut stream = watching.sa_context_events(&SubscriptionOptions::all()).unwrap();
+        let mut stream = watching.events(&SubscriptionOptions::all()).unwrap();
         let ends = AtomicBool::new(false);
         let (own, known) = std::thread::scope(|scope| {
             let watcher = scope.spawn(|| {

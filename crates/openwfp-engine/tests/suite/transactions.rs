@@ -121,7 +121,7 @@ fn a_write_in_a_read_only_transaction_is_incompatible_and_some_calls_are_not_for
     assert_eq!(code(session.sa_context_create(&new(2))), Code::FWP_E_TXN_IN_PROGRESS);
     assert_eq!(code(session.sa_context_delete_by_id(id)), Code::FWP_E_TXN_IN_PROGRESS);
     let options = SubscriptionOptions::all();
-    assert_eq!(code(session.sa_context_events(&options)), Code::FWP_E_TXN_IN_PROGRESS);
+    assert_eq!(code(session.events(&options)), Code::FWP_E_TXN_IN_PROGRESS);
     assert_eq!(
         code(session.security_info(Securable::SaDb, SecurityInformation::ALL)),
         Code::FWP_E_TXN_IN_PROGRESS
@@ -313,7 +313,7 @@ fn sessions_are_listed_with_who_they_are_and_since_when() {
 fn a_session_that_the_engine_cancels_is_aborted_until_it_is_closed() {
     let engine = Engine::new();
     let (session, other) = (open(&engine), impatient(&engine));
-    let mut stream = session.sa_context_events(&SubscriptionOptions::all()).unwrap();
+    let mut stream = session.events(&SubscriptionOptions::all()).unwrap();
     let id = session.sa_context_create_enum(&EnumOptions::default()).unwrap();
     session.transaction_begin(ReadWrite).unwrap();
     engine.cancel_session(session.number()).unwrap();
@@ -359,7 +359,7 @@ fn a_session_that_is_dropped_ends_as_if_it_were_closed() {
     let engine = Engine::new();
     let (session, other) = (open(&engine), impatient(&engine));
     session.sa_context_create_enum(&EnumOptions::default()).unwrap();
-    session.sa_context_subscribe(&SubscriptionOptions::all(), Arc::new(|_| {})).unwrap();
+    session.subscribe(&SubscriptionOptions::all(), Arc::new(|_| {})).unwrap();
     session.transaction_begin(ReadWrite).unwrap();
     drop(session);
     let gauges = engine.gauges();

@@ -7,6 +7,9 @@ use openwfp_api::Result;
 use openwfp_api::SaContext;
 use openwfp_api::SaEntry;
 use openwfp_api::SessionInfo;
+use openwfp_api::object::Object;
+use openwfp_api::object::net_event::NetEvent;
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -16,6 +19,33 @@ use std::sync::PoisonError;
 /// An enumerator's entry has a place in its order.
 pub(crate) trait Ordered {
     fn place(&self) -> (u64, u8);
+
+    /// Which of two entries comes first.
+    fn order(&self, other: &Self) -> Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl Ordered for Arc<NetEvent> {
+    fn place(&self) -> (u64, u8) {
+        (self.id, 0)
+    }
+}
+
+impl Ordered for Arc<Object> {
+    fn place(&self) -> (u64, u8) {
+        (self.id(), 0)
+    }
+
+    fn order(&self, other: &Self) -> Ordering {
+        (self.id(), self.key()).cmp(&(other.id(), other.key()))
+    }
+}
+
+/// The order of filters by weight.
+pub(crate) fn by_weight(one: &Arc<Object>, other: &Arc<Object>) -> Ordering {
+    let key = |object: &Arc<Object>| object.as_filter().map(|filter| (u64::MAX - filter.effective_weight, filter.id));
+    key(one).cmp(&key(other))
 }
 
 impl Ordered for Arc<SaContext> {
@@ -49,6 +79,7 @@ impl<T> Default for Cursors<T> {
 struct Cursor<T> {
     /// Held while a page is fetched, so that pages are in order.
     returned: Mutex<Vec<T>>,
+    order: fn(&T, &T) -> Ordering,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -57,7 +88,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl<T: Ordered + Send + Sync + 'static> Cursors<T> {
     pub(crate) fn add(&self, id: EnumId) -> EnumId {
-        lock(&self.0).insert(id, Arc::new(Cursor { returned: Mutex::default() }));
+        self.add_ordered(id, T::order)
+    }
+
+    /// Adds an enumerator with an order of its own.
+    pub(crate) fn add_ordered(&self, id: EnumId, order: fn(&T, &T) -> Ordering) -> EnumId {
+        lock(&self.0).insert(id, Arc::new(Cursor { returned: Mutex::default(), order }));
         id
     }
 
@@ -74,7 +110,7 @@ impl<T: Ordered + Send + Sync + 'static> Cursors<T> {
         mut fetch: impl FnMut(u32) -> Result<(Vec<T>, bool)>,
     ) -> Result<Claim<T>> {
         let cursor = lock(&self.0).get(&id).cloned();
-        let cursor = cursor.unwrap_or_else(|| Arc::new(Cursor { returned: Mutex::default() }));
+        let cursor = cursor.unwrap_or_else(|| Arc::new(Cursor { returned: Mutex::default(), order: T::order }));
         let mut returned = lock(&cursor.returned);
         let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
         let again = wanted.min(returned.len());
@@ -89,7 +125,7 @@ impl<T: Ordered + Send + Sync + 'static> Cursors<T> {
                     }
                 }
                 Err(error) => {
-                    give_back(&mut returned, entries);
+                    give_back(&mut returned, entries, cursor.order);
                     return Err(error);
                 }
             }
@@ -99,13 +135,13 @@ impl<T: Ordered + Send + Sync + 'static> Cursors<T> {
     }
 }
 
-fn give_back<T: Ordered>(returned: &mut Vec<T>, entries: Vec<T>) {
+fn give_back<T>(returned: &mut Vec<T>, entries: Vec<T>, order: fn(&T, &T) -> Ordering) {
     returned.extend(entries);
-    returned.sort_by_key(Ordered::place);
+    returned.sort_by(order);
 }
 
-impl<T: Ordered + Send + Sync> GiveBack<T> for Cursor<T> {
+impl<T: Send + Sync> GiveBack<T> for Cursor<T> {
     fn give_back(&self, entries: Vec<T>) {
-        give_back(&mut lock(&self.returned), entries);
+        give_back(&mut lock(&self.returned), entries, self.order);
     }
 }

@@ -119,7 +119,7 @@ impl Link {
     }
 
     pub(crate) fn request(&self) -> proto::SessionRequest {
-        proto::SessionRequest { session: self.token.clone() }
+        proto::SessionRequest { session: self.token.clone(), topic: 0 }
     }
 
     pub(crate) fn is_closed(&self) -> bool {

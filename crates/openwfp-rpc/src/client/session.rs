@@ -11,6 +11,24 @@ use crate::codec::Raw;
 use crate::convert;
 use crate::proto;
 use crate::status::from_detail;
+use super::cursor::by_weight;
+use crate::codec::object::*;
+use openwfp_api::EngineOption;
+use openwfp_api::Guid;
+use openwfp_api::TopicKind;
+use openwfp_api::object::Object;
+use openwfp_api::object::ObjectKind;
+use openwfp_api::object::ObjectName;
+use openwfp_api::object::net_event::NetEvent;
+use openwfp_api::object::net_event::NetEventTemplate;
+use openwfp_api::object::packet::Packet;
+use openwfp_api::object::packet::Verdict;
+use openwfp_api::object::step::ObjectStep;
+use openwfp_api::object::template::ENUM_BEST_TERMINATING_MATCH;
+use openwfp_api::object::template::ENUM_SORTED;
+use openwfp_api::object::template::ObjectTemplate;
+use openwfp_api::record::Blob;
+use openwfp_api::record::Record;
 use openwfp_api::BatchMode;
 use openwfp_api::Claim;
 use openwfp_api::Code;
@@ -57,6 +75,8 @@ pub(crate) struct RemoteSession {
     contexts: Cursors<Arc<SaContext>>,
     sas: Cursors<SaEntry>,
     sessions: Cursors<Arc<SessionInfo>>,
+    objects: Cursors<Arc<Object>>,
+    net_events: Cursors<Arc<NetEvent>>,
     deliveries: Mutex<HashMap<SubscriptionId, Arc<Delivery>>>,
 }
 
@@ -67,8 +87,25 @@ impl RemoteSession {
             contexts: Cursors::default(),
             sas: Cursors::default(),
             sessions: Cursors::default(),
+            objects: Cursors::default(),
+            net_events: Cursors::default(),
             deliveries: Mutex::default(),
         }
+    }
+
+    fn token(&self) -> Blob {
+        Blob(self.link.token.clone())
+    }
+
+    fn security_request(
+        &self,
+        kind: ObjectKind,
+        key: Guid,
+        parts: SecurityInformation,
+        descriptor: Blob,
+    ) -> ObjectSecurityRequest {
+        let parts = convert::from_parts(parts);
+        ObjectSecurityRequest { session: self.token(), kind: kind.wfp(), key, parts, descriptor }
     }
 
     fn handle(&self, id: EnumId) -> proto::HandleRequest {
@@ -122,7 +159,7 @@ impl RemoteSession {
         self.deliveries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn subscribe(&self, options: &SubscriptionOptions) -> Result<RemoteStream> {
+    fn stream(&self, options: &SubscriptionOptions) -> Result<RemoteStream> {
         let mut request = convert::from_subscription(options);
         request.session = self.link.token.clone();
         let subscription =
@@ -268,6 +305,8 @@ impl Session for RemoteSession {
         self.contexts.forget(id);
         self.sas.forget(id);
         self.sessions.forget(id);
+        self.objects.forget(id);
+        self.net_events.forget(id);
         Ok(())
     }
 
@@ -294,12 +333,12 @@ impl Session for RemoteSession {
         })
     }
 
-    fn sa_context_subscribe(
+    fn subscribe(
         &self,
         options: &SubscriptionOptions,
         callback: EventCallback,
     ) -> Result<SubscriptionId> {
-        let stream = self.subscribe(options)?;
+        let stream = self.stream(options)?;
         let id = stream.id();
         // Known before it begins, for a callback that unsubscribes itself.
         let mut deliveries = self.deliveries();
@@ -307,11 +346,11 @@ impl Session for RemoteSession {
         Ok(id)
     }
 
-    fn sa_context_events(&self, options: &SubscriptionOptions) -> Result<Box<dyn EventStream>> {
-        Ok(Box::new(self.subscribe(options)?))
+    fn events(&self, options: &SubscriptionOptions) -> Result<Box<dyn EventStream>> {
+        Ok(Box::new(self.stream(options)?))
     }
 
-    fn sa_context_unsubscribe(&self, id: SubscriptionId) -> Result {
+    fn unsubscribe(&self, id: SubscriptionId) -> Result {
         let result = unsubscribe(&self.link, id);
         // Its thread may have seen the end first and told the daemon.
         let delivery = self.deliveries().remove(&id);
@@ -327,8 +366,9 @@ impl Session for RemoteSession {
         }
     }
 
-    fn sa_context_subscriptions(&self) -> Result<Vec<SubscriptionInfo>> {
-        let request = self.link.request();
+    fn subscriptions(&self, about: TopicKind) -> Result<Vec<SubscriptionInfo>> {
+        let topic = convert::from_topic(about);
+        let request = proto::SessionRequest { topic, ..self.link.request() };
         let list =
             self.link.call(|mut client| async move { client.sa_context_subscriptions_get(request).await })?;
         self.understood(list.subscriptions.into_iter().map(convert::to_subscription_info).collect())
@@ -364,6 +404,108 @@ impl Session for RemoteSession {
             descriptor: descriptor.to_bytes()?,
         };
         self.link.call(|mut client| async move { client.security_info_set(request).await }).map(drop)
+    }
+
+    fn object_step(&self, step: ObjectStep) -> Result<u64> {
+        let request = encode(&ObjectStepRequest { session: self.token(), step });
+        let reply = self.link.slow_call(|mut client| async move { client.object_step(request).await })?;
+        self.understood(ObjectStepReply::decode(&reply.0)).map(|reply| reply.id)
+    }
+
+    fn object_get(&self, kind: ObjectKind, name: ObjectName) -> Result<Arc<Object>> {
+        let (key, id) = match name {
+            ObjectName::Key(key) => (Some(key), 0),
+            ObjectName::Id(id) => (None, id),
+        };
+        let request = ObjectGetRequest {
+            session: self.token(),
+            kind: kind.wfp(),
+            key,
+            id,
+            keys: self.link.wants_keys(),
+        };
+        let request = encode(&request);
+        let page = self.link.call(|mut client| async move { client.object_get(request).await })?;
+        let (objects, _) = self.understood(decode_page(&page.0))?;
+        let missing = || Error::new(Code::RPC_E_INVALID_DATAPACKET, "an object was found and not sent");
+        self.understood(objects.into_iter().next().ok_or_else(missing))
+    }
+
+    fn object_create_enum(&self, template: &ObjectTemplate) -> Result<EnumId> {
+        let is_sorted = template.kind == ObjectKind::Filter.wfp()
+            && template.flags & (ENUM_SORTED | ENUM_BEST_TERMINATING_MATCH) != 0;
+        let request = encode(&ObjectCreateEnumRequest { session: self.token(), template: template.clone() });
+        let made = self.link.call(|mut client| async move { client.object_create_enum(request).await })?;
+        let id = EnumId::from_bits(made.handle);
+        Ok(if is_sorted { self.objects.add_ordered(id, by_weight) } else { self.objects.add(id) })
+    }
+
+    fn object_enum(&self, id: EnumId, limit: u32) -> Result<Claim<Arc<Object>>> {
+        self.objects.claim(id, limit, |left| {
+            let request = self.page(id, left);
+            let page = self.link.call(|mut client| async move { client.object_enum(request).await })?;
+            self.understood(decode_page(&page.0))
+        })
+    }
+
+    fn classify(&self, packet: &Packet) -> Result<Verdict> {
+        let request = encode(&ClassifyRequest { session: self.token(), packet: packet.clone() });
+        let verdict = self.link.call(|mut client| async move { client.classify(request).await })?;
+        self.understood(Verdict::decode(&verdict.0))
+    }
+
+    fn engine_option(&self, option: EngineOption) -> Result<u32> {
+        let request =
+            encode(&EngineOptionRequest { session: self.token(), option: option.wfp(), value: 0 });
+        let reply = self.link.call(|mut client| async move { client.engine_option_get(request).await })?;
+        Ok(reply.value)
+    }
+
+    fn set_engine_option(&self, option: EngineOption, value: u32) -> Result {
+        let request = encode(&EngineOptionRequest { session: self.token(), option: option.wfp(), value });
+        self.link.call(|mut client| async move { client.engine_option_set(request).await }).map(drop)
+    }
+
+    fn net_event_report(&self, event: NetEvent) -> Result {
+        let request = encode(&NetEventReportRequest { session: self.token(), event });
+        self.link.call(|mut client| async move { client.net_event_report(request).await }).map(drop)
+    }
+
+    fn net_event_create_enum(&self, template: &NetEventTemplate) -> Result<EnumId> {
+        let request = encode(&NetEventCreateEnumRequest { session: self.token(), template: template.clone() });
+        let made = self.link.call(|mut client| async move { client.net_event_create_enum(request).await })?;
+        Ok(self.net_events.add(EnumId::from_bits(made.handle)))
+    }
+
+    fn net_event_enum(&self, id: EnumId, limit: u32) -> Result<Claim<Arc<NetEvent>>> {
+        self.net_events.claim(id, limit, |left| {
+            let request = self.page(id, left);
+            let page = self.link.call(|mut client| async move { client.net_event_enum(request).await })?;
+            self.understood(decode_page(&page.0))
+        })
+    }
+
+    fn object_security_info(
+        &self,
+        kind: ObjectKind,
+        key: Guid,
+        parts: SecurityInformation,
+    ) -> Result<SecurityDescriptor> {
+        let request = encode(&self.security_request(kind, key, parts, Blob::default()));
+        let reply = self.link.call(|mut client| async move { client.object_security_get(request).await })?;
+        let reply = self.understood(ObjectSecurityReply::decode(&reply.0))?;
+        self.understood(SecurityDescriptor::parse(&reply.descriptor.0))
+    }
+
+    fn set_object_security_info(
+        &self,
+        kind: ObjectKind,
+        key: Guid,
+        parts: SecurityInformation,
+        descriptor: &SecurityDescriptor,
+    ) -> Result {
+        let request = encode(&self.security_request(kind, key, parts, Blob(descriptor.to_bytes()?)));
+        self.link.slow_call(|mut client| async move { client.object_security_set(request).await }).map(drop)
     }
 
     fn key_access(&self) -> Result<KeyAccess> {

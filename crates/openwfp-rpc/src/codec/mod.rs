@@ -3,8 +3,9 @@
 //! Messages that hold SA contexts go straight from the API's types into bytes and back; a page is encoded once, while
 //! its claim is held. All others are prost's.
 
-mod bytes;
+use openwfp_api::protobuf as bytes;
 mod linux;
+pub(crate) mod object;
 mod page;
 mod sa;
 mod step;
@@ -23,6 +24,8 @@ use tonic::codec::Decoder;
 use tonic::codec::EncodeBuf;
 use tonic::codec::Encoder;
 
+#[doc(hidden)]
+pub use object::object_proto;
 pub(crate) use page::ContextPage;
 pub(crate) use page::EventPage;
 pub(crate) use page::SaPage;
@@ -63,6 +66,9 @@ pub fn decode_all(bytes: &[u8]) {
     drop(decode_events(bytes));
     drop(decode_step(bytes));
     drop(decode_batch(bytes));
+    drop(<object::ObjectStepRequest as openwfp_api::record::Record>::decode(bytes));
+    drop(object::decode_page::<openwfp_api::object::Object>(bytes));
+    drop(object::decode_page::<openwfp_api::object::net_event::NetEvent>(bytes));
 }
 
 /// A message in bytes. Its content may be keys, so that only its length is ever printed.

@@ -10,6 +10,10 @@ use openwfp_api::Direction;
 use openwfp_api::EventKind;
 use openwfp_api::KeyAccess;
 use openwfp_api::Notification;
+use openwfp_api::ObjectEvent;
+use openwfp_api::object::net_event::NetEvent;
+use openwfp_api::record::Field;
+use openwfp_api::record::Record;
 use openwfp_api::Result;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextEvent;
@@ -183,10 +187,18 @@ impl<'k> EventPage<'k> {
                     writer.message(4, |writer| put_context(writer, context));
                 }
             }),
+            Notification::Object(event) => writer.message(3, |writer| {
+                writer.uint(1, event.kind as u32);
+                writer.uint(2, event.version.0);
+                Field::put_always(&*event.object, 3, writer);
+            }),
+            Notification::Net(event) => Field::put_always(&**event, 4, writer),
             Notification::Dropped { count, list_from } => writer.message(2, |writer| {
                 writer.uint(1, *count);
                 writer.uint(2, list_from.0);
             }),
+            // What a newer engine tells, and this version cannot say.
+            _ => {}
         });
         self.writer.len() < self.bytes_max
     }
@@ -206,6 +218,15 @@ pub(crate) fn decode_events(bytes: &[u8]) -> Result<Vec<Notification>> {
                 match field {
                     1 => notification = Some(Notification::Event(get_event(value.message()?)?)),
                     2 => notification = Some(get_dropped(value.message()?)?),
+                    3 => {
+                        let event = super::object::ObjectEvent::read(value.message()?)?;
+                        notification = Some(Notification::Object(ObjectEvent {
+                            kind: event_kind(event.kind)?,
+                            version: Version(event.version),
+                            object: Arc::new(event.object),
+                        }));
+                    }
+                    4 => notification = Some(Notification::Net(Arc::new(NetEvent::read(value.message()?)?))),
                     _ => {}
                 }
                 Ok(())

@@ -6,6 +6,8 @@ use super::bytes::Writer;
 use super::bytes::malformed;
 use super::linux::get_linux;
 use super::linux::put_linux;
+use openwfp_api::object::Filter;
+use openwfp_api::record::Record;
 use openwfp_api::Aead;
 use openwfp_api::AeadAlgorithm;
 use openwfp_api::Auth;
@@ -136,6 +138,11 @@ pub(crate) fn put_context(writer: &mut Writer<'_>, context: &SaContext) {
     for (field, counters) in [(10, &context.counters.inbound), (11, &context.counters.outbound)] {
         put_counters(writer, field, counters);
     }
+    for (field, direction) in [(12, openwfp_api::Direction::Inbound), (13, openwfp_api::Direction::Outbound)] {
+        if let Some(filter) = context.selectors.filter(direction) {
+            writer.message(field, |writer| Record::put(filter, writer));
+        }
+    }
 }
 
 pub(crate) fn get_context(reader: Reader<'_>) -> Result<SaContext> {
@@ -143,6 +150,7 @@ pub(crate) fn get_context(reader: Reader<'_>) -> Result<SaContext> {
     let (mut traffic, mut first, mut further) = (None, None, Vec::new());
     let (mut inbound, mut outbound, mut reservation) = (None, None, None);
     let mut counters = Counters::default();
+    let mut filters: [Option<Arc<Filter>>; 2] = [None, None];
     reader.fields(|field, value| {
         match field {
             1 => id = value.u64()?,
@@ -157,6 +165,8 @@ pub(crate) fn get_context(reader: Reader<'_>) -> Result<SaContext> {
             9 => reservation = Some(Arc::new(get_reservation(value.message()?)?)),
             10 => counters.inbound = get_counters(value.message()?)?,
             11 => counters.outbound = get_counters(value.message()?)?,
+            12 => filters[0] = Some(Arc::new(Filter::read(value.message()?)?)),
+            13 => filters[1] = Some(Arc::new(Filter::read(value.message()?)?)),
             _ => {}
         }
         Ok(())
@@ -174,6 +184,10 @@ pub(crate) fn get_context(reader: Reader<'_>) -> Result<SaContext> {
         }
     };
     let selectors = match (first, further.is_empty()) {
+        _ if filters.iter().any(Option::is_some) => {
+            let [inbound, outbound] = filters;
+            Selectors::of_filters(first.into_iter().chain(further).collect(), inbound, outbound)
+        }
         (None, _) => Selectors::NONE,
         (Some(selector), true) => Selectors::from(selector),
         (Some(selector), false) => {
@@ -613,7 +627,7 @@ fn get_compression(reader: Reader<'_>) -> Result<Transform> {
 }
 
 fn put_key(writer: &mut Writer<'_>, field: u32, key: &Key) {
-    writer.message(field, |writer| match writer.keys {
+    writer.message(field, |writer| match writer.keys() {
         Some(keys) if !key.is_withheld() => writer.bytes(1, key.bytes(keys)),
         _ => writer.uint(2, key.len() as u64),
     });
@@ -670,7 +684,7 @@ fn put_keying(writer: &mut Writer<'_>, keying: &KeyingExtras) {
         writer.message(2, |writer| put_ipsec_id(writer, id));
     }
     writer.uint(3, keying.nap_context);
-    if let (Some(state), Some(_)) = (&keying.key_module_state, writer.keys) {
+    if let (Some(state), Some(_)) = (&keying.key_module_state, writer.keys()) {
         writer.message(4, |writer| {
             put_guid(writer, 1, state.key_module_key);
             writer.bytes(2, &state.state_blob);

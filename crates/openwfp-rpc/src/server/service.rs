@@ -12,6 +12,7 @@ use crate::codec;
 use crate::codec::ContextPage;
 use crate::codec::Raw;
 use crate::codec::SaPage;
+use crate::codec::object::*;
 use crate::convert;
 use crate::proto;
 use crate::proto::filter_engine_server::FilterEngine;
@@ -20,6 +21,7 @@ use crate::status::to_status;
 use openwfp_api::Claim;
 use openwfp_api::Code;
 use openwfp_api::EnumId;
+use openwfp_api::EngineOption;
 use openwfp_api::EnumOptions;
 use openwfp_api::Error;
 use openwfp_api::KeyAccess;
@@ -31,6 +33,10 @@ use openwfp_api::SecurityInformation;
 use openwfp_api::SessionOptions;
 use openwfp_api::Spi;
 use openwfp_api::TransactionMode;
+use openwfp_api::object::ObjectKind;
+use openwfp_api::object::ObjectName;
+use openwfp_api::record::Blob;
+use openwfp_api::record::Record;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -191,6 +197,12 @@ pub(crate) fn keys(open: &Open, wanted: bool) -> Result<Option<KeyAccess>> {
         Err(error) if error.code() == Code::ERROR_ACCESS_DENIED => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// A request that is a record.
+#[allow(clippy::result_large_err, reason = "what the generated methods return")]
+fn decoded<R: Record>(request: &Request<Raw>) -> Result<R, Status> {
+    R::decode(&request.get_ref().0).map_err(|error| to_status(&error))
 }
 
 /// Whether an enumerator may have more after a page: not if it gave less than it was asked for.
@@ -421,7 +433,7 @@ impl FilterEngine for Service {
     ) -> Reply<proto::Subscription> {
         let asked = request.get_ref();
         self.read(&request, &asked.session, |open| {
-            let stream = open.session.sa_context_events(&convert::to_subscription(asked)?)?;
+            let stream = open.session.events(&convert::to_subscription(asked)?)?;
             Ok(proto::Subscription { handle: open.add_stream(stream).to_bits() })
         })
     }
@@ -432,7 +444,7 @@ impl FilterEngine for Service {
             let running = self.enter(&request, &asked.session)?;
             let Some(stream) = running.open.stream(asked.handle) else {
                 // The session says what is wrong with the handle.
-                running.open.session.sa_context_unsubscribe(EnumId::from_bits(asked.handle))?;
+                running.open.session.unsubscribe(EnumId::from_bits(asked.handle))?;
                 return Err(Error::new(Code::ERROR_INVALID_HANDLE, "the subscription has ended"));
             };
             let (open, limits) = (Arc::clone(&running.open), running.shared.limits());
@@ -464,7 +476,7 @@ impl FilterEngine for Service {
         let asked = request.get_ref();
         let watch = || -> Result<WatchEvents> {
             let running = self.enter(&request, &asked.session)?;
-            let stream = running.open.session.sa_context_events(&convert::to_subscription(asked)?)?;
+            let stream = running.open.session.events(&convert::to_subscription(asked)?)?;
             // A stop does not wait for who watches.
             let (open, shared) = (Arc::clone(&running.open), Arc::clone(&running.shared));
             Ok(WatchEvents { open, shared, stream, keys: asked.keys, over: false })
@@ -478,7 +490,7 @@ impl FilterEngine for Service {
     async fn sa_context_unsubscribe(&self, request: Request<proto::HandleRequest>) -> Reply<proto::Done> {
         let asked = request.get_ref();
         self.read(&request, &asked.session, |open| {
-            open.session.sa_context_unsubscribe(EnumId::from_bits(asked.handle))?;
+            open.session.unsubscribe(EnumId::from_bits(asked.handle))?;
             open.forget_stream(asked.handle);
             Ok(done())
         })
@@ -489,7 +501,8 @@ impl FilterEngine for Service {
         request: Request<proto::SessionRequest>,
     ) -> Reply<proto::SubscriptionList> {
         self.read(&request, &request.get_ref().session, |open| {
-            let subscriptions = open.session.sa_context_subscriptions()?;
+            let about = convert::to_topic(request.get_ref().topic)?;
+            let subscriptions = open.session.subscriptions(about)?;
             Ok(proto::SubscriptionList {
                 subscriptions: subscriptions.iter().map(convert::from_subscription_info).collect(),
             })
@@ -523,6 +536,116 @@ impl FilterEngine for Service {
                 (convert::to_securable(asked.of)?, SecurityInformation::from_bits(asked.parts)?);
             let descriptor = SecurityDescriptor::parse(&asked.descriptor)?;
             open.session.set_security_info(of, parts, &descriptor).map(|()| done())
+        })
+    }
+
+    async fn object_step(&self, request: Request<Raw>) -> Reply<Raw> {
+        let asked: ObjectStepRequest = decoded(&request)?;
+        let running = self.enter(&request, &asked.session.0);
+        self.wait(running, move |open| {
+            let id = open.session.object_step(asked.step)?;
+            Ok(encode(&ObjectStepReply { id }))
+        })
+        .await
+    }
+
+    async fn object_get(&self, request: Request<Raw>) -> Reply<Raw> {
+        let asked: ObjectGetRequest = decoded(&request)?;
+        self.read(&request, &asked.session.0, |open| {
+            let keys = keys(open, asked.keys)?;
+            let name = asked.key.map_or(ObjectName::Id(asked.id), ObjectName::Key);
+            let object = open.session.object_get(ObjectKind::from_wfp(asked.kind)?, name)?;
+            Ok(encode_page(&[object], usize::MAX, keys.as_ref(), |_| false).0)
+        })
+    }
+
+    async fn object_create_enum(&self, request: Request<Raw>) -> Reply<proto::Enumerator> {
+        let asked: ObjectCreateEnumRequest = decoded(&request)?;
+        self.read(&request, &asked.session.0, |open| {
+            Ok(proto::Enumerator { handle: open.session.object_create_enum(&asked.template)?.to_bits() })
+        })
+    }
+
+    async fn object_enum(&self, request: Request<proto::EnumRequest>) -> Reply<Raw> {
+        let (asked, limits) = (request.get_ref(), self.0.limits());
+        self.read(&request, &asked.session, |open| {
+            let keys = keys(open, asked.keys)?;
+            let limit = asked.limit.min(limits.page_entries);
+            let claim = open.session.object_enum(EnumId::from_bits(asked.handle), limit)?;
+            let (page, taken) = encode_page(claim.entries(), limits.page_bytes, keys.as_ref(), |taken| {
+                more(&claim, taken, limit)
+            });
+            drop(claim.accept_first(taken));
+            Ok(page)
+        })
+    }
+
+    async fn object_security_get(&self, request: Request<Raw>) -> Reply<Raw> {
+        let asked: ObjectSecurityRequest = decoded(&request)?;
+        self.read(&request, &asked.session.0, |open| {
+            let (kind, parts) =
+                (ObjectKind::from_wfp(asked.kind)?, SecurityInformation::from_bits(asked.parts)?);
+            let descriptor = open.session.object_security_info(kind, asked.key, parts)?;
+            Ok(encode(&ObjectSecurityReply { descriptor: Blob(descriptor.to_bytes()?) }))
+        })
+    }
+
+    async fn object_security_set(&self, request: Request<Raw>) -> Reply<proto::Done> {
+        let asked: ObjectSecurityRequest = decoded(&request)?;
+        let running = self.enter(&request, &asked.session.0);
+        self.wait(running, move |open| {
+            let (kind, parts) =
+                (ObjectKind::from_wfp(asked.kind)?, SecurityInformation::from_bits(asked.parts)?);
+            let descriptor = SecurityDescriptor::parse(&asked.descriptor.0)?;
+            open.session.set_object_security_info(kind, asked.key, parts, &descriptor).map(|()| done())
+        })
+        .await
+    }
+
+    async fn classify(&self, request: Request<Raw>) -> Reply<Raw> {
+        let asked: ClassifyRequest = decoded(&request)?;
+        self.read(&request, &asked.session.0, |open| open.session.classify(&asked.packet).map(|verdict| encode(&verdict)))
+    }
+
+    async fn engine_option_get(&self, request: Request<Raw>) -> Reply<proto::EngineOptionReply> {
+        let asked: EngineOptionRequest = decoded(&request)?;
+        self.read(&request, &asked.session.0, |open| {
+            let value = open.session.engine_option(EngineOption::from_wfp(asked.option)?)?;
+            Ok(proto::EngineOptionReply { value })
+        })
+    }
+
+    async fn engine_option_set(&self, request: Request<Raw>) -> Reply<proto::Done> {
+        let asked: EngineOptionRequest = decoded(&request)?;
+        self.read(&request, &asked.session.0, |open| {
+            let option = EngineOption::from_wfp(asked.option)?;
+            open.session.set_engine_option(option, asked.value).map(|()| done())
+        })
+    }
+
+    async fn net_event_report(&self, request: Request<Raw>) -> Reply<proto::Done> {
+        let asked: NetEventReportRequest = decoded(&request)?;
+        self.read(&request, &asked.session.0, |open| {
+            open.session.net_event_report(asked.event.clone()).map(|()| done())
+        })
+    }
+
+    async fn net_event_create_enum(&self, request: Request<Raw>) -> Reply<proto::Enumerator> {
+        let asked: NetEventCreateEnumRequest = decoded(&request)?;
+        self.read(&request, &asked.session.0, |open| {
+            Ok(proto::Enumerator { handle: open.session.net_event_create_enum(&asked.template)?.to_bits() })
+        })
+    }
+
+    async fn net_event_enum(&self, request: Request<proto::EnumRequest>) -> Reply<Raw> {
+        let (asked, limits) = (request.get_ref(), self.0.limits());
+        self.read(&request, &asked.session, |open| {
+            let limit = asked.limit.min(limits.page_entries);
+            let claim = open.session.net_event_enum(EnumId::from_bits(asked.handle), limit)?;
+            let (page, taken) =
+                encode_page(claim.entries(), limits.page_bytes, None, |taken| more(&claim, taken, limit));
+            drop(claim.accept_first(taken));
+            Ok(page)
         })
     }
 

@@ -2,10 +2,10 @@
 //!
 //! Source: the Protocol Buffers encoding, <https://protobuf.dev/programming-guides/encoding/>.
 
-use openwfp_api::Code;
-use openwfp_api::Error;
-use openwfp_api::KeyAccess;
-use openwfp_api::Result;
+use crate::Code;
+use crate::Error;
+use crate::KeyAccess;
+use crate::Result;
 
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
@@ -13,31 +13,42 @@ const LENGTH_DELIMITED: u32 = 2;
 const FIXED32: u32 = 5;
 
 /// Writes one message.
-pub(crate) struct Writer<'k> {
+pub struct Writer<'k> {
     bytes: Vec<u8>,
     /// The right to write keys.
-    pub(crate) keys: Option<&'k KeyAccess>,
+    keys: Option<&'k KeyAccess>,
 }
 
 impl<'k> Writer<'k> {
-    pub(crate) fn new(keys: Option<&'k KeyAccess>) -> Writer<'k> {
+    /// A writer; without the right to keys it writes their lengths alone.
+    pub fn new(keys: Option<&'k KeyAccess>) -> Writer<'k> {
         Writer { bytes: Vec::new(), keys }
     }
 
-    pub(crate) fn with_capacity(bytes: usize, keys: Option<&'k KeyAccess>) -> Writer<'k> {
+    /// A writer with room for so many bytes.
+    pub fn with_capacity(bytes: usize, keys: Option<&'k KeyAccess>) -> Writer<'k> {
         Writer { bytes: Vec::with_capacity(bytes), keys }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// How many bytes were written.
+    #[allow(clippy::len_without_is_empty, reason = "a position")]
+    pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
     /// Takes back what was written behind this length.
-    pub(crate) fn truncate(&mut self, len: usize) {
+    pub fn truncate(&mut self, len: usize) {
         self.bytes.truncate(len);
     }
 
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
+    /// The right to write keys, if the writer has it.
+    #[inline]
+    pub fn keys(&self) -> Option<&'k KeyAccess> {
+        self.keys
+    }
+
+    /// The message.
+    pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
@@ -57,8 +68,9 @@ impl<'k> Writer<'k> {
         self.varint(u64::from(field << 3 | kind));
     }
 
+    /// A number; 0 is left out.
     #[inline]
-    pub(crate) fn uint(&mut self, field: u32, value: impl Into<u64>) {
+    pub fn uint(&mut self, field: u32, value: impl Into<u64>) {
         let value = value.into();
         if value != 0 {
             self.always_uint(field, value);
@@ -67,21 +79,29 @@ impl<'k> Writer<'k> {
 
     /// A number whose presence says something: `optional`, or in a `oneof`.
     #[inline]
-    pub(crate) fn always_uint(&mut self, field: u32, value: u64) {
+    pub fn always_uint(&mut self, field: u32, value: u64) {
         self.key(field, VARINT);
         self.varint(value);
     }
 
+    /// 32 bits in four bytes; 0 is left out.
     #[inline]
-    pub(crate) fn fixed32(&mut self, field: u32, value: u32) {
+    pub fn fixed32(&mut self, field: u32, value: u32) {
         if value != 0 {
             self.key(field, FIXED32);
             self.bytes.extend_from_slice(&value.to_le_bytes());
         }
     }
 
+    /// 64 bits in eight bytes.
+    pub fn always_fixed64(&mut self, field: u32, value: u64) {
+        self.key(field, FIXED64);
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// Bytes; none are left out.
     #[inline]
-    pub(crate) fn bytes(&mut self, field: u32, value: &[u8]) {
+    pub fn bytes(&mut self, field: u32, value: &[u8]) {
         if !value.is_empty() {
             self.always_bytes(field, value);
         }
@@ -89,7 +109,7 @@ impl<'k> Writer<'k> {
 
     /// Bytes whose presence says something: `optional` or `repeated`.
     #[inline]
-    pub(crate) fn always_bytes(&mut self, field: u32, value: &[u8]) {
+    pub fn always_bytes(&mut self, field: u32, value: &[u8]) {
         self.key(field, LENGTH_DELIMITED);
         self.varint(value.len() as u64);
         self.bytes.extend_from_slice(value);
@@ -97,7 +117,7 @@ impl<'k> Writer<'k> {
 
     /// A message within this one. Its length is known behind it: most need one byte for it, and that one is kept free.
     #[inline]
-    pub(crate) fn message(&mut self, field: u32, content: impl FnOnce(&mut Self)) {
+    pub fn message(&mut self, field: u32, content: impl FnOnce(&mut Self)) {
         self.key(field, LENGTH_DELIMITED);
         let start = self.bytes.len() + 1;
         self.bytes.push(0);
@@ -122,7 +142,7 @@ impl<'k> Writer<'k> {
     }
 
     /// Numbers in one field, `packed`.
-    pub(crate) fn packed(&mut self, field: u32, values: &[u32]) {
+    pub fn packed(&mut self, field: u32, values: &[u32]) {
         if !values.is_empty() {
             self.message(field, |writer| values.iter().for_each(|value| writer.varint(u64::from(*value))));
         }
@@ -131,27 +151,32 @@ impl<'k> Writer<'k> {
 
 /// Reads one message.
 #[derive(Clone, Copy)]
-pub(crate) struct Reader<'a> {
+pub struct Reader<'a> {
     bytes: &'a [u8],
 }
 
 /// A field's content.
 #[derive(Clone, Copy)]
-pub(crate) enum Value<'a> {
+pub enum Value<'a> {
+    /// A number of variable length.
     Varint(u64),
+    /// 32 bits.
     Fixed32(u32),
+    /// 64 bits.
     Fixed64(u64),
+    /// Bytes, text or a message.
     Bytes(&'a [u8]),
 }
 
 /// `RPC_E_INVALID_DATAPACKET`: bytes that are no message of ours.
 #[cold]
-pub(crate) fn malformed(what: &str) -> Error {
+pub fn malformed(what: &str) -> Error {
     Error::new(Code::RPC_E_INVALID_DATAPACKET, what)
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Reader<'a> {
+    /// A reader of a message's bytes.
+    pub fn new(bytes: &'a [u8]) -> Reader<'a> {
         Reader { bytes }
     }
 
@@ -183,8 +208,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The next field's number and content; none at the end.
+    ///
+    /// # Errors
+    /// `RPC_E_INVALID_DATAPACKET` for what is no message.
     #[inline(always)]
-    pub(crate) fn field(&mut self) -> Result<Option<(u32, Value<'a>)>> {
+    pub fn field(&mut self) -> Result<Option<(u32, Value<'a>)>> {
         if self.bytes.is_empty() {
             return Ok(None);
         }
@@ -218,8 +246,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads all fields.
+    ///
+    /// # Errors
+    /// As [`Reader::field`], and those of `each`.
     #[inline(always)]
-    pub(crate) fn fields(mut self, mut each: impl FnMut(u32, Value<'a>) -> Result) -> Result {
+    pub fn fields(mut self, mut each: impl FnMut(u32, Value<'a>) -> Result) -> Result {
         while let Some((number, value)) = self.field()? {
             each(number, value)?;
         }
@@ -229,7 +260,11 @@ impl<'a> Reader<'a> {
 
 impl<'a> Value<'a> {
     #[inline]
-    pub(crate) fn u64(self) -> Result<u64> {
+    /// A number.
+    ///
+    /// # Errors
+    /// `RPC_E_INVALID_DATAPACKET` for bytes.
+    pub fn u64(self) -> Result<u64> {
         match self {
             Value::Varint(value) | Value::Fixed64(value) => Ok(value),
             Value::Fixed32(value) => Ok(value.into()),
@@ -238,13 +273,20 @@ impl<'a> Value<'a> {
     }
 
     /// A number of fewer bits.
+    ///
+    /// # Errors
+    /// As [`Value::u64`], and for what has more bits.
     #[inline]
-    pub(crate) fn uint<T: TryFrom<u64>>(self) -> Result<T> {
+    pub fn uint<T: TryFrom<u64>>(self) -> Result<T> {
         T::try_from(self.u64()?).map_err(|_| malformed("a number is out of its field's range"))
     }
 
     #[inline]
-    pub(crate) fn bytes(self) -> Result<&'a [u8]> {
+    /// Bytes.
+    ///
+    /// # Errors
+    /// `RPC_E_INVALID_DATAPACKET` for a number.
+    pub fn bytes(self) -> Result<&'a [u8]> {
         match self {
             Value::Bytes(bytes) => Ok(bytes),
             _ => Err(malformed("bytes are sent as a number")),
@@ -252,16 +294,27 @@ impl<'a> Value<'a> {
     }
 
     #[inline]
-    pub(crate) fn message(self) -> Result<Reader<'a>> {
+    /// A message's reader.
+    ///
+    /// # Errors
+    /// As [`Value::bytes`].
+    pub fn message(self) -> Result<Reader<'a>> {
         self.bytes().map(Reader::new)
     }
 
-    pub(crate) fn text(self) -> Result<&'a str> {
+    /// A text.
+    ///
+    /// # Errors
+    /// As [`Value::bytes`], and for what is no UTF-8.
+    pub fn text(self) -> Result<&'a str> {
         std::str::from_utf8(self.bytes()?).map_err(|_| malformed("a text is no UTF-8"))
     }
 
     /// Numbers, packed in one field or each in its own.
-    pub(crate) fn packed(self, into: &mut Vec<u32>) -> Result {
+    ///
+    /// # Errors
+    /// As [`Value::uint`].
+    pub fn packed(self, into: &mut Vec<u32>) -> Result {
         let number =
             |value: u64| u32::try_from(value).map_err(|_| malformed("a number is out of its field's range"));
         match self {

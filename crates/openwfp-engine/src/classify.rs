@@ -1,0 +1,430 @@
+//! Classification: which filters match a packet, found by indexes, and what they decide together.
+//!
+//! The filters of a sublayer stand in tables by their shape: how many bits of each address they fix, and whether the
+//! protocol and each port. A packet is looked up once in each table; tables are asked in the order of their heaviest
+//! filter, until none can be heavier than what was found. Gateways have few shapes and many filters.
+//!
+//! Invariants:
+//! 1. A filter is in the tables under every key that a packet which meets its conditions can have, so that the tables
+//!    find at least what matches; its conditions are asked all the same.
+//! 2. What is found does not depend on the tables: it is the first match by weight and then by age.
+
+use crate::objects::Entry;
+use crate::objects::ObjectChange;
+use crate::objects::Objects;
+use crate::objects::conditions::Conditions;
+use crate::objects::conditions::Test;
+use crate::objects::conditions::number_of;
+use crate::objects::selectors::blocks;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use openwfp_api::Code;
+use openwfp_api::Error;
+use openwfp_api::Guid;
+use openwfp_api::Result;
+use openwfp_api::guids::callout;
+use openwfp_api::guids::condition;
+use openwfp_api::object::ActionType;
+use openwfp_api::object::FILTER_BOOTTIME;
+use openwfp_api::object::FILTER_CLEAR_ACTION_RIGHT;
+use openwfp_api::object::FILTER_DISABLED;
+use openwfp_api::object::FILTER_PERMIT_IF_CALLOUT_UNREGISTERED;
+use openwfp_api::object::Filter;
+use openwfp_api::object::FilterContext;
+use openwfp_api::object::Object;
+use openwfp_api::object::ObjectKind;
+use openwfp_api::object::packet::Packet;
+use openwfp_api::object::packet::SubLayerDecision;
+use openwfp_api::object::packet::Verdict;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A filter with more alternatives than these is looked up by fewer of its fields.
+const KEYS_MAX: usize = 64;
+
+/// The place of a filter in its sublayer: the heaviest first, then the oldest.
+type Rank = (u64, u64);
+
+/// The filters of all layers.
+#[derive(Default)]
+pub(crate) struct Classifier {
+    layers: HashMap<Guid, Vec<SubLayer>, FixedState>,
+}
+
+struct SubLayer {
+    key: Guid,
+    weight: u16,
+    /// Sorted by their best rank.
+    tables: Vec<Table>,
+}
+
+struct Table {
+    shape: Shape,
+    ranks: BTreeSet<Rank>,
+    rules: HashMap<Key, Vec<Arc<Rule>>, FixedState>,
+}
+
+/// Which bits of a packet a table looks at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Shape {
+    /// The low bits of each address that do not count; 128: none counts.
+    free: [u8; 2],
+    protocol: bool,
+    ports: [bool; 2],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+struct Key {
+    addresses: [u128; 2],
+    protocol: u8,
+    ports: [u16; 2],
+}
+
+/// A filter, ready to be asked.
+struct Rule {
+    rank: Rank,
+    id: u64,
+    key: Guid,
+    conditions: Conditions,
+    /// What it says to what it matches; none: it goes on.
+    says: Option<(ActionType, bool)>,
+    callout: Option<Guid>,
+    context: Option<Guid>,
+}
+
+impl Classifier {
+    pub(crate) fn new(objects: &Objects) -> Classifier {
+        let mut classifier = Classifier::default();
+        for entry in objects.of_kind(ObjectKind::Filter, None) {
+            classifier.add(entry, objects);
+        }
+        classifier
+    }
+
+    /// Follows changes that are in a version of the objects.
+    pub(crate) fn follow(&mut self, changes: &[ObjectChange], objects: &Objects) {
+        for change in changes {
+            change.old.iter().for_each(|old| self.remove(old));
+            change.new.iter().for_each(|new| self.add(new, objects));
+        }
+    }
+
+    fn add(&mut self, entry: &Entry, objects: &Objects) {
+        let Some(filter) = entry.object.as_filter().filter(|filter| is_asked(filter)) else { return };
+        let weight = match objects.by_key(ObjectKind::SubLayer, filter.sublayer).map(|entry| &*entry.object) {
+            Some(Object::SubLayer(sublayer)) => sublayer.weight,
+            _ => 0,
+        };
+        let sublayers = self.layers.entry(filter.layer).or_default();
+        let place = match sublayers.iter().position(|sublayer| sublayer.key == filter.sublayer) {
+            Some(place) => place,
+            None => {
+                let order = |other: &SubLayer| (u16::MAX - other.weight, other.key);
+                let place = sublayers.partition_point(|other| order(other) < (u16::MAX - weight, filter.sublayer));
+                sublayers.insert(place, SubLayer { key: filter.sublayer, weight, tables: Vec::new() });
+                place
+            }
+        };
+        sublayers[place].add(filter);
+    }
+
+    fn remove(&mut self, entry: &Entry) {
+        let Some(filter) = entry.object.as_filter().filter(|filter| is_asked(filter)) else { return };
+        let Some(sublayers) = self.layers.get_mut(&filter.layer) else { return };
+        if let Some(place) = sublayers.iter().position(|sublayer| sublayer.key == filter.sublayer) {
+            sublayers[place].remove(filter);
+            if sublayers[place].tables.is_empty() {
+                sublayers.remove(place);
+            }
+        }
+    }
+
+    /// What the filters of a packet's layer say of it.
+    pub(crate) fn classify(&self, packet: &Packet) -> Result<Verdict> {
+        if packet.source.0.is_ipv4() != packet.destination.0.is_ipv4() {
+            let what = format!("a packet from {} to {} has no IP version", packet.source.0, packet.destination.0);
+            return Err(Error::new(Code::FWP_E_TRAFFIC_MISMATCH, what));
+        }
+        let mut verdict = Verdict { layer: packet.layer(), action: ActionType::None, ..Verdict::default() };
+        for sublayer in self.layers.get(&verdict.layer).into_iter().flatten() {
+            if let Some(decision) = sublayer.decide(packet) {
+                arbitrate(&mut verdict, decision);
+            }
+        }
+        Ok(verdict)
+    }
+}
+
+/// Brings a sublayer's decision into the layer's.
+///
+/// Source: "Filter Arbitration" of WFP's documentation: a block overrides a soft permit, a hard permit is overridden by a
+/// callout's block alone, which is a veto, a permit overrides a soft block, and nothing a hard one.
+fn arbitrate(verdict: &mut Verdict, decision: SubLayerDecision) {
+    let by_callout = decision.callout.is_some();
+    let overrides = match (verdict.action, verdict.is_hard, decision.action) {
+        (ActionType::None, ..) => true,
+        (ActionType::Permit, false, ActionType::Block) => true,
+        (ActionType::Permit, true, ActionType::Block) if by_callout => {
+            verdict.is_veto = true;
+            true
+        }
+        (ActionType::Block, false, ActionType::Permit) => true,
+        // The same word, which nobody may take back any more.
+        (said, false, also) if said == also && decision.is_hard => true,
+        _ => false,
+    };
+    if overrides {
+        verdict.action = decision.action;
+        verdict.is_hard = decision.is_hard || verdict.is_veto;
+        verdict.filter_id = decision.filter_id;
+    }
+    verdict.decisions.push(decision);
+}
+
+/// Whether a filter is asked at all.
+fn is_asked(filter: &Filter) -> bool {
+    filter.flags & (FILTER_BOOTTIME | FILTER_DISABLED) == 0
+}
+
+/// What a filter says to what it matches, and whether that may not be overridden; none: it goes on.
+///
+/// Source: "Filter Arbitration": what filters say is soft for permits and hard for blocks, what callouts say is soft;
+/// `FWPM_FILTER_FLAG_CLEAR_ACTION_RIGHT` makes it hard. The IPsec callouts permit what they protect. A callout that
+/// nobody registered blocks, unless it only inspects or its filter has it permit.
+fn says(filter: &Filter) -> Option<(ActionType, bool)> {
+    let clears = filter.flags & FILTER_CLEAR_ACTION_RIGHT != 0;
+    match filter.action.kind {
+        ActionType::Permit => Some((ActionType::Permit, clears)),
+        ActionType::Block => Some((ActionType::Block, true)),
+        ActionType::CalloutTerminating | ActionType::CalloutUnknown => {
+            let key = filter.action.callout;
+            let name = callout::ALL.iter().find(|(other, _)| *other == key).map(|(_, name)| *name);
+            match name {
+                _ if key == callout::WFP_TRANSPORT_LAYER_V4_SILENT_DROP
+                    || key == callout::WFP_TRANSPORT_LAYER_V6_SILENT_DROP =>
+                {
+                    Some((ActionType::Block, clears))
+                }
+                Some(name) if name.starts_with("FWPM_CALLOUT_IPSEC_") => Some((ActionType::Permit, clears)),
+                Some(_) => None,
+                None if filter.flags & FILTER_PERMIT_IF_CALLOUT_UNREGISTERED != 0 => {
+                    Some((ActionType::Permit, clears))
+                }
+                None => Some((ActionType::Block, clears)),
+            }
+        }
+        _ => None,
+    }
+}
+
+impl SubLayer {
+    fn add(&mut self, filter: &Filter) {
+        let conditions = Conditions::new(&filter.conditions);
+        let keys = keys(&conditions);
+        let rule = Arc::new(Rule {
+            rank: (u64::MAX - filter.effective_weight, filter.id),
+            id: filter.id,
+            key: filter.key,
+            conditions,
+            says: says(filter),
+            callout: filter.action.kind.has_callout().then_some(filter.action.callout),
+            context: match filter.context {
+                FilterContext::ProviderContext(key) => Some(key),
+                _ => None,
+            },
+        });
+        for (shape, key) in keys {
+            let place = match self.tables.iter().position(|table| table.shape == shape) {
+                Some(place) => place,
+                None => {
+                    self.tables.push(Table { shape, ranks: BTreeSet::new(), rules: HashMap::default() });
+                    self.tables.len() - 1
+                }
+            };
+            let table = &mut self.tables[place];
+            table.ranks.insert(rule.rank);
+            let rules = table.rules.entry(key).or_default();
+            let at = rules.partition_point(|other| other.rank < rule.rank);
+            if rules.get(at).is_none_or(|other| other.rank != rule.rank) {
+                rules.insert(at, Arc::clone(&rule));
+            }
+        }
+        self.order();
+    }
+
+    fn remove(&mut self, filter: &Filter) {
+        let rank = (u64::MAX - filter.effective_weight, filter.id);
+        for (shape, key) in keys(&Conditions::new(&filter.conditions)) {
+            let Some(table) = self.tables.iter_mut().find(|table| table.shape == shape) else { continue };
+            table.ranks.remove(&rank);
+            if let Some(rules) = table.rules.get_mut(&key) {
+                rules.retain(|rule| rule.rank != rank);
+                if rules.is_empty() {
+                    table.rules.remove(&key);
+                }
+            }
+        }
+        self.tables.retain(|table| !table.ranks.is_empty());
+        self.order();
+    }
+
+    fn order(&mut self) {
+        // It is nearly always sorted already.
+        if !self.tables.is_sorted_by_key(Table::best) {
+            self.tables.sort_by_key(Table::best);
+        }
+    }
+
+    /// The first word of a filter that matches, by rank.
+    fn decide(&self, packet: &Packet) -> Option<SubLayerDecision> {
+        let mut behind = None;
+        loop {
+            let rule = self.first_match(packet, behind)?;
+            if let Some((action, is_hard)) = rule.says {
+                return Some(SubLayerDecision {
+                    sublayer: self.key,
+                    filter_id: rule.id,
+                    filter_key: rule.key,
+                    action,
+                    callout: rule.callout,
+                    provider_context: rule.context,
+                    is_hard,
+                });
+            }
+            behind = Some(rule.rank);
+        }
+    }
+
+    fn first_match(&self, packet: &Packet, behind: Option<Rank>) -> Option<&Rule> {
+        let whole = Key::of(packet);
+        let mut best: Option<&Rule> = None;
+        for table in &self.tables {
+            if best.is_some_and(|best| table.best() > best.rank) {
+                break;
+            }
+            let Some(rules) = table.rules.get(&table.shape.of(&whole)) else { continue };
+            let later = rules.partition_point(|rule| behind.is_some_and(|behind| rule.rank <= behind));
+            for rule in &rules[later..] {
+                if best.is_some_and(|best| rule.rank > best.rank) {
+                    break;
+                }
+                if rule.conditions.meet(packet) {
+                    best = Some(rule);
+                    break;
+                }
+            }
+        }
+        best
+    }
+}
+
+impl Table {
+    fn best(&self) -> Rank {
+        self.ranks.first().copied().unwrap_or((u64::MAX, u64::MAX))
+    }
+}
+
+impl Key {
+    fn of(packet: &Packet) -> Key {
+        Key { addresses: packet.addresses().map(number_of), protocol: packet.protocol, ports: packet.ports() }
+    }
+}
+
+impl Shape {
+    /// The part of a packet that a table of this shape looks at.
+    fn of(self, whole: &Key) -> Key {
+        let masked = |place: usize| {
+            let free = self.free[place];
+            if free >= 128 { 0 } else { whole.addresses[place] >> free << free }
+        };
+        Key {
+            addresses: [masked(0), masked(1)],
+            protocol: if self.protocol { whole.protocol } else { 0 },
+            ports: [
+                if self.ports[0] { whole.ports[0] } else { 0 },
+                if self.ports[1] { whole.ports[1] } else { 0 },
+            ],
+        }
+    }
+}
+
+/// The tables and the keys there by which whatever meets the conditions is found.
+fn keys(conditions: &Conditions) -> Vec<(Shape, Key)> {
+    let networks = [
+        addresses(conditions, [condition::IP_LOCAL_ADDRESS, condition::IP_SOURCE_ADDRESS]),
+        addresses(conditions, [condition::IP_REMOTE_ADDRESS, condition::IP_DESTINATION_ADDRESS]),
+    ];
+    let protocols = exact(conditions.of(condition::IP_PROTOCOL));
+    let ports = [
+        exact(conditions.of(condition::IP_LOCAL_PORT)),
+        exact(conditions.of(condition::IP_REMOTE_PORT)),
+    ];
+    let any_network = vec![(0, 128)];
+    let any = vec![None];
+    let mut parts = (networks, protocols, ports);
+    let count = |parts: &([Vec<(u128, u8)>; 2], Vec<Option<u128>>, [Vec<Option<u128>>; 2])| {
+        parts.0.iter().map(Vec::len).product::<usize>() * parts.1.len() * parts.2.iter().map(Vec::len).product::<usize>()
+    };
+    // The longest lists of alternatives go first.
+    while count(&parts) > KEYS_MAX {
+        let longest = parts.0.iter().map(Vec::len).chain([parts.1.len()]).chain(parts.2.iter().map(Vec::len)).max();
+        let longest = longest.unwrap_or(0);
+        if let Some(list) = parts.2.iter_mut().find(|list| list.len() == longest) {
+            list.clone_from(&any);
+        } else if parts.1.len() == longest {
+            parts.1.clone_from(&any);
+        } else if let Some(list) = parts.0.iter_mut().find(|list| list.len() == longest) {
+            list.clone_from(&any_network);
+        }
+    }
+    let (networks, protocols, ports) = parts;
+    let mut keys = Vec::new();
+    for first in &networks[0] {
+        for second in &networks[1] {
+            for protocol in &protocols {
+                for first_port in &ports[0] {
+                    for second_port in &ports[1] {
+                        let port = |port: &Option<u128>| port.and_then(|port| u16::try_from(port).ok()).unwrap_or(0);
+                        let shape = Shape {
+                            free: [first.1, second.1],
+                            protocol: protocol.is_some(),
+                            ports: [first_port.is_some(), second_port.is_some()],
+                        };
+                        let key = Key {
+                            addresses: [first.0, second.0],
+                            protocol: protocol.and_then(|number| u8::try_from(number).ok()).unwrap_or(0),
+                            ports: [port(first_port), port(second_port)],
+                        };
+                        keys.push((shape, key));
+                    }
+                }
+            }
+        }
+    }
+    keys
+}
+
+/// The networks of an address's alternatives, each as its first address and the number of its free bits.
+fn addresses(conditions: &Conditions, fields: [Guid; 2]) -> Vec<(u128, u8)> {
+    let Some((_, tests)) = conditions.fields.iter().find(|(field, _)| fields.contains(field)) else {
+        return vec![(0, 128)];
+    };
+    let mut found = Vec::new();
+    for test in tests {
+        let Test::Within(low, high) = *test else { return vec![(0, 128)] };
+        found.extend(blocks(low, high, 128).into_iter().map(|(start, prefix)| (start, 128 - prefix)));
+    }
+    found
+}
+
+/// The single values of alternatives; none: any.
+fn exact(tests: &[Test]) -> Vec<Option<u128>> {
+    let mut found = Vec::new();
+    for test in tests {
+        match test {
+            Test::Within(low, high) if low == high => found.push(Some(*low)),
+            _ => return vec![None],
+        }
+    }
+    if found.is_empty() { vec![None] } else { found }
+}

@@ -1,0 +1,74 @@
+//! Net events: the newest ones are kept, for those who ask later.
+
+use crate::objects::conditions::Conditions;
+use openwfp_api::Guid;
+use openwfp_api::guids::condition;
+use openwfp_api::object::net_event::NetEvent;
+use openwfp_api::object::net_event::NetEventTemplate;
+use openwfp_api::object::value::Value;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// So many are kept.
+const KEPT: usize = 10_000;
+
+/// The net events that an engine keeps, the oldest first.
+#[derive(Default)]
+pub(crate) struct NetEvents {
+    newest: u64,
+    kept: VecDeque<Arc<NetEvent>>,
+}
+
+impl NetEvents {
+    /// Keeps an event and gives it its number.
+    pub(crate) fn keep(&mut self, mut event: NetEvent) -> Arc<NetEvent> {
+        self.newest += 1;
+        event.id = self.newest;
+        let event = Arc::new(event);
+        if self.kept.len() >= KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(Arc::clone(&event));
+        event
+    }
+
+    /// Those that a template selects.
+    pub(crate) fn select(&self, template: &NetEventTemplate) -> Vec<Arc<NetEvent>> {
+        let wanted = Wanted::new(template);
+        self.kept.iter().filter(|event| wanted.selects(event)).cloned().collect()
+    }
+}
+
+/// A template, ready to be asked.
+pub(crate) struct Wanted {
+    template: NetEventTemplate,
+    conditions: Conditions,
+}
+
+impl Wanted {
+    pub(crate) fn new(template: &NetEventTemplate) -> Wanted {
+        Wanted { template: template.clone(), conditions: Conditions::new(&template.conditions) }
+    }
+
+    pub(crate) fn selects(&self, event: &NetEvent) -> bool {
+        let time = event.time >= self.template.start
+            && (self.template.end.0 == 0 || event.time <= self.template.end);
+        time && self.conditions.fields.iter().all(|(field, tests)| {
+            field_of(event, *field).is_some_and(|value| tests.iter().any(|test| test.holds(&value)))
+        })
+    }
+}
+
+/// A field of an event, as conditions name it.
+fn field_of(event: &NetEvent, field: Guid) -> Option<Value> {
+    match field {
+        condition::IP_LOCAL_ADDRESS => event.local.map(|address| Value::address(address.0)),
+        condition::IP_REMOTE_ADDRESS => event.remote.map(|address| Value::address(address.0)),
+        condition::IP_PROTOCOL => Some(Value::Uint8(event.protocol)),
+        condition::IP_LOCAL_PORT => Some(Value::Uint16(event.local_port)),
+        condition::IP_REMOTE_PORT => Some(Value::Uint16(event.remote_port)),
+        condition::ALE_APP_ID => Some(Value::ByteBlob(event.app_id.clone())),
+        condition::NET_EVENT_TYPE => Some(Value::Uint32(event.detail.event_type())),
+        _ => None,
+    }
+}

@@ -1,0 +1,291 @@
+//! Conditions: what is checked of them once, and how they are met.
+
+use openwfp_api::Code;
+use openwfp_api::Error;
+use openwfp_api::Guid;
+use openwfp_api::IpNet;
+use openwfp_api::Result;
+use openwfp_api::object::FilterCondition;
+use openwfp_api::object::Layer;
+use openwfp_api::object::MatchType;
+use openwfp_api::object::packet::Packet;
+use openwfp_api::object::value::Value;
+use openwfp_api::object::value::data_type_name;
+use openwfp_api::record::Network;
+use std::net::IpAddr;
+
+/// The conditions of a filter, ready to be asked: alternatives for each field.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Conditions {
+    pub(crate) fields: Vec<(Guid, Vec<Test>)>,
+}
+
+/// One condition, ready to be asked.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Test {
+    /// A number or address between two, both included.
+    Within(u128, u128),
+    Outside(u128, u128),
+    AllSet(u128),
+    AnySet(u128),
+    NoneSet(u128),
+    Is(Value),
+    IsNot(Value),
+    IsIgnoringCase(String),
+    Begins(Vec<u8>),
+    BeginsNot(Vec<u8>),
+}
+
+impl Conditions {
+    pub(crate) fn new(conditions: &[FilterCondition]) -> Conditions {
+        let mut fields: Vec<(Guid, Vec<Test>)> = Vec::new();
+        for condition in conditions {
+            let test = Test::new(condition);
+            match fields.iter_mut().find(|(field, _)| *field == condition.field) {
+                Some((_, tests)) => tests.push(test),
+                None => fields.push((condition.field, vec![test])),
+            }
+        }
+        Conditions { fields }
+    }
+
+    /// The alternatives for a field.
+    pub(crate) fn of(&self, field: Guid) -> &[Test] {
+        self.fields.iter().find(|(other, _)| *other == field).map_or(&[], |(_, tests)| tests)
+    }
+
+    /// Whether a packet meets them.
+    pub(crate) fn meet(&self, packet: &Packet) -> bool {
+        self.fields.iter().all(|(field, tests)| {
+            packet.field(*field).is_some_and(|value| tests.iter().any(|test| test.holds(&value)))
+        })
+    }
+
+    /// Whether all that these select is selected by those conditions, as far as both look at it.
+    pub(crate) fn contain(&self, inner: &Conditions) -> bool {
+        self.fields.iter().all(|(field, tests)| {
+            let others = inner.of(*field);
+            !others.is_empty() && others.iter().all(|other| tests.iter().any(|test| test.contains(other)))
+        })
+    }
+
+    /// Whether something may meet both.
+    pub(crate) fn overlap(&self, others: &Conditions) -> bool {
+        self.fields.iter().all(|(field, tests)| {
+            let others = others.of(*field);
+            others.is_empty() || others.iter().any(|other| tests.iter().any(|test| test.overlaps(other)))
+        })
+    }
+}
+
+impl Test {
+    fn new(condition: &FilterCondition) -> Test {
+        let value = &condition.value;
+        let range = bounds(value);
+        match (condition.match_type, range) {
+            (MatchType::Equal | MatchType::Range, Some((low, high))) => Test::Within(low, high),
+            (MatchType::NotEqual, Some((low, high))) => Test::Outside(low, high),
+            (MatchType::Greater, Some((_, high))) => match high.checked_add(1) {
+                Some(low) => Test::Within(low, u128::MAX),
+                None => Test::Within(1, 0),
+            },
+            (MatchType::Less, Some((low, _))) => match low.checked_sub(1) {
+                Some(high) => Test::Within(0, high),
+                None => Test::Within(1, 0),
+            },
+            (MatchType::GreaterOrEqual, Some((low, _))) => Test::Within(low, u128::MAX),
+            (MatchType::LessOrEqual, Some((_, high))) => Test::Within(0, high),
+            (MatchType::FlagsAllSet, Some((bits, _))) => Test::AllSet(bits),
+            (MatchType::FlagsAnySet, Some((bits, _))) => Test::AnySet(bits),
+            (MatchType::FlagsNoneSet, Some((bits, _))) => Test::NoneSet(bits),
+            (MatchType::EqualCaseInsensitive, _) => Test::IsIgnoringCase(text(value).to_lowercase()),
+            (MatchType::Prefix, _) => Test::Begins(bytes(value)),
+            (MatchType::NotPrefix, _) => Test::BeginsNot(bytes(value)),
+            (MatchType::NotEqual, None) => Test::IsNot(value.clone()),
+            _ => Test::Is(value.clone()),
+        }
+    }
+
+    pub(crate) fn holds(&self, value: &Value) -> bool {
+        let number = || bounds(value).map_or(0, |(low, _)| low);
+        match self {
+            Test::Within(low, high) => (*low..=*high).contains(&number()),
+            Test::Outside(low, high) => !(*low..=*high).contains(&number()),
+            Test::AllSet(bits) => number() & bits == *bits,
+            Test::AnySet(bits) => number() & bits != 0,
+            Test::NoneSet(bits) => number() & bits == 0,
+            Test::Is(other) => other == value,
+            Test::IsNot(other) => other != value,
+            Test::IsIgnoringCase(other) => text(value).to_lowercase() == *other,
+            Test::Begins(prefix) => bytes(value).starts_with(prefix),
+            Test::BeginsNot(prefix) => !bytes(value).starts_with(prefix),
+        }
+    }
+
+    fn contains(&self, inner: &Test) -> bool {
+        match (self, inner) {
+            (Test::Within(low, high), Test::Within(a, b)) => low <= a && b <= high,
+            (one, other) => one == other,
+        }
+    }
+
+    fn overlaps(&self, other: &Test) -> bool {
+        match (self, other) {
+            (Test::Within(low, high), Test::Within(a, b)) => low <= b && a <= high,
+            (Test::Is(one), Test::Is(other)) => one == other,
+            _ => true,
+        }
+    }
+}
+
+/// The lowest and the highest number that a value stands for; none if it has no order.
+pub(crate) fn bounds(value: &Value) -> Option<(u128, u128)> {
+    // Signed numbers move up, so that their order is that of numbers without a sign.
+    let signed = |number: i64| Some(u128::from(number.cast_unsigned() ^ (1 << 63)));
+    let one = match value {
+        Value::Uint8(number) => Some(u128::from(*number)),
+        Value::Uint16(number) => Some(u128::from(*number)),
+        Value::Uint32(number) => Some(u128::from(*number)),
+        Value::Uint64(number) => Some(u128::from(*number)),
+        Value::Int8(number) => signed((*number).into()),
+        Value::Int16(number) => signed((*number).into()),
+        Value::Int32(number) => signed((*number).into()),
+        Value::Int64(number) => signed(*number),
+        Value::ByteArray16(bytes) => Some(u128::from_be_bytes(*bytes)),
+        Value::ByteArray6([a, b, c, d, e, f]) => Some(u64::from_be_bytes([0, 0, *a, *b, *c, *d, *e, *f]).into()),
+        Value::Network(Network(network)) => {
+            return Some((number_of(network.network()), number_of(network.broadcast())));
+        }
+        Value::Range(range) => {
+            return Some((bounds(&range.low)?.0, bounds(&range.high)?.1));
+        }
+        _ => None,
+    };
+    one.map(|number| (number, number))
+}
+
+pub(crate) fn number_of(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => u32::from(v4).into(),
+        IpAddr::V6(v6) => v6.into(),
+    }
+}
+
+fn text(value: &Value) -> &str {
+    match value {
+        Value::UnicodeString(text) => text,
+        _ => "",
+    }
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    match value {
+        Value::ByteBlob(blob) | Value::SecurityDescriptor(blob) | Value::TokenAccessInformation(blob) => {
+            blob.0.clone()
+        }
+        Value::UnicodeString(text) => text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
+        Value::ByteArray16(bytes) => bytes.to_vec(),
+        Value::ByteArray6(bytes) => bytes.to_vec(),
+        _ => Vec::new(),
+    }
+}
+
+/// Checks conditions against the fields of their layer.
+///
+/// # Errors
+/// `FWP_E_CONDITION_NOT_FOUND`, `FWP_E_TYPE_MISMATCH`, `FWP_E_INVALID_RANGE`, `FWP_E_MATCH_TYPE_MISMATCH`,
+/// `FWP_E_DUPLICATE_CONDITION`.
+pub(crate) fn check(conditions: &[FilterCondition], layer: &Layer) -> Result {
+    for (place, condition) in conditions.iter().enumerate() {
+        let name = || openwfp_api::guids::name(condition.field).map_or_else(|| condition.field.to_string(), str::to_owned);
+        let fail = |code, what: String| {
+            Err(Error::new(code, format!("condition {} on {}: {what}", place + 1, name())))
+        };
+        let Some(field) = layer.fields.iter().find(|field| field.key == condition.field) else {
+            return fail(Code::FWP_E_CONDITION_NOT_FOUND, format!("{} has no such field", layer.name));
+        };
+        let value = &condition.value;
+        let is_address = field.kind == 1;
+        let fits = match value {
+            Value::Range(range) => {
+                if range.low.data_type() != range.high.data_type() {
+                    return fail(Code::FWP_E_TYPE_MISMATCH, "the ends of the range have two types".to_owned());
+                }
+                range.low.data_type() == field.data_type && bounds(&range.low).is_some()
+            }
+            Value::Network(Network(IpNet::V4(_))) => is_address && field.data_type == 3,
+            Value::Network(Network(IpNet::V6(_))) => is_address && field.data_type == 11,
+            other => other.data_type() == field.data_type,
+        };
+        if !fits {
+            let (has, wants) = (data_type_name(value.data_type()), data_type_name(field.data_type));
+            return fail(Code::FWP_E_TYPE_MISMATCH, format!("the value is {has}, the field {wants}"));
+        }
+        if let Value::Range(range) = value
+            && bounds(&range.low) > bounds(&range.high)
+        {
+            return fail(Code::FWP_E_INVALID_RANGE, "the range ends before it begins".to_owned());
+        }
+        if !allows(value, condition.match_type) {
+            let (how, what) = (condition.match_type.name(), data_type_name(value.data_type()));
+            return fail(Code::FWP_E_MATCH_TYPE_MISMATCH, format!("{what} is not compared by {how}"));
+        }
+        if conditions[..place].contains(condition) {
+            return fail(Code::FWP_E_DUPLICATE_CONDITION, "it is there twice".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Whether values of a type can be compared so.
+fn allows(value: &Value, by: MatchType) -> bool {
+    use MatchType as By;
+    let number = matches!(value.data_type(), 1..=8);
+    match value {
+        Value::Range(_) => by == By::Range,
+        Value::Network(_) => matches!(by, By::Equal | By::NotEqual),
+        Value::SecurityDescriptor(_) | Value::TokenInformation(_) | Value::TokenAccessInformation(_) => by == By::Equal,
+        _ => match by {
+            By::Equal | By::NotEqual => true,
+            By::Greater | By::Less | By::GreaterOrEqual | By::LessOrEqual => bounds(value).is_some(),
+            By::FlagsAllSet | By::FlagsAnySet | By::FlagsNoneSet => number,
+            By::EqualCaseInsensitive => matches!(value, Value::UnicodeString(_)),
+            By::Prefix | By::NotPrefix => matches!(value.data_type(), 11 | 12 | 17 | 18),
+            _ => false,
+        },
+    }
+}
+
+/// How many bits conditions fix, by which automatic weights are given.
+pub(crate) fn specificity(conditions: &[FilterCondition]) -> u64 {
+    let bits_of = |value: &Value| match value {
+        Value::Network(Network(network)) => u64::from(network.prefix_len()),
+        Value::Uint8(_) | Value::Int8(_) => 8,
+        Value::Uint16(_) | Value::Int16(_) => 16,
+        Value::Uint32(_) | Value::Int32(_) | Value::Float(_) => 32,
+        Value::Range(range) => {
+            let (Some((low, _)), Some((_, high))) = (bounds(&range.low), bounds(&range.high)) else { return 1 };
+            let width = match &range.low {
+                Value::Uint8(_) | Value::Int8(_) => 8,
+                Value::Uint16(_) | Value::Int16(_) => 16,
+                Value::Uint32(_) | Value::Int32(_) => 32,
+                Value::ByteArray16(_) => 128,
+                _ => 64,
+            };
+            let open = 128 - u64::from(high.saturating_sub(low).leading_zeros());
+            width - open.min(width)
+        }
+        Value::ByteArray16(_) => 128,
+        _ => 64,
+    };
+    let conditions = Vec::from(conditions);
+    let mut fields: Vec<Guid> = conditions.iter().map(|condition| condition.field).collect();
+    fields.sort_unstable();
+    fields.dedup();
+    let of_field = |field: &Guid| {
+        // The alternative that says the least; each condition says something, be it 0.0.0.0/0.
+        let alternatives = conditions.iter().filter(|condition| condition.field == *field);
+        alternatives.map(|condition| bits_of(&condition.value) + 1).min().unwrap_or(0)
+    };
+    fields.iter().map(of_field).sum()
+}

@@ -1,0 +1,318 @@
+//! Objects on their way to the newest version, and what is asked of them: rights, the store, classification, net events,
+//! options.
+
+use crate::admit;
+use crate::commit::open_transaction;
+use crate::objects::Entry;
+use crate::objects::Lifetime;
+use crate::objects::ObjectChange;
+use crate::objects::Objects;
+use crate::objects::references;
+use crate::objects::rules;
+use crate::record::SessionRecord;
+use crate::shared::Exclusive;
+use crate::shared::Shared;
+use crate::shared::Want;
+use crate::sync::atomic::Ordering;
+use crate::sync::lock;
+use crate::sync::read;
+use crate::sync::write;
+use crate::transaction::Transaction;
+use openwfp_api::Code;
+use openwfp_api::EngineOption;
+use openwfp_api::Error;
+use openwfp_api::Guid;
+use openwfp_api::ObjectCall;
+use openwfp_api::Operation;
+use openwfp_api::Result;
+use openwfp_api::Rights;
+use openwfp_api::SecurityDescriptor;
+use openwfp_api::SecurityInformation;
+use openwfp_api::Timestamp;
+use openwfp_api::object::ObjectKind;
+use openwfp_api::object::ObjectName;
+use openwfp_api::object::net_event::NetEvent;
+use openwfp_api::object::net_event::NetEventTemplate;
+use openwfp_api::object::packet::Packet;
+use openwfp_api::object::packet::Verdict;
+use openwfp_api::object::step::ObjectStep;
+use std::sync::Arc;
+
+impl Shared {
+    /// Makes a session's step, in its transaction if it has one.
+    pub(crate) fn object_step(&self, record: &Arc<SessionRecord>, step: ObjectStep) -> Result<u64> {
+        self.in_transaction(record, |transaction| self.object_step_into(transaction, record, step))
+    }
+
+    /// Changes objects in a session's transaction, or in one of this call's own.
+    fn in_transaction<T>(
+        &self,
+        record: &Arc<SessionRecord>,
+        change: impl FnOnce(&mut Transaction) -> Result<T>,
+    ) -> Result<T> {
+        let want = Want::Version(record.number());
+        let mut core = self.enter(&want, Some(record.info.transaction_wait))?;
+        if let Some(transaction) = open_transaction(&mut core, record)? {
+            return change(transaction);
+        }
+        let mut transaction = self.hold_exclusively(core, record);
+        let exclusive = Exclusive(self);
+        let result = change(&mut transaction)?;
+        self.publish(&transaction)?;
+        drop(exclusive);
+        Ok(result)
+    }
+
+    fn object_step_into(
+        &self,
+        transaction: &mut Transaction,
+        record: &SessionRecord,
+        step: ObjectStep,
+    ) -> Result<u64> {
+        let database = &transaction.database;
+        let mut objects = (*database.objects).clone();
+        let mut changes = Vec::new();
+        let means = rules::Means {
+            session: record.number(),
+            is_dynamic: record.info.dynamic,
+            may: &|operation, rights, kind, own| self.may(record, operation, rights, kind, own),
+            new_key: &|| self.new_guid(),
+            new_serial: &|kind| match kind {
+                ObjectKind::Callout => self.newest_callout.fetch_add(1, Ordering::Relaxed) + 1,
+                _ => self.newest_object.fetch_add(1, Ordering::Relaxed) + 1,
+            },
+            context_of: &|id| database.user_of(id),
+        };
+        let id = rules::apply(&mut objects, step, &means, &mut changes)?;
+        transaction.database.objects = Arc::new(objects);
+        transaction.objects.append(&mut changes);
+        Ok(id)
+    }
+
+    /// Whether a session has rights on an object of a kind.
+    ///
+    /// # Errors
+    /// `ERROR_ACCESS_DENIED`.
+    pub(crate) fn may(
+        &self,
+        record: &SessionRecord,
+        operation: Operation,
+        rights: Rights,
+        kind: ObjectKind,
+        own: Option<&SecurityDescriptor>,
+    ) -> Result {
+        if record.info.kernel_mode {
+            return Ok(());
+        }
+        let held = lock(&self.access).rights_on_object(&record.principal, kind, own);
+        let missing = rights.without(held);
+        if missing == Rights::NONE {
+            return Ok(());
+        }
+        let on = match own {
+            Some(_) => format!("the {kind}"),
+            None => format!("the {kind}s"),
+        };
+        Err(admit::denied(record, operation, missing, &on))
+    }
+
+    /// Has the store keep what changed of what is persistent.
+    pub(crate) fn keep(&self, changes: &[ObjectChange]) -> Result {
+        let Some(store) = &self.store else { return Ok(()) };
+        let persistent = |entry: &&Arc<Entry>| entry.lifetime == Lifetime::Persistent;
+        // What was added and deleted again leaves no trace; the last word on a key counts.
+        let mut last: std::collections::BTreeMap<(ObjectKind, Guid), Option<&Arc<Entry>>> = Default::default();
+        for change in changes {
+            if let Some(old) = change.old.as_ref().filter(persistent) {
+                last.insert((old.object.kind(), old.object.key()), None);
+            }
+            if let Some(new) = change.new.as_ref().filter(persistent) {
+                last.insert((new.object.kind(), new.object.key()), Some(new));
+            }
+        }
+        if last.is_empty() {
+            return Ok(());
+        }
+        let put: Vec<_> = last.values().flatten().map(|entry| entry.to_stored()).collect();
+        let forget: Vec<_> = last.iter().filter(|(_, entry)| entry.is_none()).map(|(key, _)| *key).collect();
+        store.commit(&put, &forget)
+    }
+
+    /// Brings the classifier to the newest version.
+    pub(crate) fn follow(&self, changes: &[ObjectChange], objects: &Objects) {
+        if !changes.is_empty() {
+            write(&self.classifier).follow(changes, objects);
+        }
+    }
+
+    /// Reads the store, once, when the engine is built.
+    pub(crate) fn load(&self) -> Result {
+        let Some(store) = &self.store else { return Ok(()) };
+        let mut stored = store.load()?;
+        stored.sort_by_key(|stored| (stored.object.kind(), stored.serial));
+        let mut objects = (*self.core().newest.objects).clone();
+        for stored in stored {
+            let kind = stored.object.kind();
+            for (used, key) in references(&stored.object) {
+                if objects.by_key(used, key).is_none() {
+                    let named = format!("the {kind} {}", stored.object.key());
+                    let what = format!("the store has {named}, but not the {used} {key} that it names");
+                    return Err(Error::new(used.not_found(), what)
+                        .with_remedy("the store is damaged: restore it, or move it away to begin with an empty one"));
+                }
+            }
+            let newest = if kind == ObjectKind::Callout { &self.newest_callout } else { &self.newest_object };
+            newest.fetch_max(stored.serial, Ordering::Relaxed);
+            objects.put(&Arc::new(Entry {
+                serial: stored.serial,
+                object: Arc::new(stored.object),
+                lifetime: Lifetime::Persistent,
+                security: stored.security,
+                part_of: stored.part_of,
+            }));
+        }
+        *write(&self.classifier) = crate::classify::Classifier::new(&objects);
+        self.core().newest.objects = Arc::new(objects);
+        Ok(())
+    }
+
+    /// Drops the objects of a dynamic session that has ended, whether others' SA contexts use them or not.
+    pub(crate) fn drop_dynamic(&self, record: &SessionRecord) {
+        if !record.info.dynamic {
+            return;
+        }
+        let Ok(mut core) = self.enter(&Want::Exclusive, None) else { return };
+        core.gate.exclusive = true;
+        let mut objects = (*core.newest.objects).clone();
+        drop(core);
+        let exclusive = Exclusive(self);
+        let gone = objects.of_session(record.number());
+        if !gone.is_empty() {
+            gone.iter().for_each(|entry| objects.remove(entry));
+            let objects = Arc::new(objects);
+            let changes: Vec<ObjectChange> =
+                gone.into_iter().map(|entry| ObjectChange { old: Some(entry), new: None }).collect();
+            let mut core = self.core();
+            core.newest.objects = Arc::clone(&objects);
+            core.newest.version.0 += 1;
+            // Nobody else's objects name those of a dynamic session, so that none in a transaction does.
+            if let Some(writer) = core.gate.explicit
+                && let Some(transaction) = core.transactions.get_mut(&writer)
+            {
+                let own = Arc::make_mut(&mut transaction.database.objects);
+                changes.iter().filter_map(|change| change.old.as_ref()).for_each(|entry| own.remove(entry));
+            }
+            core.note_objects(&changes);
+            drop(core);
+            self.follow(&changes, &objects);
+        }
+        drop(exclusive);
+    }
+
+    /// Finds an object that a session may read.
+    pub(crate) fn object(
+        &self,
+        record: &SessionRecord,
+        kind: ObjectKind,
+        name: ObjectName,
+        call: ObjectCall,
+    ) -> Result<Arc<Entry>> {
+        let operation = Operation::on_objects(kind, call)?;
+        let entry = self
+            .read(record, |database| database.objects.find(kind, name).cloned())
+            .ok_or_else(|| name.not_found(kind))?;
+        self.may(record, operation, operation.rules().rights, kind, entry.security.as_ref())?;
+        Ok(entry)
+    }
+
+    /// The descriptor of an object: its own, or that of its kind which it inherits.
+    pub(crate) fn object_security(
+        &self,
+        record: &SessionRecord,
+        kind: ObjectKind,
+        key: Guid,
+        parts: SecurityInformation,
+    ) -> Result<SecurityDescriptor> {
+        let entry = self.object(record, kind, ObjectName::Key(key), ObjectCall::GetSecurityInfo)?;
+        Ok(match &entry.security {
+            Some(own) => own.parts(parts),
+            None => self.security_info(openwfp_api::Securable::Objects(kind), parts),
+        })
+    }
+
+    pub(crate) fn set_object_security(
+        &self,
+        record: &Arc<SessionRecord>,
+        kind: ObjectKind,
+        key: Guid,
+        parts: SecurityInformation,
+        new: &SecurityDescriptor,
+    ) -> Result {
+        let old = self.object(record, kind, ObjectName::Key(key), ObjectCall::SetSecurityInfo)?;
+        rules::check_owner(&old, record.number(), record.info.dynamic)?;
+        let takes_over = parts.any(SecurityInformation::OWNER.and(SecurityInformation::GROUP));
+        if takes_over {
+            let operation = Operation::on_objects(kind, ObjectCall::SetSecurityInfo)?;
+            self.may(record, operation, Rights::WRITE_OWNER, kind, old.security.as_ref())?;
+        }
+        let inherited = || lock(&self.access).of(openwfp_api::Securable::Objects(kind)).clone();
+        let mut security = old.security.clone().unwrap_or_else(inherited);
+        crate::access::replace(&mut security, parts, new)?;
+        self.in_transaction(record, |transaction| {
+            let mut objects = (*transaction.database.objects).clone();
+            let name = ObjectName::Key(key);
+            let old = objects.find(kind, name).cloned().ok_or_else(|| name.not_found(kind))?;
+            let new = Arc::new(Entry {
+                serial: old.serial,
+                object: Arc::clone(&old.object),
+                lifetime: old.lifetime,
+                security: Some(security),
+                part_of: old.part_of,
+            });
+            objects.put(&new);
+            transaction.database.objects = Arc::new(objects);
+            transaction.objects.push(ObjectChange { old: Some(old), new: Some(new) });
+            Ok(())
+        })
+    }
+
+    pub(crate) fn classify(&self, packet: &Packet) -> Result<Verdict> {
+        read(&self.classifier).classify(packet)
+    }
+
+    /// Keeps a net event and tells it, if they are collected.
+    pub(crate) fn report(&self, mut event: NetEvent) {
+        if self.option(EngineOption::CollectNetEvents) == 0 {
+            return;
+        }
+        if event.time == Timestamp(0) {
+            event.time = self.clock.wall();
+        }
+        let event = lock(&self.net_events).keep(event);
+        self.core().announce_net_event(&event);
+    }
+
+    pub(crate) fn net_events(&self, template: &NetEventTemplate) -> Vec<Arc<NetEvent>> {
+        lock(&self.net_events).select(template)
+    }
+
+    pub(crate) fn option(&self, option: EngineOption) -> u32 {
+        let place = option.wfp() as usize;
+        self.options.get(place).map_or(0, |value| value.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_option(&self, option: EngineOption, value: u32) -> Result {
+        let flag = matches!(
+            option,
+            EngineOption::CollectNetEvents | EngineOption::NameCache | EngineOption::MonitorIpsecConnections
+        );
+        if flag && value > 1 || option == EngineOption::PacketQueuing && value > 7 {
+            let what = format!("the option {} cannot be {value}", option.name());
+            return Err(Error::new(Code::FWP_E_OUT_OF_BOUNDS, what));
+        }
+        if let Some(place) = self.options.get(option.wfp() as usize) {
+            place.store(value, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
