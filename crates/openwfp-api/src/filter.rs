@@ -2,15 +2,15 @@
 
 use crate::Direction;
 use crate::IpVersion;
+use crate::SaContext;
+use crate::Selector;
+use crate::SelectorPorts;
 use crate::guids::condition;
 use crate::guids::layer;
 use crate::object::Filter;
 use crate::object::FilterCondition;
 use crate::object::MatchType;
 use crate::object::value::Value;
-use crate::SaContext;
-use crate::Selector;
-use crate::SelectorPorts;
 use std::fmt;
 
 /// A GUID, with the fields of Windows' structure.

@@ -41,8 +41,8 @@ pub use dataplane::Dataplane;
 pub use enumeration::{EnumId, EnumOptions, SaEntry, SaEnumOptions, Version};
 pub use error::{Error, Result};
 pub use event::{
-    EventCallback, EventKind, EventKinds, EventStream, Notification, ObjectEvent, SaContextEvent, SubscriptionId,
-    SubscriptionInfo, SubscriptionOptions, Topic, TopicKind,
+    EventCallback, EventKind, EventKinds, EventStream, Notification, ObjectEvent, SaContextEvent,
+    SubscriptionId, SubscriptionInfo, SubscriptionOptions, Topic, TopicKind,
 };
 pub use filter::{FilterId, Guid, TransportFilter};
 pub use ipnet::IpNet;

@@ -466,8 +466,18 @@ impl Field for Key {
     fn kind(schema: &mut Schema) -> String {
         schema.message("KeyMaterial", &["A key."], false, |_| {
             vec![
-                (1, "key", "bytes".to_owned(), &["Its bytes, for those who may read keys."] as &'static [&'static str]),
-                (2, "length", "uint32".to_owned(), &["Their number, for all others."] as &'static [&'static str]),
+                (
+                    1,
+                    "key",
+                    "bytes".to_owned(),
+                    &["Its bytes, for those who may read keys."] as &'static [&'static str],
+                ),
+                (
+                    2,
+                    "length",
+                    "uint32".to_owned(),
+                    &["Their number, for all others."] as &'static [&'static str],
+                ),
             ]
         });
         "KeyMaterial".to_owned()

@@ -318,11 +318,7 @@ pub trait Session: Send + Sync {
     ///
     /// # Errors
     /// `RPC_E_OUT_OF_RESOURCES` at the limit of subscriptions, `FWP_E_OUT_OF_BOUNDS` for a queue of length 0.
-    fn subscribe(
-        &self,
-        options: &SubscriptionOptions,
-        callback: EventCallback,
-    ) -> Result<SubscriptionId>;
+    fn subscribe(&self, options: &SubscriptionOptions, callback: EventCallback) -> Result<SubscriptionId>;
 
     /// Subscribes with a stream that the caller pulls; ours.
     ///

@@ -9,8 +9,10 @@ use clap::ValueEnum;
 use openwfp::EngineUrl;
 use openwfp::api::AddressMatch;
 use openwfp::api::Error;
+use openwfp::api::Guid;
 use openwfp::api::SaContextId;
 use openwfp::api::Spi;
+use openwfp::api::object::ObjectName;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -22,6 +24,8 @@ Examples:
   wfp --engine capture:samples/strongswan-16 sa list
   wfp serve                                      the kernel's SAs as a service
   wfp --engine https://gateway --cert me.pem --key me.key --ca ca.pem sa list
+  wfp filter list                                filters of the daemon's engine
+  wfp policy explain --from 10.1.0.5 --to 10.2.0.9 --proto tcp --dport 443
   wfp explain 0x8032001b                         what a result code means
 
 Exit codes:
@@ -41,6 +45,20 @@ Examples:
 
 Without a daemon, xfrm: numbers the contexts anew for each command, in the order of their creation. An
 SPI names a context for as long as it lives, so --after and `sa show` take one too.";
+
+const OBJECT_HELP: &str = "\
+Examples:
+  wfp filter list
+  wfp filter list --layer FWPM_LAYER_OUTBOUND_TRANSPORT_V4 --sorted
+  wfp filter show 4294967298
+  wfp layer show FWPM_LAYER_IPSEC_V4
+  wfp context list -o json";
+
+const EXPLAIN_HELP: &str = "\
+Examples:
+  wfp policy explain --from 10.1.0.5 --to 10.2.0.9 --proto tcp --dport 443
+  wfp policy explain --from 10.2.0.9 --to 10.1.0.5 --in
+  wfp policy explain --from 10.3.0.1 --to 10.2.0.9 --forward -o json";
 
 const SERVE_HELP: &str = "\
 Examples:
@@ -91,6 +109,27 @@ pub(crate) enum Command {
     /// Security-association contexts: pairs of inbound and outbound SAs
     #[command(subcommand)]
     Sa(SaCommand),
+    /// Filters: what happens to which packets
+    #[command(subcommand, after_help = OBJECT_HELP)]
+    Filter(ObjectCommand),
+    /// Providers: who manages objects
+    #[command(subcommand)]
+    Provider(ObjectCommand),
+    /// Provider contexts: the policies of IKE and IPsec
+    #[command(subcommand)]
+    Context(ObjectCommand),
+    /// Sublayers: parts of layers, in the order in which they are asked
+    #[command(subcommand)]
+    Sublayer(ObjectCommand),
+    /// Layers: where filters are asked, with the fields that conditions look at
+    #[command(subcommand)]
+    Layer(ObjectCommand),
+    /// Callouts: what filters ask
+    #[command(subcommand)]
+    Callout(ObjectCommand),
+    /// What the filters decide
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// What a result code means: its name, number, NTSTATUS, meaning and likely cause
     Explain {
         /// A name such as FWP_E_NOT_FOUND, or a number in hexadecimal (0x80320008) or decimal
@@ -106,6 +145,113 @@ pub(crate) enum SaCommand {
     List(ListArgs),
     /// Shows all of one SA context
     Show(ShowArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ObjectCommand {
+    /// Lists them, page by page, in the order in which they were added
+    List(ObjectListArgs),
+    /// Shows all of one
+    Show(ObjectShowArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ObjectListArgs {
+    /// Only those of this provider: its key, or its name in Windows' headers
+    #[arg(long, value_name = "KEY", value_parser = guid)]
+    pub(crate) provider: Option<Guid>,
+    /// Only filters and callouts of this layer, such as FWPM_LAYER_OUTBOUND_TRANSPORT_V4
+    #[arg(long, value_name = "LAYER", value_parser = guid)]
+    pub(crate) layer: Option<Guid>,
+    /// Filters by weight, the heaviest first
+    #[arg(long)]
+    pub(crate) sorted: bool,
+    /// How many to ask the engine for at a time
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub(crate) page_size: NonZeroU32,
+    /// How many to print at most
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// Go on behind this one: its key
+    #[arg(long, value_name = "KEY", value_parser = guid)]
+    pub(crate) after: Option<Guid>,
+    /// The format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ObjectShowArgs {
+    /// Its id, its key, or its name in Windows' headers
+    #[arg(value_name = "ID", value_parser = object_name)]
+    pub(crate) name: ObjectName,
+    /// The format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Which filters match a packet, what each sublayer says, and which policy applies
+    #[command(after_help = EXPLAIN_HELP)]
+    Explain(ExplainArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ExplainArgs {
+    /// Where the packet comes from
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) from: IpAddr,
+    /// Where it goes to
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) to: IpAddr,
+    /// The protocol: tcp, udp, icmp, icmpv6, esp, ah or a number
+    #[arg(long, value_name = "PROTOCOL", default_value = "0", value_parser = protocol)]
+    pub(crate) proto: u8,
+    /// The source's port
+    #[arg(long, value_name = "PORT", default_value = "0")]
+    pub(crate) sport: u16,
+    /// The destination's port
+    #[arg(long, value_name = "PORT", default_value = "0")]
+    pub(crate) dport: u16,
+    /// The packet arrives at this machine; else it leaves from it
+    #[arg(long = "in", conflicts_with = "forward")]
+    pub(crate) inbound: bool,
+    /// The packet goes through this machine
+    #[arg(long)]
+    pub(crate) forward: bool,
+    /// The format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: Format,
+}
+
+fn guid(text: &str) -> Result<Guid, String> {
+    match openwfp::api::guids::by_name(text) {
+        Some(guid) => Ok(guid),
+        None => text.parse().map_err(|error: Error| error.to_string()),
+    }
+}
+
+fn object_name(text: &str) -> Result<ObjectName, String> {
+    match text.parse() {
+        Ok(id) => Ok(ObjectName::Id(id)),
+        Err(_) => guid(text).map(ObjectName::Key),
+    }
+}
+
+fn protocol(text: &str) -> Result<u8, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "icmp" => Ok(1),
+        "tcp" => Ok(6),
+        "udp" => Ok(17),
+        "esp" => Ok(50),
+        "ah" => Ok(51),
+        "icmpv6" => Ok(58),
+        "sctp" => Ok(132),
+        number => {
+            number.parse().map_err(|_| format!("{text} is no IP protocol: write tcp, udp, icmp or a number"))
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]

@@ -5,12 +5,15 @@ mod args;
 mod explain;
 mod failure;
 mod format;
+mod object;
 mod sa;
 mod serve;
 
 use args::Args;
 use args::Certificate;
 use args::Command;
+use args::ObjectCommand;
+use args::PolicyCommand;
 use args::SaCommand;
 use clap::Parser;
 use failure::Failure;
@@ -18,6 +21,7 @@ use openwfp::Engine;
 use openwfp::EngineUrl;
 use openwfp::api::Code;
 use openwfp::api::Error;
+use openwfp::api::object::ObjectKind;
 use openwfp::rpc::ClientOptions;
 use openwfp::rpc::tls::ClientTls;
 use std::process::ExitCode;
@@ -31,6 +35,15 @@ fn main() -> ExitCode {
             engine(&args).and_then(|(url, engine)| sa::list(&url, &engine, list))
         }
         Command::Sa(SaCommand::Show(show)) => engine(&args).and_then(|(_, engine)| sa::show(&engine, show)),
+        Command::Filter(command) => objects(&args, ObjectKind::Filter, command),
+        Command::Provider(command) => objects(&args, ObjectKind::Provider, command),
+        Command::Context(command) => objects(&args, ObjectKind::ProviderContext, command),
+        Command::Sublayer(command) => objects(&args, ObjectKind::SubLayer, command),
+        Command::Layer(command) => objects(&args, ObjectKind::Layer, command),
+        Command::Callout(command) => objects(&args, ObjectKind::Callout, command),
+        Command::Policy(PolicyCommand::Explain(explain)) => {
+            engine(&args).and_then(|(_, engine)| object::explain(&engine, explain))
+        }
         Command::Explain { code } => explain::explain(code),
     };
     match outcome {
@@ -41,6 +54,14 @@ fn main() -> ExitCode {
             }
             failure.exit_code()
         }
+    }
+}
+
+fn objects(args: &Args, kind: ObjectKind, command: &ObjectCommand) -> Result<(), Failure> {
+    let (_, engine) = engine(args)?;
+    match command {
+        ObjectCommand::List(list) => object::list(&engine, kind, list),
+        ObjectCommand::Show(show) => object::show(&engine, kind, show),
     }
 }
 

@@ -65,9 +65,8 @@ pub(crate) fn admit(session: &SessionRecord, operation: Operation, faults: Optio
 /// `ERROR_ACCESS_DENIED` for a right that is missing.
 pub(crate) fn denied(session: &SessionRecord, operation: Operation, missing: Rights, on: &str) -> Error {
     let (name, who) = (operation.rules().wfp_name, &session.info.user);
-    Error::new(Code::ERROR_ACCESS_DENIED, format!("{name}: {who} lacks the right {missing} on {on}")).with_remedy(
-        "have its owner grant it, see IPsecSaDbSetSecurityInfo0 and FwpmEngineSetSecurityInfo0",
-    )
+    Error::new(Code::ERROR_ACCESS_DENIED, format!("{name}: {who} lacks the right {missing} on {on}"))
+        .with_remedy("have its owner grant it, see IPsecSaDbSetSecurityInfo0 and FwpmEngineSetSecurityInfo0")
 }
 
 #[cfg(all(test, not(shuttle)))]

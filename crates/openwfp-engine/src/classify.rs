@@ -120,7 +120,8 @@ impl Classifier {
             Some(place) => place,
             None => {
                 let order = |other: &SubLayer| (u16::MAX - other.weight, other.key);
-                let place = sublayers.partition_point(|other| order(other) < (u16::MAX - weight, filter.sublayer));
+                let place =
+                    sublayers.partition_point(|other| order(other) < (u16::MAX - weight, filter.sublayer));
                 sublayers.insert(place, SubLayer { key: filter.sublayer, weight, tables: Vec::new() });
                 place
             }
@@ -142,7 +143,8 @@ impl Classifier {
     /// What the filters of a packet's layer say of it.
     pub(crate) fn classify(&self, packet: &Packet) -> Result<Verdict> {
         if packet.source.0.is_ipv4() != packet.destination.0.is_ipv4() {
-            let what = format!("a packet from {} to {} has no IP version", packet.source.0, packet.destination.0);
+            let what =
+                format!("a packet from {} to {} has no IP version", packet.source.0, packet.destination.0);
             return Err(Error::new(Code::FWP_E_TRAFFIC_MISMATCH, what));
         }
         let mut verdict = Verdict { layer: packet.layer(), action: ActionType::None, ..Verdict::default() };
@@ -355,19 +357,20 @@ fn keys(conditions: &Conditions) -> Vec<(Shape, Key)> {
         addresses(conditions, [condition::IP_REMOTE_ADDRESS, condition::IP_DESTINATION_ADDRESS]),
     ];
     let protocols = exact(conditions.of(condition::IP_PROTOCOL));
-    let ports = [
-        exact(conditions.of(condition::IP_LOCAL_PORT)),
-        exact(conditions.of(condition::IP_REMOTE_PORT)),
-    ];
+    let ports =
+        [exact(conditions.of(condition::IP_LOCAL_PORT)), exact(conditions.of(condition::IP_REMOTE_PORT))];
     let any_network = vec![(0, 128)];
     let any = vec![None];
     let mut parts = (networks, protocols, ports);
     let count = |parts: &([Vec<(u128, u8)>; 2], Vec<Option<u128>>, [Vec<Option<u128>>; 2])| {
-        parts.0.iter().map(Vec::len).product::<usize>() * parts.1.len() * parts.2.iter().map(Vec::len).product::<usize>()
+        parts.0.iter().map(Vec::len).product::<usize>()
+            * parts.1.len()
+            * parts.2.iter().map(Vec::len).product::<usize>()
     };
     // The longest lists of alternatives go first.
     while count(&parts) > KEYS_MAX {
-        let longest = parts.0.iter().map(Vec::len).chain([parts.1.len()]).chain(parts.2.iter().map(Vec::len)).max();
+        let longest =
+            parts.0.iter().map(Vec::len).chain([parts.1.len()]).chain(parts.2.iter().map(Vec::len)).max();
         let longest = longest.unwrap_or(0);
         if let Some(list) = parts.2.iter_mut().find(|list| list.len() == longest) {
             list.clone_from(&any);
@@ -384,7 +387,8 @@ fn keys(conditions: &Conditions) -> Vec<(Shape, Key)> {
             for protocol in &protocols {
                 for first_port in &ports[0] {
                     for second_port in &ports[1] {
-                        let port = |port: &Option<u128>| port.and_then(|port| u16::try_from(port).ok()).unwrap_or(0);
+                        let port =
+                            |port: &Option<u128>| port.and_then(|port| u16::try_from(port).ok()).unwrap_or(0);
                         let shape = Shape {
                             free: [first.1, second.1],
                             protocol: protocol.is_some(),

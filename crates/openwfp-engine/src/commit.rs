@@ -92,7 +92,11 @@ impl Shared {
     }
 
     /// Begins a private version that nobody's change comes between.
-    pub(crate) fn hold_exclusively(&self, mut core: MutexGuard<'_, Core>, record: &Arc<SessionRecord>) -> Transaction {
+    pub(crate) fn hold_exclusively(
+        &self,
+        mut core: MutexGuard<'_, Core>,
+        record: &Arc<SessionRecord>,
+    ) -> Transaction {
         core.gate.exclusive = true;
         self.transaction(&core, record, TransactionMode::ReadWrite)
     }
@@ -246,7 +250,10 @@ impl Shared {
 ///
 /// What was admitted before the lock was taken may have changed since: another thread of the session began or ended its
 /// transaction, or the engine did.
-pub(crate) fn open_transaction<'c>(core: &'c mut Core, record: &SessionRecord) -> Result<Option<&'c mut Transaction>> {
+pub(crate) fn open_transaction<'c>(
+    core: &'c mut Core,
+    record: &SessionRecord,
+) -> Result<Option<&'c mut Transaction>> {
     if record.take_ended() {
         return Err(ended("a write"));
     }

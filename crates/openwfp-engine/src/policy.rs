@@ -121,7 +121,8 @@ impl Shared {
         let Some(store) = &self.store else { return Ok(()) };
         let persistent = |entry: &&Arc<Entry>| entry.lifetime == Lifetime::Persistent;
         // What was added and deleted again leaves no trace; the last word on a key counts.
-        let mut last: std::collections::BTreeMap<(ObjectKind, Guid), Option<&Arc<Entry>>> = Default::default();
+        let mut last: std::collections::BTreeMap<(ObjectKind, Guid), Option<&Arc<Entry>>> =
+            Default::default();
         for change in changes {
             if let Some(old) = change.old.as_ref().filter(persistent) {
                 last.insert((old.object.kind(), old.object.key()), None);
@@ -157,8 +158,9 @@ impl Shared {
                 if objects.by_key(used, key).is_none() {
                     let named = format!("the {kind} {}", stored.object.key());
                     let what = format!("the store has {named}, but not the {used} {key} that it names");
-                    return Err(Error::new(used.not_found(), what)
-                        .with_remedy("the store is damaged: restore it, or move it away to begin with an empty one"));
+                    return Err(Error::new(used.not_found(), what).with_remedy(
+                        "the store is damaged: restore it, or move it away to begin with an empty one",
+                    ));
                 }
             }
             let newest = if kind == ObjectKind::Callout { &self.newest_callout } else { &self.newest_object };

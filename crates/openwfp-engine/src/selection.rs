@@ -7,24 +7,24 @@ use crate::enumerator::Walk;
 use crate::objects::Entry;
 use crate::objects::Objects;
 use crate::objects::conditions::Conditions;
+use openwfp_api::AddressMatch;
+use openwfp_api::ContextTemplate;
+use openwfp_api::Direction;
+use openwfp_api::EnumOptions;
 use openwfp_api::Guid;
 use openwfp_api::Principal;
 use openwfp_api::Rights;
+use openwfp_api::SaContext;
+use openwfp_api::SaContextId;
+use openwfp_api::SaEntry;
+use openwfp_api::SessionInfo;
+use openwfp_api::SessionNumber;
 use openwfp_api::object::FilterContext;
 use openwfp_api::object::Object;
 use openwfp_api::object::ObjectKind;
 use openwfp_api::object::net_event::NetEvent;
 use openwfp_api::object::template::ENUM_BEST_TERMINATING_MATCH;
 use openwfp_api::object::template::ObjectTemplate;
-use openwfp_api::AddressMatch;
-use openwfp_api::ContextTemplate;
-use openwfp_api::Direction;
-use openwfp_api::EnumOptions;
-use openwfp_api::SaContext;
-use openwfp_api::SaContextId;
-use openwfp_api::SaEntry;
-use openwfp_api::SessionInfo;
-use openwfp_api::SessionNumber;
 use std::hint::black_box;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -295,8 +295,10 @@ impl ObjectSelection {
         }
         let conditions = Conditions::new(&filter.conditions);
         match self.template.enum_type {
-            0 => conditions.fields.iter().all(|(field, _)| !self.conditions.of(*field).is_empty())
-                && conditions.contain(&self.conditions),
+            0 => {
+                conditions.fields.iter().all(|(field, _)| !self.conditions.of(*field).is_empty())
+                    && conditions.contain(&self.conditions)
+            }
             _ => conditions.overlap(&self.conditions),
         }
     }
@@ -331,7 +333,13 @@ impl Walk for ObjectSelection {
         database.objects.len()
     }
 
-    fn fill(&self, database: &Database, after: Option<(u64, Guid)>, limit: usize, page: &mut Vec<Arc<Object>>) {
+    fn fill(
+        &self,
+        database: &Database,
+        after: Option<(u64, Guid)>,
+        limit: usize,
+        page: &mut Vec<Arc<Object>>,
+    ) {
         let room = limit.saturating_sub(page.len());
         let objects = &*database.objects;
         let selected = |entry: &&Arc<Entry>| self.selects(entry, objects);
@@ -363,9 +371,16 @@ impl Walk for SortedFilters {
         self.filters.len()
     }
 
-    fn fill(&self, _database: &Database, after: Option<(u64, u64)>, limit: usize, page: &mut Vec<Arc<Object>>) {
+    fn fill(
+        &self,
+        _database: &Database,
+        after: Option<(u64, u64)>,
+        limit: usize,
+        page: &mut Vec<Arc<Object>>,
+    ) {
         let room = limit.saturating_sub(page.len());
-        let start = after.map_or(0, |after| self.filters.partition_point(|filter| SortedFilters::key(filter) <= after));
+        let start = after
+            .map_or(0, |after| self.filters.partition_point(|filter| SortedFilters::key(filter) <= after));
         page.extend(self.filters[start..].iter().take(room).cloned());
     }
 }

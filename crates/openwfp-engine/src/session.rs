@@ -13,10 +13,10 @@ use crate::record::SessionRecord;
 use crate::selection::NetEventSelection;
 use crate::selection::ObjectSelection;
 use crate::selection::Reader;
-use crate::selection::SortedFilters;
 use crate::selection::SaSelection;
 use crate::selection::Selection;
 use crate::selection::SessionSelection;
+use crate::selection::SortedFilters;
 use crate::shared::Shared;
 use crate::snapshots::Snapshot;
 use crate::sync::Mutex;
@@ -25,28 +25,16 @@ use openwfp_api::BatchMode;
 use openwfp_api::Claim;
 use openwfp_api::Code;
 use openwfp_api::Completeness;
+use openwfp_api::EngineOption;
 use openwfp_api::EnumId;
 use openwfp_api::EnumOptions;
 use openwfp_api::Error;
 use openwfp_api::EventCallback;
 use openwfp_api::EventStream;
-use openwfp_api::KeyAccess;
-use openwfp_api::EngineOption;
 use openwfp_api::Guid;
+use openwfp_api::KeyAccess;
 use openwfp_api::Notification;
 use openwfp_api::ObjectCall;
-use openwfp_api::TopicKind;
-use openwfp_api::object::Object;
-use openwfp_api::object::ObjectKind;
-use openwfp_api::object::ObjectName;
-use openwfp_api::object::net_event::NetEvent;
-use openwfp_api::object::net_event::NetEventTemplate;
-use openwfp_api::object::packet::Packet;
-use openwfp_api::object::packet::Verdict;
-use openwfp_api::object::step::ObjectStep;
-use openwfp_api::object::template::ENUM_BEST_TERMINATING_MATCH;
-use openwfp_api::object::template::ENUM_SORTED;
-use openwfp_api::object::template::ObjectTemplate;
 use openwfp_api::Operation;
 use openwfp_api::Result;
 use openwfp_api::Rights;
@@ -66,8 +54,20 @@ use openwfp_api::StepOutcome;
 use openwfp_api::SubscriptionId;
 use openwfp_api::SubscriptionInfo;
 use openwfp_api::SubscriptionOptions;
+use openwfp_api::TopicKind;
 use openwfp_api::TransactionMode;
 use openwfp_api::Version;
+use openwfp_api::object::Object;
+use openwfp_api::object::ObjectKind;
+use openwfp_api::object::ObjectName;
+use openwfp_api::object::net_event::NetEvent;
+use openwfp_api::object::net_event::NetEventTemplate;
+use openwfp_api::object::packet::Packet;
+use openwfp_api::object::packet::Verdict;
+use openwfp_api::object::step::ObjectStep;
+use openwfp_api::object::template::ENUM_BEST_TERMINATING_MATCH;
+use openwfp_api::object::template::ENUM_SORTED;
+use openwfp_api::object::template::ObjectTemplate;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Weak;
@@ -426,11 +426,7 @@ impl Session for LocalSession {
         }
     }
 
-    fn subscribe(
-        &self,
-        options: &SubscriptionOptions,
-        callback: EventCallback,
-    ) -> Result<SubscriptionId> {
+    fn subscribe(&self, options: &SubscriptionOptions, callback: EventCallback) -> Result<SubscriptionId> {
         let queue = self.subscribe_queue(options)?;
         if let Err(error) = events::deliver(Arc::clone(&queue), callback) {
             self.end_subscription(queue.id, &queue);

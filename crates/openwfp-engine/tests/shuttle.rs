@@ -251,9 +251,7 @@ fn closing_while_others_subscribe_and_write_leaves_nothing_behind() {
             thread::spawn(move || call(&*session))
         };
         let threads = [
-            spawn(|session| {
-                session.subscribe(&SubscriptionOptions::all(), Arc::new(|_| {})).is_ok()
-            }),
+            spawn(|session| session.subscribe(&SubscriptionOptions::all(), Arc::new(|_| {})).is_ok()),
             spawn(|session| session.transaction_begin(TransactionMode::ReadWrite).is_ok()),
             spawn(|session| session.close().is_ok()),
         ];

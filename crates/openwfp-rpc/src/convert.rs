@@ -28,12 +28,12 @@ use openwfp_api::SubscriptionOptions;
 use openwfp_api::Timestamp;
 use openwfp_api::Topic;
 use openwfp_api::TopicKind;
+use openwfp_api::TrafficStatistics;
 use openwfp_api::object::ObjectKind;
 use openwfp_api::object::net_event::NetEventTemplate;
 use openwfp_api::object::template::ObjectTemplate;
 use openwfp_api::record::Record;
 use prost::Message;
-use openwfp_api::TrafficStatistics;
 use std::net::IpAddr;
 use std::time::Duration;
 

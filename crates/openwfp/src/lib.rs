@@ -28,9 +28,11 @@ use openwfp_api::Result;
 use openwfp_api::Session;
 pub use openwfp_api::SessionOptions;
 use openwfp_api::Sid;
+use openwfp_api::object::store::ObjectStore;
 pub use openwfp_rpc as rpc;
 use openwfp_rpc::ClientOptions;
 use openwfp_rpc::RemoteEngine;
+pub use openwfp_store::RedbStore;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -81,6 +83,18 @@ impl Engine {
     /// # Errors
     /// As [`Engine::at`].
     pub fn with(url: &EngineUrl, options: ClientOptions) -> Result<Engine> {
+        Engine::with_store(url, options, None)
+    }
+
+    /// The same, with a store for the persistent objects of an engine in this process.
+    ///
+    /// # Errors
+    /// As [`Engine::at`], and those of the store.
+    pub fn with_store(
+        url: &EngineUrl,
+        options: ClientOptions,
+        store: Option<Arc<dyn ObjectStore>>,
+    ) -> Result<Engine> {
         let begun = Instant::now();
         let listing = match url {
             EngineUrl::Remote(target) => {
@@ -90,7 +104,11 @@ impl Engine {
             EngineUrl::Memory => None,
             EngineUrl::Xfrm => Some(list_kernel()?),
         };
-        let engine = openwfp_engine::Engine::builder().owner(this_user()).build();
+        let mut builder = openwfp_engine::Engine::builder().owner(this_user());
+        if let Some(store) = store {
+            builder = builder.store(store);
+        }
+        let engine = builder.open()?;
         if let Some(listing) = listing {
             engine.mirror().replace(listing.contexts, listing.completeness)?;
         }

@@ -3,8 +3,8 @@
 pub mod net_event;
 pub mod packet;
 pub mod policy;
-pub mod store;
 pub mod step;
+pub mod store;
 pub mod template;
 pub mod value;
 
@@ -487,10 +487,11 @@ impl std::str::FromStr for Guid {
 
     /// From eight, four, four, four and twelve hexadecimal digits, in braces or not.
     fn from_str(text: &str) -> Result<Guid> {
-        let invalid =
-            || Error::new(Code::FWP_E_INVALID_PARAMETER, format!("{text} is no GUID")).with_remedy(
+        let invalid = || {
+            Error::new(Code::FWP_E_INVALID_PARAMETER, format!("{text} is no GUID")).with_remedy(
                 "write it as 8-4-4-4-12 hexadecimal digits, such as a9bbf787-82a8-45bb-a400-5d7e5952c7a9",
-            );
+            )
+        };
         let bare = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(text);
         let parts: Vec<&str> = bare.split('-').collect();
         let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();

@@ -123,7 +123,11 @@ impl Packet {
             condition::IP_LOCAL_PORT if !forwarded => Value::Uint16(first_port),
             condition::IP_REMOTE_PORT if !forwarded => Value::Uint16(second_port),
             other => {
-                return self.fields.iter().find(|field| field.field == other).map(|field| field.value.clone());
+                return self
+                    .fields
+                    .iter()
+                    .find(|field| field.field == other)
+                    .map(|field| field.value.clone());
             }
         };
         Some(value)

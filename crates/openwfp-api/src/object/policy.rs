@@ -1,9 +1,9 @@
 //! The policies of provider contexts: what IKE, AuthIP and IPsec are to do. Each has the fields of its newest version.
 
 use super::value::Value;
-use crate::choices;
 use crate::Guid;
 use crate::Key;
+use crate::choices;
 use crate::record::Address;
 use crate::record::Blob;
 use crate::record::Network;
@@ -394,7 +394,9 @@ impl Policy {
 
     fn methods(&self) -> impl Iterator<Item = &AuthenticationMethod> {
         let (main, extended) = match self {
-            Policy::IkeMm(policy) | Policy::AuthipMm(policy) | Policy::Ikev2Mm(policy) => (Some(policy), None),
+            Policy::IkeMm(policy) | Policy::AuthipMm(policy) | Policy::Ikev2Mm(policy) => {
+                (Some(policy), None)
+            }
             Policy::IkeQmTransport(policy)
             | Policy::AuthipQmTransport(policy)
             | Policy::Ikev2QmTransport(policy) => (None, policy.em_policy.as_ref()),

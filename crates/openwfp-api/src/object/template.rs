@@ -48,7 +48,8 @@ records! {
 impl ObjectTemplate {
     /// All objects of a kind.
     pub fn all(kind: ObjectKind) -> ObjectTemplate {
-        let flags = if kind == ObjectKind::Filter { ENUM_INCLUDE_BOOTTIME | ENUM_INCLUDE_DISABLED } else { 0 };
+        let flags =
+            if kind == ObjectKind::Filter { ENUM_INCLUDE_BOOTTIME | ENUM_INCLUDE_DISABLED } else { 0 };
         ObjectTemplate { kind: kind.wfp(), flags, ..ObjectTemplate::default() }
     }
 
@@ -74,11 +75,12 @@ impl ObjectTemplate {
             Object::Callout(callout) => self.layer.is_none_or(|layer| layer == callout.layer),
             Object::Filter(filter) => {
                 let boot = filter.flags & super::FILTER_BOOTTIME != 0;
-                let time = match (self.flags & ENUM_BOOTTIME_ONLY != 0, self.flags & ENUM_INCLUDE_BOOTTIME != 0) {
-                    (true, _) => boot,
-                    (false, true) => true,
-                    (false, false) => !boot,
-                };
+                let time =
+                    match (self.flags & ENUM_BOOTTIME_ONLY != 0, self.flags & ENUM_INCLUDE_BOOTTIME != 0) {
+                        (true, _) => boot,
+                        (false, true) => true,
+                        (false, false) => !boot,
+                    };
                 let enabled =
                     filter.flags & super::FILTER_DISABLED == 0 || self.flags & ENUM_INCLUDE_DISABLED != 0;
                 let callout = |wanted| filter.action.kind.has_callout() && filter.action.callout == wanted;

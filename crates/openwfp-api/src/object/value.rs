@@ -1,10 +1,10 @@
 //! Values that filters compare with and provider contexts hold.
 
+use crate::Sid;
 use crate::choices;
 use crate::record::Blob;
 use crate::record::Network;
 use crate::records;
-use crate::Sid;
 use ipnet::IpNet;
 
 choices! {

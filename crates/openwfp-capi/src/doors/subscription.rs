@@ -99,7 +99,8 @@ pub unsafe fn IPsecSaContextSubscriptionsGet0<F: Flavour>(
     call::<F>(|| {
         // SAFETY: as the caller says.
         let out = unsafe { PageOut::new(entries, num_entries) }?;
-        let subscriptions = handle::session(engine_handle)?.subscriptions(openwfp_api::TopicKind::SaContexts)?;
+        let subscriptions =
+            handle::session(engine_handle)?.subscriptions(openwfp_api::TopicKind::SaContexts)?;
         out.set(arena::build(&Subscriptions(&subscriptions))?, page_len(&subscriptions)?);
         Ok(())
     })

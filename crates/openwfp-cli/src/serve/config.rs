@@ -26,6 +26,7 @@ const ENVIRONMENT: &str = "WFP_SERVE_";
 /// Every key but those of lists, as `--set` and the environment name them.
 pub(crate) const KEYS: &[&str] = &[
     "engine",
+    "state.directory",
     "listen.unix",
     "listen.unix_mode",
     "listen.unix_group",
@@ -62,6 +63,7 @@ pub(crate) const KEYS: &[&str] = &[
 pub(crate) struct Config {
     #[serde(deserialize_with = "text::<_, EngineText>")]
     pub(crate) engine: EngineText,
+    pub(crate) state: State,
     pub(crate) listen: Listen,
     pub(crate) tls: Option<Tls>,
     pub(crate) access: Access,
@@ -73,6 +75,14 @@ pub(crate) struct Config {
 /// The engine's URL.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct EngineText(pub(crate) EngineUrl);
+
+/// Where persistent objects are.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct State {
+    /// None: the usual place, if it can be used. Empty: nowhere.
+    pub(crate) directory: Option<PathBuf>,
+}
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -8,16 +8,20 @@ use crate::failure::Failure;
 use config::Config;
 use openwfp::Engine;
 use openwfp::EngineUrl;
+use openwfp::RedbStore;
 use openwfp::SessionOptions;
 use openwfp::api::Code;
 use openwfp::api::Error;
 use openwfp::api::Securable;
 use openwfp::api::SecurityDescriptor;
 use openwfp::api::SecurityInformation;
+use openwfp::api::object::store::ObjectStore;
+use openwfp::rpc::ClientOptions;
 use openwfp::rpc::Server;
 use openwfp::rpc::UnixSocket;
 use sd_notify::NotifyState;
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::SignalKind;
@@ -102,7 +106,8 @@ struct Daemon {
 
 impl Daemon {
     fn start(config: Config) -> Result<Daemon, Error> {
-        let engine = Engine::at(&config.engine.0)?;
+        let store = open_store(&config.state)?;
+        let engine = Engine::with_store(&config.engine.0, ClientOptions::default(), store)?;
         set_access(&engine, &config, None)?;
         let server = Server::start(Arc::new(engine.clone()), config.server_options())?;
         let daemon = Daemon { config, engine, server };
@@ -208,14 +213,50 @@ impl Daemon {
         self.server.set_limits(new.limits.limits());
         log.set_level(&new.log.level);
         let fixed = |config: &Config| {
-            (config.engine.clone(), config.listen.clone(), config.timeouts.clone(), config.log.format)
+            (
+                config.engine.clone(),
+                config.state.clone(),
+                config.listen.clone(),
+                config.timeouts.clone(),
+                config.log.format,
+            )
         };
         if fixed(old) != fixed(&new) || old.tls.is_some() != new.tls.is_some() {
             tracing::warn!(
-                "engine, listen, timeouts, log.format and whether there is TLS are changed by a restart only"
+                "engine, state, listen, timeouts, log.format and whether there is TLS are changed by a restart only"
             );
         }
         Ok(new)
+    }
+}
+
+/// Where persistent objects are where nothing else is said, and systemd says nothing.
+const STATE_DIRECTORY: &str = "/var/lib/openwfp";
+
+/// The store of persistent objects; none where there is to be none, or where the usual place cannot be used.
+fn open_store(state: &config::State) -> Result<Option<Arc<dyn ObjectStore>>, Error> {
+    let open = |directory: &Path| -> Result<Arc<dyn ObjectStore>, Error> {
+        make_directory(directory)?;
+        let store = RedbStore::open(&directory.join("objects.redb"))?;
+        tracing::info!(directory = %directory.display(), "persistent objects are kept");
+        Ok(Arc::new(store))
+    };
+    match &state.directory {
+        Some(none) if none.as_os_str().is_empty() => Ok(None),
+        Some(directory) => open(directory).map(Some),
+        None => {
+            let of_systemd = std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
+            let usual = of_systemd.unwrap_or_else(|| STATE_DIRECTORY.into());
+            match open(&usual) {
+                Ok(store) => Ok(Some(store)),
+                Err(error) => {
+                    tracing::warn!(
+                        "persistent objects will be lost at the end (state.directory says where to keep them): {error}"
+                    );
+                    Ok(None)
+                }
+            }
+        }
     }
 }
 

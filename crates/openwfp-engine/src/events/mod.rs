@@ -24,16 +24,16 @@ use openwfp_api::Code;
 use openwfp_api::Error;
 use openwfp_api::Notification;
 use openwfp_api::ObjectEvent;
-use openwfp_api::Securable;
-use openwfp_api::Topic;
-use openwfp_api::object::net_event::NetEvent;
 use openwfp_api::Result;
 use openwfp_api::Rights;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextEvent;
+use openwfp_api::Securable;
 use openwfp_api::SubscriptionId;
 use openwfp_api::SubscriptionOptions;
+use openwfp_api::Topic;
 use openwfp_api::Version;
+use openwfp_api::object::net_event::NetEvent;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Context;
@@ -99,22 +99,26 @@ impl Queue {
             && self.session.rights_on(on).contain(Rights::SUBSCRIBE)
             && read.contain(Rights::READ);
         let reads_keys = || self.session.rights().contain(Rights::READ_KEYS);
-        self.add(wanted, event.version, || false, || {
-            let mut event = event.clone();
-            if !reads_keys()
-                && let Some(object) = event.object.without_keys()
-            {
-                event.object = Arc::new(object);
-            }
-            Notification::Object(event)
-        })
+        self.add(
+            wanted,
+            event.version,
+            || false,
+            || {
+                let mut event = event.clone();
+                if !reads_keys()
+                    && let Some(object) = event.object.without_keys()
+                {
+                    event.object = Arc::new(object);
+                }
+                Notification::Object(event)
+            },
+        )
     }
 
     /// Queues a net event if its subscriber wants it; whether the queue is still open.
     pub(crate) fn push_net_event(&self, event: &Arc<NetEvent>, version: Version) -> bool {
-        let wanted =
-            matches!(&self.options.topic, Topic::NetEvents(template) if Wanted::new(template).selects(event))
-                && self.session.rights_on(Securable::NetEvents).contain(Rights::SUBSCRIBE);
+        let wanted = matches!(&self.options.topic, Topic::NetEvents(template) if Wanted::new(template).selects(event))
+            && self.session.rights_on(Securable::NetEvents).contain(Rights::SUBSCRIBE);
         self.add(wanted, version, || false, || Notification::Net(Arc::clone(event)))
     }
 

@@ -152,7 +152,9 @@ pub(crate) fn bounds(value: &Value) -> Option<(u128, u128)> {
         Value::Int32(number) => signed((*number).into()),
         Value::Int64(number) => signed(*number),
         Value::ByteArray16(bytes) => Some(u128::from_be_bytes(*bytes)),
-        Value::ByteArray6([a, b, c, d, e, f]) => Some(u64::from_be_bytes([0, 0, *a, *b, *c, *d, *e, *f]).into()),
+        Value::ByteArray6([a, b, c, d, e, f]) => {
+            Some(u64::from_be_bytes([0, 0, *a, *b, *c, *d, *e, *f]).into())
+        }
         Value::Network(Network(network)) => {
             return Some((number_of(network.network()), number_of(network.broadcast())));
         }
@@ -197,7 +199,10 @@ fn bytes(value: &Value) -> Vec<u8> {
 /// `FWP_E_DUPLICATE_CONDITION`.
 pub(crate) fn check(conditions: &[FilterCondition], layer: &Layer) -> Result {
     for (place, condition) in conditions.iter().enumerate() {
-        let name = || openwfp_api::guids::name(condition.field).map_or_else(|| condition.field.to_string(), str::to_owned);
+        let name = || {
+            openwfp_api::guids::name(condition.field)
+                .map_or_else(|| condition.field.to_string(), str::to_owned)
+        };
         let fail = |code, what: String| {
             Err(Error::new(code, format!("condition {} on {}: {what}", place + 1, name())))
         };
@@ -209,7 +214,10 @@ pub(crate) fn check(conditions: &[FilterCondition], layer: &Layer) -> Result {
         let fits = match value {
             Value::Range(range) => {
                 if range.low.data_type() != range.high.data_type() {
-                    return fail(Code::FWP_E_TYPE_MISMATCH, "the ends of the range have two types".to_owned());
+                    return fail(
+                        Code::FWP_E_TYPE_MISMATCH,
+                        "the ends of the range have two types".to_owned(),
+                    );
                 }
                 range.low.data_type() == field.data_type && bounds(&range.low).is_some()
             }
@@ -244,7 +252,9 @@ fn allows(value: &Value, by: MatchType) -> bool {
     match value {
         Value::Range(_) => by == By::Range,
         Value::Network(_) => matches!(by, By::Equal | By::NotEqual),
-        Value::SecurityDescriptor(_) | Value::TokenInformation(_) | Value::TokenAccessInformation(_) => by == By::Equal,
+        Value::SecurityDescriptor(_) | Value::TokenInformation(_) | Value::TokenAccessInformation(_) => {
+            by == By::Equal
+        }
         _ => match by {
             By::Equal | By::NotEqual => true,
             By::Greater | By::Less | By::GreaterOrEqual | By::LessOrEqual => bounds(value).is_some(),
@@ -264,7 +274,9 @@ pub(crate) fn specificity(conditions: &[FilterCondition]) -> u64 {
         Value::Uint16(_) | Value::Int16(_) => 16,
         Value::Uint32(_) | Value::Int32(_) | Value::Float(_) => 32,
         Value::Range(range) => {
-            let (Some((low, _)), Some((_, high))) = (bounds(&range.low), bounds(&range.high)) else { return 1 };
+            let (Some((low, _)), Some((_, high))) = (bounds(&range.low), bounds(&range.high)) else {
+                return 1;
+            };
             let width = match &range.low {
                 Value::Uint8(_) | Value::Int8(_) => 8,
                 Value::Uint16(_) | Value::Int16(_) => 16,

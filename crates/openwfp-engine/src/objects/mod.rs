@@ -194,7 +194,8 @@ impl Objects {
 
     /// The objects of a kind behind a key, in the order of keys; none: all.
     pub(crate) fn by_keys(&self, kind: ObjectKind, after: Option<Guid>) -> impl Iterator<Item = &Arc<Entry>> {
-        let start = after.map_or(Bound::Included((kind, Guid::default())), |after| Bound::Excluded((kind, after)));
+        let start =
+            after.map_or(Bound::Included((kind, Guid::default())), |after| Bound::Excluded((kind, after)));
         let highest = Guid::new(u32::MAX, u16::MAX, u16::MAX, [u8::MAX; 8]);
         let found = self.by_key.range((start, Bound::Included((kind, highest))));
         found.filter_map(move |(_, serial)| self.by_place.get(&(kind, *serial)))

@@ -226,7 +226,10 @@ fn check_flags(object: &Object) -> Result {
         }
         let has = matches!(filter.context, FilterContext::ProviderContext(_));
         if has != (flags & FILTER_HAS_PROVIDER_CONTEXT != 0) {
-            return fail("FWPM_FILTER_FLAG_HAS_PROVIDER_CONTEXT is set if and only if a provider context is".to_owned());
+            return fail(
+                "FWPM_FILTER_FLAG_HAS_PROVIDER_CONTEXT is set if and only if a provider context is"
+                    .to_owned(),
+            );
         }
     }
     Ok(())
@@ -258,9 +261,9 @@ fn check_references(objects: &Objects, object: &Object, lifetime: Lifetime, mean
 
 /// Sets what the engine decides: the sublayer where none is named, the weight, flags that only it sets.
 fn complete_filter(objects: &Objects, filter: &mut Filter) -> Result {
-    let layer = objects
-        .by_key(ObjectKind::Layer, filter.layer)
-        .ok_or_else(|| Error::new(Code::FWP_E_LAYER_NOT_FOUND, format!("there is no layer {}", filter.layer)))?;
+    let layer = objects.by_key(ObjectKind::Layer, filter.layer).ok_or_else(|| {
+        Error::new(Code::FWP_E_LAYER_NOT_FOUND, format!("there is no layer {}", filter.layer))
+    })?;
     if let Object::Layer(layer) = &*layer.object
         && filter.sublayer == Guid::default()
     {
@@ -309,7 +312,8 @@ fn check_filter(objects: &Objects, filter: &Filter) -> Result {
     };
     let action = filter.action.kind;
     if !matches!(action, ActionType::Block | ActionType::Permit) && !action.has_callout() {
-        let what = format!("a filter blocks, permits or asks a callout; {:#x} is no such action", action.wfp());
+        let what =
+            format!("a filter blocks, permits or asks a callout; {:#x} is no such action", action.wfp());
         return Err(Error::new(Code::FWP_E_INVALID_ACTION_TYPE, what));
     }
     if action.has_callout() && layer.flags & LAYER_KERNEL == 0 {
@@ -325,7 +329,8 @@ fn check_filter(objects: &Objects, filter: &Filter) -> Result {
         if let Some(Object::Callout(callout)) = callout.map(|entry| &*entry.object) {
             if callout.layer != filter.layer {
                 let at = openwfp_api::guids::name(callout.layer).unwrap_or("another layer");
-                let what = format!("the callout {} is for {at}, the filter at {}", callout.name, layer.description);
+                let what =
+                    format!("the callout {} is for {at}, the filter at {}", callout.name, layer.description);
                 return Err(Error::new(Code::FWP_E_INCOMPATIBLE_LAYER, what));
             }
             let has = matches!(filter.context, FilterContext::ProviderContext(_));

@@ -40,7 +40,8 @@ pub(crate) fn resolve(objects: &Objects, context: &mut SaContext) {
     let v6 = context.traffic.endpoints.local().is_ipv6();
     let of = |entry: &Option<Arc<Entry>>| entry.as_ref().and_then(|entry| shared_filter(entry));
     let (inbound, outbound) = (of(&inbound), of(&outbound));
-    let selectors = outbound.as_ref().or(inbound.as_ref()).map_or_else(Vec::new, |filter| selectors_of(filter, v6));
+    let selectors =
+        outbound.as_ref().or(inbound.as_ref()).map_or_else(Vec::new, |filter| selectors_of(filter, v6));
     context.selectors = Selectors::of_filters(selectors, inbound, outbound);
 }
 
@@ -83,7 +84,11 @@ fn selectors_of(filter: &Filter, v6: bool) -> Vec<Selector> {
     };
     let networks = |fields: [Guid; 2]| {
         let tests: Vec<&Test> = fields.iter().flat_map(|field| conditions.of(*field)).collect();
-        if tests.is_empty() { vec![everywhere(v6)] } else { tests.into_iter().flat_map(|test| nets(test, v6)).collect() }
+        if tests.is_empty() {
+            vec![everywhere(v6)]
+        } else {
+            tests.into_iter().flat_map(|test| nets(test, v6)).collect()
+        }
     };
     // A forwarded packet's source is local when it leaves.
     let local = networks([condition::IP_LOCAL_ADDRESS, condition::IP_SOURCE_ADDRESS]);
@@ -92,10 +97,12 @@ fn selectors_of(filter: &Filter, v6: bool) -> Vec<Selector> {
         Test::Within(low, high) if low == high => u8::try_from(*low).ok().map(|protocol| vec![protocol]),
         _ => None,
     });
-    let ports = |field| values(conditions.of(field), |test| match test {
-        Test::Within(low, high) => Some(port_blocks(*low, *high)),
-        _ => None,
-    });
+    let ports = |field| {
+        values(conditions.of(field), |test| match test {
+            Test::Within(low, high) => Some(port_blocks(*low, *high)),
+            _ => None,
+        })
+    };
     let (local_ports, remote_ports) = (ports(condition::IP_LOCAL_PORT), ports(condition::IP_REMOTE_PORT));
     let count = local.len() * remote.len() * protocols.len() * local_ports.len() * remote_ports.len();
     if count > SELECTORS_MAX {

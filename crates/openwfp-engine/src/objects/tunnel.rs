@@ -69,7 +69,11 @@ pub(super) fn objects(add: TunnelAdd, key: Guid) -> Result<Vec<Object>> {
     let of = |v4, v6| if inner_v6 { v6 } else { v4 };
     filters.push(maker.permit(of(layer::IPSEC_V4, layer::IPSEC_V6), &add.conditions, key));
     if let Some(module) = add.key_module {
-        filters.push(maker.permit(of(layer::IPSEC_KM_DEMUX_V4, layer::IPSEC_KM_DEMUX_V6), &maker.addresses(), module));
+        filters.push(maker.permit(
+            of(layer::IPSEC_KM_DEMUX_V4, layer::IPSEC_KM_DEMUX_V6),
+            &maker.addresses(),
+            module,
+        ));
     }
     filters.push(maker.callout(
         of(layer::OUTBOUND_TRANSPORT_V4, layer::OUTBOUND_TRANSPORT_V6),
@@ -88,10 +92,16 @@ pub(super) fn objects(add: TunnelAdd, key: Guid) -> Result<Vec<Object>> {
     if add.flags & TUNNEL_POINT_TO_POINT == 0 {
         let forward = of(layer::IPFORWARD_V4, layer::IPFORWARD_V6);
         let names = [
-            ([condition::IP_SOURCE_ADDRESS, condition::IP_DESTINATION_ADDRESS], sublayer::IPSEC_FORWARD_OUTBOUND_TUNNEL,
-             of(callout::IPSEC_FORWARD_OUTBOUND_TUNNEL_V4, callout::IPSEC_FORWARD_OUTBOUND_TUNNEL_V6)),
-            ([condition::IP_DESTINATION_ADDRESS, condition::IP_SOURCE_ADDRESS], sublayer::IPSEC_TUNNEL,
-             of(callout::IPSEC_FORWARD_INBOUND_TUNNEL_V4, callout::IPSEC_FORWARD_INBOUND_TUNNEL_V6)),
+            (
+                [condition::IP_SOURCE_ADDRESS, condition::IP_DESTINATION_ADDRESS],
+                sublayer::IPSEC_FORWARD_OUTBOUND_TUNNEL,
+                of(callout::IPSEC_FORWARD_OUTBOUND_TUNNEL_V4, callout::IPSEC_FORWARD_OUTBOUND_TUNNEL_V6),
+            ),
+            (
+                [condition::IP_DESTINATION_ADDRESS, condition::IP_SOURCE_ADDRESS],
+                sublayer::IPSEC_TUNNEL,
+                of(callout::IPSEC_FORWARD_INBOUND_TUNNEL_V4, callout::IPSEC_FORWARD_INBOUND_TUNNEL_V6),
+            ),
         ];
         for ([local_as, remote_as], sublayer, callout) in names {
             let conditions = maker.renamed(local_as, remote_as);
@@ -162,7 +172,8 @@ impl Maker<'_> {
     }
 
     fn addresses(&self) -> Vec<FilterCondition> {
-        let is_address = |field| field == condition::IP_LOCAL_ADDRESS || field == condition::IP_REMOTE_ADDRESS;
+        let is_address =
+            |field| field == condition::IP_LOCAL_ADDRESS || field == condition::IP_REMOTE_ADDRESS;
         self.conditions.iter().filter(|condition| is_address(condition.field)).cloned().collect()
     }
 
@@ -170,7 +181,8 @@ impl Maker<'_> {
     fn renamed(&self, local_as: Guid, remote_as: Guid) -> Vec<FilterCondition> {
         let mut conditions = self.addresses();
         for condition in &mut conditions {
-            condition.field = if condition.field == condition::IP_LOCAL_ADDRESS { local_as } else { remote_as };
+            condition.field =
+                if condition.field == condition::IP_LOCAL_ADDRESS { local_as } else { remote_as };
         }
         conditions
     }

@@ -55,12 +55,17 @@ fn rule() -> impl Strategy<Value = Rule> {
             proptest::option::weighted(0.2, 0..4_u16),
         ),
     )
-        .prop_map(|((sublayer, weight, block, clears, inspects), (mut remotes, local, protocol, ports, not_port))| {
-            remotes.sort_unstable();
-            remotes.dedup();
-            let ports = ports.map(|(a, b)| (a.min(b), a.max(b)));
-            Rule { sublayer, weight, block, clears, inspects, remotes, local, protocol, ports, not_port }
-        })
+        .prop_map(
+            |(
+                (sublayer, weight, block, clears, inspects),
+                (mut remotes, local, protocol, ports, not_port),
+            )| {
+                remotes.sort_unstable();
+                remotes.dedup();
+                let ports = ports.map(|(a, b)| (a.min(b), a.max(b)));
+                Rule { sublayer, weight, block, clears, inspects, remotes, local, protocol, ports, not_port }
+            },
+        )
 }
 
 impl Rule {
@@ -72,7 +77,8 @@ impl Rule {
         let mut conditions: Vec<FilterCondition> =
             self.remotes.iter().map(|remote| equal(condition::IP_REMOTE_ADDRESS, value(*remote))).collect();
         conditions.extend(self.local.map(|local| equal(condition::IP_LOCAL_ADDRESS, value(local))));
-        conditions.extend(self.protocol.map(|protocol| equal(condition::IP_PROTOCOL, Value::Uint8(protocol))));
+        conditions
+            .extend(self.protocol.map(|protocol| equal(condition::IP_PROTOCOL, Value::Uint8(protocol))));
         conditions.extend(self.ports.map(|(low, high)| FilterCondition {
             field: condition::IP_REMOTE_PORT,
             match_type: MatchType::Range,
@@ -93,7 +99,10 @@ impl Rule {
             sublayer: key(100 + self.sublayer),
             weight: Value::Uint64(self.weight),
             flags: if self.clears { FILTER_CLEAR_ACTION_RIGHT } else { 0 },
-            action: Action { kind, callout: if self.inspects { key(if v6 { 91 } else { 90 }) } else { Guid::default() } },
+            action: Action {
+                kind,
+                callout: if self.inspects { key(if v6 { 91 } else { 90 }) } else { Guid::default() },
+            },
             conditions,
             ..filter(number)
         }
@@ -120,7 +129,13 @@ struct Tuple {
 
 fn tuple() -> impl Strategy<Value = Tuple> {
     (address(), address(), prop_oneof![Just(6_u8), Just(17), Just(1)], 0..4_u16, 0..4_u16).prop_map(
-        |(local, remote, protocol, local_port, remote_port)| Tuple { local, remote, protocol, local_port, remote_port },
+        |(local, remote, protocol, local_port, remote_port)| Tuple {
+            local,
+            remote,
+            protocol,
+            local_port,
+            remote_port,
+        },
     )
 }
 
@@ -215,10 +230,22 @@ fn callouts_permit_what_ipsec_protects_veto_hard_permits_and_may_be_missing() {
     let verdict = || session.classify(&packet).unwrap();
     assert_eq!((verdict().action, verdict().filter_id), (ActionType::None, 0));
     for number in 0..2_u8 {
-        let sublayer = SubLayer { key: key(100 + number), name: "s".into(), weight: number.into(), ..SubLayer::default() };
+        let sublayer = SubLayer {
+            key: key(100 + number),
+            name: "s".into(),
+            weight: number.into(),
+            ..SubLayer::default()
+        };
         session.object_add(Object::SubLayer(sublayer)).unwrap();
     }
-    session.object_add(Object::Callout(Callout { key: key(90), name: "k".into(), layer: layer::OUTBOUND_TRANSPORT_V4, ..Callout::default() })).unwrap();
+    session
+        .object_add(Object::Callout(Callout {
+            key: key(90),
+            name: "k".into(),
+            layer: layer::OUTBOUND_TRANSPORT_V4,
+            ..Callout::default()
+        }))
+        .unwrap();
     let add = |number, sublayer, flags, action| {
         let filter = Filter { sublayer: key(sublayer), flags, action, ..filter(number) };
         session.object_add(Object::Filter(filter)).unwrap()

@@ -302,7 +302,8 @@ fn a_stream_waits_for_what_comes_and_ends_with_its_subscription() {
 fn subscriptions_are_listed_belong_to_their_session_and_are_limited() {
     let engine = Engine::new();
     let (one, other) = (open(&engine), open(&engine));
-    let options = SubscriptionOptions { topic: Topic::SaContexts(remote(7)), ..SubscriptionOptions::default() };
+    let options =
+        SubscriptionOptions { topic: Topic::SaContexts(remote(7)), ..SubscriptionOptions::default() };
     let stream = one.events(&options).unwrap();
     let listed = other.subscriptions(TopicKind::SaContexts).unwrap();
     assert_eq!(listed.len(), 1);

@@ -4,15 +4,15 @@
 //! by `crate::connect`.
 
 mod access;
+mod classify;
 mod codes;
 mod common;
 mod enumerators;
 mod events;
 mod life;
-mod objects;
-mod classify;
 mod lifetimes;
 mod model;
+mod objects;
 mod programs;
 mod statistics;
 mod threads;

@@ -101,7 +101,9 @@ fn what_is_added_is_got_by_key_and_by_id_and_deleted_once() {
     assert_eq!(delete(ObjectKind::Provider, ObjectName::Key(key(1))), Code::ERROR_SUCCESS);
     let made = session.object_add(Object::SubLayer(SubLayer { name: "n".into(), ..SubLayer::default() }));
     assert_eq!(made.unwrap(), 0);
-    assert!(all(&*session, &ObjectTemplate::all(ObjectKind::SubLayer)).iter().all(|s| s.key() != Guid::default()));
+    assert!(
+        all(&*session, &ObjectTemplate::all(ObjectKind::SubLayer)).iter().all(|s| s.key() != Guid::default())
+    );
 }
 
 #[test]
@@ -161,13 +163,15 @@ const WRONG: &[Wrong] = &[
     (Code::FWP_E_INVALID_WEIGHT, || changed(|f| f.weight = Value::Uint32(1))),
     (Code::FWP_E_INCOMPATIBLE_LAYER, || {
         changed(|f| {
-            f.action = Action { kind: ActionType::CalloutTerminating, callout: callout::IPSEC_INBOUND_TUNNEL_V4 };
+            f.action =
+                Action { kind: ActionType::CalloutTerminating, callout: callout::IPSEC_INBOUND_TUNNEL_V4 };
         })
     }),
     (Code::FWP_E_ACTION_INCOMPATIBLE_WITH_LAYER, || {
         changed(|f| {
             f.layer = layer::IKEEXT_V4;
-            f.action = Action { kind: ActionType::CalloutTerminating, callout: callout::IPSEC_INBOUND_TUNNEL_V4 };
+            f.action =
+                Action { kind: ActionType::CalloutTerminating, callout: callout::IPSEC_INBOUND_TUNNEL_V4 };
         })
     }),
     (Code::FWP_E_ACTION_INCOMPATIBLE_WITH_SUBLAYER, || changed(|f| f.sublayer = sublayer::INSPECTION)),
@@ -249,7 +253,13 @@ fn what_lives_longer_cannot_name_what_lives_shorter() {
     session.object_add(provider(1)).unwrap();
     let persistent = |number, provider| {
         let flags = FLAG_PERSISTENT;
-        Object::SubLayer(SubLayer { key: key(number), name: "s".into(), flags, provider, ..SubLayer::default() })
+        Object::SubLayer(SubLayer {
+            key: key(number),
+            name: "s".into(),
+            flags,
+            provider,
+            ..SubLayer::default()
+        })
     };
     assert_eq!(code(session.object_add(persistent(2, Some(key(1))))), Code::FWP_E_LIFETIME_MISMATCH);
     session.object_add(persistent(2, None)).unwrap();
@@ -262,7 +272,8 @@ fn what_lives_longer_cannot_name_what_lives_shorter() {
     dynamic.object_add(names(5, 2)).unwrap();
     let another = connect(&engine, SessionOptions::new().dynamic()).unwrap();
     assert_eq!(code(another.object_add(names(6, 3))), Code::FWP_E_WRONG_SESSION);
-    let delete = |session: &dyn Session, kind, number| code(session.object_delete(kind, ObjectName::Key(key(number))));
+    let delete =
+        |session: &dyn Session, kind, number| code(session.object_delete(kind, ObjectName::Key(key(number))));
     assert_eq!(delete(&*another, ObjectKind::Filter, 4), Code::FWP_E_WRONG_SESSION);
     assert_eq!(delete(&*another, ObjectKind::Provider, 1), Code::FWP_E_DYNAMIC_SESSION_IN_PROGRESS);
     assert_eq!(own(&*session, ObjectKind::Filter), [key(4), key(5)]);
@@ -290,7 +301,8 @@ fn transactions_show_objects_to_their_session_alone_and_take_them_back() {
     session.transaction_begin(TransactionMode::ReadOnly).unwrap();
     assert_eq!(code(session.object_add(sub_layer(1, 1))), Code::FWP_E_INCOMPATIBLE_TXN);
     session.transaction_abort().unwrap();
-    let impatient = connect(&engine, SessionOptions::new().transaction_wait(Duration::from_millis(20))).unwrap();
+    let impatient =
+        connect(&engine, SessionOptions::new().transaction_wait(Duration::from_millis(20))).unwrap();
     session.transaction_begin(TransactionMode::ReadWrite).unwrap();
     assert_eq!(code(impatient.object_add(sub_layer(1, 1))), Code::FWP_E_TIMEOUT);
     session.object_add(sub_layer(1, 1)).unwrap();
@@ -342,7 +354,10 @@ fn templates_select_by_provider_layer_action_conditions_and_weight() {
     let found = |template: ObjectTemplate| -> Vec<u32> {
         all(&*session, &template).iter().map(|object| object.key().data1).collect()
     };
-    let any = || ObjectTemplate { layer: Some(layer::OUTBOUND_TRANSPORT_V4), ..ObjectTemplate::all(ObjectKind::Filter) };
+    let any = || ObjectTemplate {
+        layer: Some(layer::OUTBOUND_TRANSPORT_V4),
+        ..ObjectTemplate::all(ObjectKind::Filter)
+    };
     assert_eq!(found(any()), [2, 3, 4]);
     assert_eq!(found(ObjectTemplate { provider: Some(key(1)), ..any() }), [2, 4]);
     assert_eq!(found(ObjectTemplate { action_mask: Some(1), ..any() }), [3]);
@@ -386,7 +401,9 @@ fn rights_are_asked_on_objects_and_keys_are_a_right_of_their_own() {
     let seen = get(&*other).unwrap();
     let length = |object: &Object| {
         let Policy::IkeMm(policy) = &object.as_provider_context().unwrap().policy else { panic!() };
-        let AuthenticationDetail::PresharedKey(preshared) = &policy.authentication_methods[0].detail else { panic!() };
+        let AuthenticationDetail::PresharedKey(preshared) = &policy.authentication_methods[0].detail else {
+            panic!()
+        };
         (preshared.key.len(), preshared.key.is_withheld())
     };
     assert_eq!(length(&seen), (6, true));
@@ -405,7 +422,12 @@ fn rights_are_asked_on_objects_and_keys_are_a_right_of_their_own() {
 fn a_tunnel_policy_comes_with_its_filters_and_goes_with_them() {
     let session = open(&Engine::new());
     let tunnel = || TunnelAdd {
-        main_mode: Some(ProviderContext { key: key(1), name: "mm".into(), policy: preshared(), ..Default::default() }),
+        main_mode: Some(ProviderContext {
+            key: key(1),
+            name: "mm".into(),
+            policy: preshared(),
+            ..Default::default()
+        }),
         tunnel: ProviderContext {
             key: key(2),
             name: "tunnel".into(),
@@ -431,12 +453,22 @@ fn a_tunnel_policy_comes_with_its_filters_and_goes_with_them() {
     assert_eq!(policy.key(), key(2));
     let filters = all(&*session, &ObjectTemplate::all(ObjectKind::Filter));
     let layers: Vec<Guid> = filters.iter().map(|object| object.as_filter().unwrap().layer).collect();
-    for wanted in [layer::IKEEXT_V4, layer::IPSEC_V4, layer::OUTBOUND_TRANSPORT_V4, layer::INBOUND_TRANSPORT_V4, layer::IPFORWARD_V4] {
+    for wanted in [
+        layer::IKEEXT_V4,
+        layer::IPSEC_V4,
+        layer::OUTBOUND_TRANSPORT_V4,
+        layer::INBOUND_TRANSPORT_V4,
+        layer::IPFORWARD_V4,
+    ] {
         assert!(layers.contains(&wanted));
     }
     let again = session.object_step(ObjectStep::TunnelAdd(Box::new(tunnel())));
     assert_eq!(code(again), Code::FWP_E_ALREADY_EXISTS);
-    assert_eq!(all(&*session, &ObjectTemplate::all(ObjectKind::Filter)).len(), filters.len(), "all or nothing");
+    assert_eq!(
+        all(&*session, &ObjectTemplate::all(ObjectKind::Filter)).len(),
+        filters.len(),
+        "all or nothing"
+    );
     let packet = packet::Packet {
         source: Address("10.1.0.1".parse().unwrap()),
         destination: Address("10.2.0.1".parse().unwrap()),
@@ -491,9 +523,11 @@ fn a_keying_daemon_finds_every_context_with_the_right_selectors() {
         let session = connect(&engine, SessionOptions::new().name("keying daemon")).unwrap();
         session.object_add(provider(1)).unwrap();
         assert_eq!(code(session.object_add(provider(1))), Code::FWP_E_ALREADY_EXISTS);
-        let _events = session.events(&SubscriptionOptions::about(Topic::NetEvents(NetEventTemplate::default())));
+        let _events =
+            session.events(&SubscriptionOptions::about(Topic::NetEvents(NetEventTemplate::default())));
         let (ours, theirs) = if v6 { ("2001:db8::1", "2001:db8::2") } else { ("192.0.2.1", "192.0.2.2") };
-        let (inner, outer) = if v6 { ("2001:db8:1::/48", "2001:db8:2::/48") } else { ("10.1.0.0/16", "10.2.0.0/16") };
+        let (inner, outer) =
+            if v6 { ("2001:db8:1::/48", "2001:db8:2::/48") } else { ("10.1.0.0/16", "10.2.0.0/16") };
         let of = |v4: Guid, six: Guid| if v6 { six } else { v4 };
         let policy = TunnelPolicy {
             proposals: vec![IpsecProposal::default()],
@@ -540,19 +574,28 @@ fn a_keying_daemon_finds_every_context_with_the_right_selectors() {
         new.traffic = Traffic::new(endpoints, if tunnel { Mode::Tunnel } else { Mode::Transport });
         new.filter_id = FilterId(outbound);
         let id = session.sa_context_create(&new).unwrap();
-        let request = InboundRequest { traffic: new.traffic.clone(), filter_id: FilterId(inbound), udp_encapsulation: None };
+        let request = InboundRequest {
+            traffic: new.traffic.clone(),
+            filter_id: FilterId(inbound),
+            udp_encapsulation: None,
+        };
         session.sa_context_set_spi(id, &request, Spi::new(0x1000).unwrap()).unwrap();
         session.sa_context_add_inbound(id, bundle(0x1000)).unwrap();
         session.sa_context_add_outbound(id, bundle(0x2000)).unwrap();
         let context = session.sa_context_by_id(id).unwrap();
-        for (direction, filter_id, number) in [(Direction::Outbound, outbound, 3), (Direction::Inbound, inbound, 4)] {
+        for (direction, filter_id, number) in
+            [(Direction::Outbound, outbound, 3), (Direction::Inbound, inbound, 4)]
+        {
             let shown = context.transport_filter(direction).unwrap();
             assert_eq!(shown.filter_id(), FilterId(filter_id));
             assert_eq!(shown.object().unwrap().key, key(number));
             assert_eq!(shown.conditions().len(), 3);
         }
         let [selector] = &context.selectors[..] else { panic!("{:?}", context.selectors) };
-        assert_eq!((selector.local, selector.remote, selector.protocol), (inner.parse().unwrap(), outer.parse().unwrap(), 6));
+        assert_eq!(
+            (selector.local, selector.remote, selector.protocol),
+            (inner.parse().unwrap(), outer.parse().unwrap(), 6)
+        );
         // What the SA context uses stays; then all go by their ids.
         let delete = |kind, id| code(session.object_delete(kind, ObjectName::Id(id)));
         assert_eq!(delete(ObjectKind::Filter, outbound), Code::FWP_E_IN_USE);
@@ -578,11 +621,7 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let kind = prop_oneof![
-        Just(ObjectKind::Provider),
-        Just(ObjectKind::SubLayer),
-        Just(ObjectKind::Filter)
-    ];
+    let kind = prop_oneof![Just(ObjectKind::Provider), Just(ObjectKind::SubLayer), Just(ObjectKind::Filter)];
     prop_oneof![
         6 => (kind.clone(), 1..4_u8, proptest::option::of(1..4_u8)).prop_map(|(kind, key, names)| Step::Add(kind, key, names)),
         4 => (kind, 1..4_u8).prop_map(|(kind, key)| Step::Delete(kind, key)),

@@ -44,7 +44,9 @@ impl Ordered for Arc<Object> {
 
 /// The order of filters by weight.
 pub(crate) fn by_weight(one: &Arc<Object>, other: &Arc<Object>) -> Ordering {
-    let key = |object: &Arc<Object>| object.as_filter().map(|filter| (u64::MAX - filter.effective_weight, filter.id));
+    let key = |object: &Arc<Object>| {
+        object.as_filter().map(|filter| (u64::MAX - filter.effective_weight, filter.id))
+    };
     key(one).cmp(&key(other))
 }
 
@@ -110,7 +112,8 @@ impl<T: Ordered + Send + Sync + 'static> Cursors<T> {
         mut fetch: impl FnMut(u32) -> Result<(Vec<T>, bool)>,
     ) -> Result<Claim<T>> {
         let cursor = lock(&self.0).get(&id).cloned();
-        let cursor = cursor.unwrap_or_else(|| Arc::new(Cursor { returned: Mutex::default(), order: T::order }));
+        let cursor =
+            cursor.unwrap_or_else(|| Arc::new(Cursor { returned: Mutex::default(), order: T::order }));
         let mut returned = lock(&cursor.returned);
         let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
         let again = wanted.min(returned.len());

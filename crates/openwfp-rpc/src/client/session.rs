@@ -1,6 +1,7 @@
 //! A session with an engine elsewhere.
 
 use super::cursor::Cursors;
+use super::cursor::by_weight;
 use super::events::Delivery;
 use super::events::RemoteStream;
 use super::events::unsubscribe;
@@ -8,36 +9,21 @@ use super::link::Link;
 use super::wait;
 use crate::codec;
 use crate::codec::Raw;
+use crate::codec::object::*;
 use crate::convert;
 use crate::proto;
 use crate::status::from_detail;
-use super::cursor::by_weight;
-use crate::codec::object::*;
-use openwfp_api::EngineOption;
-use openwfp_api::Guid;
-use openwfp_api::TopicKind;
-use openwfp_api::object::Object;
-use openwfp_api::object::ObjectKind;
-use openwfp_api::object::ObjectName;
-use openwfp_api::object::net_event::NetEvent;
-use openwfp_api::object::net_event::NetEventTemplate;
-use openwfp_api::object::packet::Packet;
-use openwfp_api::object::packet::Verdict;
-use openwfp_api::object::step::ObjectStep;
-use openwfp_api::object::template::ENUM_BEST_TERMINATING_MATCH;
-use openwfp_api::object::template::ENUM_SORTED;
-use openwfp_api::object::template::ObjectTemplate;
-use openwfp_api::record::Blob;
-use openwfp_api::record::Record;
 use openwfp_api::BatchMode;
 use openwfp_api::Claim;
 use openwfp_api::Code;
 use openwfp_api::Completeness;
+use openwfp_api::EngineOption;
 use openwfp_api::EnumId;
 use openwfp_api::EnumOptions;
 use openwfp_api::Error;
 use openwfp_api::EventCallback;
 use openwfp_api::EventStream;
+use openwfp_api::Guid;
 use openwfp_api::KeyAccess;
 use openwfp_api::Result;
 use openwfp_api::SaContext;
@@ -57,8 +43,22 @@ use openwfp_api::StepOutcome;
 use openwfp_api::SubscriptionId;
 use openwfp_api::SubscriptionInfo;
 use openwfp_api::SubscriptionOptions;
+use openwfp_api::TopicKind;
 use openwfp_api::TransactionMode;
 use openwfp_api::Version;
+use openwfp_api::object::Object;
+use openwfp_api::object::ObjectKind;
+use openwfp_api::object::ObjectName;
+use openwfp_api::object::net_event::NetEvent;
+use openwfp_api::object::net_event::NetEventTemplate;
+use openwfp_api::object::packet::Packet;
+use openwfp_api::object::packet::Verdict;
+use openwfp_api::object::step::ObjectStep;
+use openwfp_api::object::template::ENUM_BEST_TERMINATING_MATCH;
+use openwfp_api::object::template::ENUM_SORTED;
+use openwfp_api::object::template::ObjectTemplate;
+use openwfp_api::record::Blob;
+use openwfp_api::record::Record;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -333,11 +333,7 @@ impl Session for RemoteSession {
         })
     }
 
-    fn subscribe(
-        &self,
-        options: &SubscriptionOptions,
-        callback: EventCallback,
-    ) -> Result<SubscriptionId> {
+    fn subscribe(&self, options: &SubscriptionOptions, callback: EventCallback) -> Result<SubscriptionId> {
         let stream = self.stream(options)?;
         let id = stream.id();
         // Known before it begins, for a callback that unsubscribes itself.
@@ -455,8 +451,7 @@ impl Session for RemoteSession {
     }
 
     fn engine_option(&self, option: EngineOption) -> Result<u32> {
-        let request =
-            encode(&EngineOptionRequest { session: self.token(), option: option.wfp(), value: 0 });
+        let request = encode(&EngineOptionRequest { session: self.token(), option: option.wfp(), value: 0 });
         let reply = self.link.call(|mut client| async move { client.engine_option_get(request).await })?;
         Ok(reply.value)
     }
@@ -472,7 +467,8 @@ impl Session for RemoteSession {
     }
 
     fn net_event_create_enum(&self, template: &NetEventTemplate) -> Result<EnumId> {
-        let request = encode(&NetEventCreateEnumRequest { session: self.token(), template: template.clone() });
+        let request =
+            encode(&NetEventCreateEnumRequest { session: self.token(), template: template.clone() });
         let made = self.link.call(|mut client| async move { client.net_event_create_enum(request).await })?;
         Ok(self.net_events.add(EnumId::from_bits(made.handle)))
     }

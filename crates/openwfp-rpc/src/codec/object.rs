@@ -1,6 +1,8 @@
 //! Messages of objects, classification and net events: records, like what they hold.
 
+use super::Raw;
 use openwfp_api::Guid;
+use openwfp_api::KeyAccess;
 use openwfp_api::Result;
 use openwfp_api::object::Object;
 use openwfp_api::object::net_event::NetEvent;
@@ -8,14 +10,12 @@ use openwfp_api::object::net_event::NetEventTemplate;
 use openwfp_api::object::packet::Packet;
 use openwfp_api::object::step::ObjectStep;
 use openwfp_api::object::template::ObjectTemplate;
-use openwfp_api::KeyAccess;
 use openwfp_api::protobuf::Reader;
 use openwfp_api::protobuf::Writer;
 use openwfp_api::record::Blob;
 use openwfp_api::record::Field;
 use openwfp_api::record::Record;
 use openwfp_api::record::Schema;
-use super::Raw;
 use std::sync::Arc;
 
 openwfp_api::records! {

@@ -11,15 +11,15 @@ use openwfp_api::EventKind;
 use openwfp_api::KeyAccess;
 use openwfp_api::Notification;
 use openwfp_api::ObjectEvent;
-use openwfp_api::object::net_event::NetEvent;
-use openwfp_api::record::Field;
-use openwfp_api::record::Record;
 use openwfp_api::Result;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextEvent;
 use openwfp_api::SaContextId;
 use openwfp_api::SaEntry;
 use openwfp_api::Version;
+use openwfp_api::object::net_event::NetEvent;
+use openwfp_api::record::Field;
+use openwfp_api::record::Record;
 use std::sync::Arc;
 
 /// Bytes of a usual context, for the first guess at a page's length.

@@ -6,8 +6,6 @@ use super::bytes::Writer;
 use super::bytes::malformed;
 use super::linux::get_linux;
 use super::linux::put_linux;
-use openwfp_api::object::Filter;
-use openwfp_api::record::Record;
 use openwfp_api::Aead;
 use openwfp_api::AeadAlgorithm;
 use openwfp_api::Auth;
@@ -51,6 +49,8 @@ use openwfp_api::Traffic;
 use openwfp_api::Transform;
 use openwfp_api::UdpEncapsulation;
 use openwfp_api::VirtualIfTunnel;
+use openwfp_api::object::Filter;
+use openwfp_api::record::Record;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
@@ -138,7 +138,8 @@ pub(crate) fn put_context(writer: &mut Writer<'_>, context: &SaContext) {
     for (field, counters) in [(10, &context.counters.inbound), (11, &context.counters.outbound)] {
         put_counters(writer, field, counters);
     }
-    for (field, direction) in [(12, openwfp_api::Direction::Inbound), (13, openwfp_api::Direction::Outbound)] {
+    for (field, direction) in [(12, openwfp_api::Direction::Inbound), (13, openwfp_api::Direction::Outbound)]
+    {
         if let Some(filter) = context.selectors.filter(direction) {
             writer.message(field, |writer| Record::put(filter, writer));
         }

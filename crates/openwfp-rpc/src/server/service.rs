@@ -20,8 +20,8 @@ use crate::status::detail;
 use crate::status::to_status;
 use openwfp_api::Claim;
 use openwfp_api::Code;
-use openwfp_api::EnumId;
 use openwfp_api::EngineOption;
+use openwfp_api::EnumId;
 use openwfp_api::EnumOptions;
 use openwfp_api::Error;
 use openwfp_api::KeyAccess;
@@ -604,7 +604,9 @@ impl FilterEngine for Service {
 
     async fn classify(&self, request: Request<Raw>) -> Reply<Raw> {
         let asked: ClassifyRequest = decoded(&request)?;
-        self.read(&request, &asked.session.0, |open| open.session.classify(&asked.packet).map(|verdict| encode(&verdict)))
+        self.read(&request, &asked.session.0, |open| {
+            open.session.classify(&asked.packet).map(|verdict| encode(&verdict))
+        })
     }
 
     async fn engine_option_get(&self, request: Request<Raw>) -> Reply<proto::EngineOptionReply> {

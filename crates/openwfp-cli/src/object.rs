@@ -1,0 +1,401 @@
+//! `wfp filter`, `provider`, `context`, `sublayer`, `layer`, `callout`: lists and shows objects; `wfp policy explain`.
+
+use crate::args::ExplainArgs;
+use crate::args::Format;
+use crate::args::ObjectListArgs;
+use crate::args::ObjectShowArgs;
+use crate::failure::Failure;
+use openwfp::Engine;
+use openwfp::SessionOptions;
+use openwfp::api::Guid;
+use openwfp::api::Session;
+use openwfp::api::guids;
+use openwfp::api::object::ActionType;
+use openwfp::api::object::Filter;
+use openwfp::api::object::FilterCondition;
+use openwfp::api::object::FilterContext;
+use openwfp::api::object::MatchType;
+use openwfp::api::object::Object;
+use openwfp::api::object::ObjectKind;
+use openwfp::api::object::ObjectName;
+use openwfp::api::object::packet::Packet;
+use openwfp::api::object::packet::PacketPath;
+use openwfp::api::object::packet::Verdict;
+use openwfp::api::object::policy::context_type_name;
+use openwfp::api::object::template::ENUM_SORTED;
+use openwfp::api::object::template::ObjectTemplate;
+use openwfp::api::object::value::Value;
+use openwfp::api::record::Address;
+use openwfp::api::record::Network;
+use openwfp::api::record::Record;
+use openwfp::api::record::Shown;
+use serde_json::json;
+use std::io::BufWriter;
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+
+pub(crate) fn list(engine: &Engine, kind: ObjectKind, args: &ObjectListArgs) -> Result<(), Failure> {
+    let session = engine.open_session(SessionOptions::new().name("wfp list"))?;
+    let mut template = ObjectTemplate {
+        provider: args.provider,
+        layer: args.layer,
+        after: args.after,
+        ..ObjectTemplate::all(kind)
+    };
+    if args.sorted {
+        template.flags |= ENUM_SORTED;
+    }
+    let enumerator = session.object_create_enum(&template)?;
+    let mut out = BufWriter::with_capacity(1 << 16, anstream::stdout().lock());
+    let (mut count, mut last) = (0_u64, None);
+    let mut table = Table::new(columns(kind));
+    loop {
+        let left = args.limit.map_or(u64::MAX, |limit| limit - count);
+        let wanted = args.page_size.get().min(u32::try_from(left).unwrap_or(u32::MAX));
+        if wanted == 0 {
+            break;
+        }
+        let page = session.object_enum(enumerator, wanted)?.accept();
+        write_page(&mut out, &mut table, args.output, &page, count == 0)?;
+        count += page.len() as u64;
+        last = page.last().map(|object| object.key()).or(last);
+        if page.len() < wanted as usize {
+            break;
+        }
+    }
+    let more = !session.object_enum(enumerator, 1)?.entries().is_empty();
+    let after = last.filter(|_| more).map(|key| key.to_string());
+    match args.output {
+        Format::Table | Format::Wide => {
+            let plural = if count == 1 { "" } else { "s" };
+            writeln!(out, "{count} {kind}{plural}")?;
+            if let Some(after) = after {
+                writeln!(out, "there are more: go on with --after {after}")?;
+            }
+        }
+        Format::Json => {
+            let comma = if count == 0 { "" } else { "\n" };
+            writeln!(out, "{comma}], \"count\": {count}, \"more_after\": {}}}", json!(after))?;
+        }
+        Format::Jsonl => {}
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn write_page(
+    out: &mut impl Write,
+    table: &mut Table,
+    format: Format,
+    page: &[Arc<Object>],
+    is_first: bool,
+) -> std::io::Result<()> {
+    match format {
+        Format::Table | Format::Wide => {
+            let rows: Vec<Vec<String>> = page.iter().map(|object| row(object)).collect();
+            table.write(out, &rows)
+        }
+        Format::Json => {
+            if is_first {
+                write!(out, "{{\"objects\": [")?;
+            }
+            for (place, object) in page.iter().enumerate() {
+                let comma = if is_first && place == 0 { "" } else { "," };
+                write!(out, "{comma}\n  {}", to_json(&content(object)))?;
+            }
+            Ok(())
+        }
+        Format::Jsonl => page.iter().try_for_each(|object| writeln!(out, "{}", to_json(&content(object)))),
+    }
+}
+
+pub(crate) fn show(engine: &Engine, kind: ObjectKind, args: &ObjectShowArgs) -> Result<(), Failure> {
+    let session = engine.open_session(SessionOptions::new().name("wfp show"))?;
+    let object = session.object_get(kind, args.name)?;
+    let mut out = anstream::stdout().lock();
+    match args.output {
+        Format::Table | Format::Wide => {
+            if let Object::Filter(filter) = &*object {
+                writeln!(out, "{}", sentence(filter))?;
+            }
+            write_fields(&mut out, &content(&object), 0)?;
+        }
+        Format::Json => writeln!(out, "{:#}", to_json(&content(&object)))?,
+        Format::Jsonl => writeln!(out, "{}", to_json(&content(&object)))?,
+    }
+    Ok(())
+}
+
+pub(crate) fn explain(engine: &Engine, args: &ExplainArgs) -> Result<(), Failure> {
+    let session = engine.open_session(SessionOptions::new().name("wfp policy explain"))?;
+    let packet = Packet {
+        path: match (args.inbound, args.forward) {
+            (true, _) => PacketPath::Inbound,
+            (_, true) => PacketPath::Forward,
+            _ => PacketPath::Outbound,
+        },
+        source: Address(args.from),
+        destination: Address(args.to),
+        protocol: args.proto,
+        source_port: args.sport,
+        destination_port: args.dport,
+        fields: Vec::new(),
+    };
+    let verdict = session.classify(&packet)?;
+    let mut out = anstream::stdout().lock();
+    match args.output {
+        Format::Table | Format::Wide => explain_in_words(&mut out, &*session, &verdict),
+        Format::Json => Ok(writeln!(out, "{:#}", to_json(&Record::show(&verdict)))?),
+        Format::Jsonl => Ok(writeln!(out, "{}", to_json(&Record::show(&verdict)))?),
+    }
+}
+
+fn explain_in_words(out: &mut impl Write, session: &dyn Session, verdict: &Verdict) -> Result<(), Failure> {
+    writeln!(out, "asked at {}", name_of(verdict.layer))?;
+    for decision in &verdict.decisions {
+        let says = if decision.action == ActionType::Block { "blocks" } else { "permits" };
+        let hard = if decision.is_hard { ", and nothing may override it" } else { "" };
+        writeln!(out, "  {}: filter {} {says}{hard}", name_of(decision.sublayer), decision.filter_id)?;
+        // A filter may go between the two calls, which changes nothing of what was decided.
+        if let Ok(object) = session.object_get(ObjectKind::Filter, ObjectName::Id(decision.filter_id))
+            && let Some(filter) = object.as_filter()
+        {
+            writeln!(out, "    \"{}\": {}", filter.name, sentence(filter))?;
+        }
+        if let Some(key) = decision.provider_context
+            && let Ok(object) = session.object_get(ObjectKind::ProviderContext, ObjectName::Key(key))
+            && let Some(context) = object.as_provider_context()
+        {
+            let kind = context_type_name(context.policy.context_type());
+            writeln!(out, "    policy: provider context {} \"{}\", {kind}", context.id, context.name)?;
+            if let Some(tunnel) = context.policy.tunnel() {
+                writeln!(out, "    tunnel: {} to {}", tunnel.endpoints.local.0, tunnel.endpoints.remote.0)?;
+            }
+        }
+    }
+    let end = match (verdict.action, verdict.is_veto) {
+        (ActionType::Block, true) => "blocked by a callout's veto".to_owned(),
+        (ActionType::Block, false) => format!("blocked by filter {}", verdict.filter_id),
+        (ActionType::Permit, _) => format!("permitted by filter {}", verdict.filter_id),
+        _ => "permitted: no filter matches".to_owned(),
+    };
+    writeln!(out, "{end}")?;
+    Ok(())
+}
+
+/// A table whose widths the first page decides.
+struct Table {
+    columns: &'static [&'static str],
+    widths: Vec<usize>,
+}
+
+impl Table {
+    fn new(columns: &'static [&'static str]) -> Table {
+        Table { columns, widths: Vec::new() }
+    }
+
+    fn write(&mut self, out: &mut impl Write, rows: &[Vec<String>]) -> std::io::Result<()> {
+        if self.widths.is_empty() {
+            self.widths = self.columns.iter().map(|column| column.len()).collect();
+            for row in rows {
+                for (width, cell) in self.widths.iter_mut().zip(row) {
+                    *width = (*width).max(cell.chars().count());
+                }
+            }
+            let heads: Vec<String> = self.columns.iter().map(|&column| column.to_owned()).collect();
+            self.line(out, &heads)?;
+        }
+        rows.iter().try_for_each(|row| self.line(out, row))
+    }
+
+    fn line(&self, out: &mut impl Write, cells: &[String]) -> std::io::Result<()> {
+        let last = cells.len().saturating_sub(1);
+        for (place, (cell, width)) in cells.iter().zip(&self.widths).enumerate() {
+            if place == last {
+                writeln!(out, "{cell}")?;
+            } else {
+                write!(out, "{cell:<width$}  ")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn columns(kind: ObjectKind) -> &'static [&'static str] {
+    match kind {
+        ObjectKind::Provider => &["KEY", "FLAGS", "NAME"],
+        ObjectKind::ProviderContext => &["ID", "KEY", "TYPE", "NAME"],
+        ObjectKind::SubLayer => &["WEIGHT", "KEY", "NAME"],
+        ObjectKind::Layer => &["ID", "KEY", "FIELDS"],
+        ObjectKind::Callout => &["ID", "LAYER", "NAME"],
+        _ => &["ID", "LAYER", "SUBLAYER", "WEIGHT", "NAME", "RULE"],
+    }
+}
+
+fn row(object: &Object) -> Vec<String> {
+    let key = name_of(object.key());
+    match object {
+        Object::Provider(provider) => vec![key, format!("{:#x}", provider.flags), provider.name.clone()],
+        Object::ProviderContext(context) => {
+            let kind = context_type_name(context.policy.context_type()).to_owned();
+            vec![context.id.to_string(), context.key.to_string(), kind, context.name.clone()]
+        }
+        Object::SubLayer(sublayer) => vec![sublayer.weight.to_string(), key, sublayer.name.clone()],
+        Object::Layer(layer) => vec![layer.id.to_string(), key, layer.fields.len().to_string()],
+        Object::Callout(callout) => vec![callout.id.to_string(), short(callout.layer), callout.name.clone()],
+        Object::Filter(filter) => vec![
+            filter.id.to_string(),
+            short(filter.layer),
+            short(filter.sublayer),
+            format!("{:#018x}", filter.effective_weight),
+            filter.name.clone(),
+            sentence(filter),
+        ],
+        _ => vec![key],
+    }
+}
+
+/// What a filter does, in a line.
+fn sentence(filter: &Filter) -> String {
+    let action = match filter.action.kind {
+        kind if kind.has_callout() => format!("ask {}", short(filter.action.callout)),
+        kind => kind.name().to_lowercase(),
+    };
+    let mut fields: Vec<Guid> = Vec::new();
+    for condition in &filter.conditions {
+        if !fields.contains(&condition.field) {
+            fields.push(condition.field);
+        }
+    }
+    let parts: Vec<String> = fields
+        .iter()
+        .map(|field| {
+            let alternatives: Vec<String> =
+                filter.conditions.iter().filter(|condition| condition.field == *field).map(test).collect();
+            format!("{} {}", short(*field), alternatives.join(" or "))
+        })
+        .collect();
+    let policy = match filter.context {
+        FilterContext::ProviderContext(key) => format!(" with policy {key}"),
+        _ => String::new(),
+    };
+    match parts.is_empty() {
+        true => format!("{action} all{policy}"),
+        false => format!("{action} {}{policy}", parts.join(", ")),
+    }
+}
+
+fn test(condition: &FilterCondition) -> String {
+    let is_address = short(condition.field).ends_with("ADDRESS");
+    let value = value(&condition.value, is_address);
+    match condition.match_type {
+        MatchType::Equal | MatchType::Range => value,
+        MatchType::NotEqual => format!("not {value}"),
+        MatchType::Greater => format!("> {value}"),
+        MatchType::Less => format!("< {value}"),
+        MatchType::GreaterOrEqual => format!(">= {value}"),
+        MatchType::LessOrEqual => format!("<= {value}"),
+        other => format!("{} {value}", other.name()),
+    }
+}
+
+fn value(value: &Value, is_address: bool) -> String {
+    match value {
+        Value::Uint32(number) if is_address => Ipv4Addr::from(*number).to_string(),
+        Value::ByteArray16(bytes) if is_address => Ipv6Addr::from(*bytes).to_string(),
+        Value::Network(Network(network)) => network.to_string(),
+        Value::Range(range) => {
+            format!("{}-{}", self::value(&range.low, is_address), self::value(&range.high, is_address))
+        }
+        other => match Record::show(other) {
+            Shown::Fields(fields) => fields.first().map_or_else(String::new, |(_, shown)| plain(shown)),
+            shown => plain(&shown),
+        },
+    }
+}
+
+/// A GUID's name in Windows' headers, or the GUID.
+fn name_of(guid: Guid) -> String {
+    guids::name(guid).map_or_else(|| guid.to_string(), str::to_owned)
+}
+
+/// The same without what all names of a kind begin with.
+fn short(guid: Guid) -> String {
+    let name = name_of(guid);
+    for prefix in ["FWPM_LAYER_", "FWPM_SUBLAYER_", "FWPM_CALLOUT_", "FWPM_CONDITION_", "FWPM_PROVIDER_"] {
+        if let Some(rest) = name.strip_prefix(prefix) {
+            return rest.to_owned();
+        }
+    }
+    name
+}
+
+/// The fields of an object, without the choice of its kind around them.
+fn content(object: &Object) -> Shown {
+    match Record::show(object) {
+        Shown::Fields(mut fields) if fields.len() == 1 => fields.remove(0).1,
+        shown => shown,
+    }
+}
+
+fn to_json(shown: &Shown) -> serde_json::Value {
+    match shown {
+        Shown::Nothing => serde_json::Value::Null,
+        Shown::Bool(value) => json!(value),
+        Shown::Number(value) => json!(value),
+        Shown::Signed(value) => json!(value),
+        Shown::Float(value) => json!(value),
+        Shown::Text(value) => json!(value),
+        Shown::List(values) => values.iter().map(to_json).collect(),
+        Shown::Fields(fields) => fields
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), to_json(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+    }
+}
+
+fn plain(shown: &Shown) -> String {
+    match shown {
+        Shown::Nothing => "-".to_owned(),
+        Shown::Bool(value) => if *value { "yes" } else { "no" }.to_owned(),
+        Shown::Number(value) => value.to_string(),
+        Shown::Signed(value) => value.to_string(),
+        Shown::Float(value) => value.to_string(),
+        Shown::Text(value) => value.clone(),
+        other => to_json(other).to_string(),
+    }
+}
+
+/// Fields, one a line, indented by their depth; what is empty is left out.
+fn write_fields(out: &mut impl Write, shown: &Shown, depth: usize) -> std::io::Result<()> {
+    let Shown::Fields(fields) = shown else { return writeln!(out, "{:depth$}{}", "", plain(shown)) };
+    for (name, value) in fields {
+        match value {
+            Shown::Nothing => {}
+            Shown::Text(text) if text.is_empty() => {}
+            Shown::List(values) if values.is_empty() => {}
+            Shown::List(values) => {
+                writeln!(out, "{:depth$}{name}:", "")?;
+                for value in values {
+                    match value {
+                        Shown::Fields(_) => {
+                            writeln!(out, "{:depth$}  -", "")?;
+                            write_fields(out, value, depth + 4)?;
+                        }
+                        other => writeln!(out, "{:depth$}  {}", "", plain(other))?,
+                    }
+                }
+            }
+            Shown::Fields(inner) if inner.is_empty() => {}
+            Shown::Fields(_) => {
+                writeln!(out, "{:depth$}{name}:", "")?;
+                write_fields(out, value, depth + 2)?;
+            }
+            other => writeln!(out, "{:depth$}{name}: {}", "", plain(other))?,
+        }
+    }
+    Ok(())
+}

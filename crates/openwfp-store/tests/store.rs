@@ -1,0 +1,201 @@
+//! Persistent objects over restarts of their engine: in a file, and with a store that fails at each of its writes.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
+
+use openwfp_api::guids::layer;
+use openwfp_api::object::policy::*;
+use openwfp_api::object::store::*;
+use openwfp_api::object::*;
+use openwfp_api::*;
+use openwfp_engine::Engine;
+use openwfp_store::RedbStore;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+
+fn key(number: u32) -> Guid {
+    Guid::new(number, 7, 7, [7; 8])
+}
+
+fn provider(number: u32, flags: u32) -> Object {
+    Object::Provider(Provider { key: key(number), name: "p".into(), flags, ..Provider::default() })
+}
+
+fn filter(number: u32, provider: Option<u32>, flags: u32) -> Object {
+    Object::Filter(Filter {
+        key: key(number),
+        name: "f".into(),
+        flags,
+        provider: provider.map(key),
+        layer: layer::IKEEXT_V4,
+        action: Action { kind: ActionType::Permit, callout: Guid::default() },
+        ..Filter::default()
+    })
+}
+
+fn open(store: &Arc<dyn ObjectStore>) -> (Engine, Arc<dyn Session>) {
+    let engine = Engine::builder().store(Arc::clone(store)).open().unwrap();
+    let session = engine.open_session(SessionOptions::new()).unwrap();
+    (engine, session)
+}
+
+fn keys(session: &dyn Session, kind: ObjectKind) -> Vec<u32> {
+    let id = session.object_create_enum(&template::ObjectTemplate::all(kind)).unwrap();
+    let page = session.object_enum(id, u32::MAX).unwrap().accept();
+    let mut keys: Vec<u32> =
+        page.iter().map(|object| object.key()).filter(|key| key.data2 == 7).map(|key| key.data1).collect();
+    keys.sort_unstable();
+    keys
+}
+
+struct File(PathBuf);
+
+impl File {
+    fn new() -> File {
+        static NEWEST: AtomicU32 = AtomicU32::new(0);
+        let number = NEWEST.fetch_add(1, Ordering::Relaxed);
+        File(std::env::temp_dir().join(format!("openwfp-store-{}-{number}.redb", std::process::id())))
+    }
+
+    fn store(&self) -> Arc<dyn ObjectStore> {
+        Arc::new(RedbStore::open(&self.0).unwrap())
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+    }
+}
+
+#[test]
+fn what_is_persistent_is_there_again_and_nothing_else() {
+    let file = File::new();
+    let policy = Policy::IkeMm(IkePolicy {
+        authentication_methods: vec![AuthenticationMethod {
+            method: 0,
+            detail: AuthenticationDetail::PresharedKey(PresharedKey { key: Key::new(b"secret"), flags: 0 }),
+        }],
+        ..IkePolicy::default()
+    });
+    let context = Object::ProviderContext(ProviderContext {
+        key: key(9),
+        name: "c".into(),
+        flags: FLAG_PERSISTENT,
+        policy,
+        ..ProviderContext::default()
+    });
+    let (before, own) = {
+        let (_engine, session) = open(&file.store());
+        session.object_add(provider(1, FLAG_PERSISTENT)).unwrap();
+        session.object_add(provider(2, 0)).unwrap();
+        session.object_add(filter(3, Some(1), FLAG_PERSISTENT)).unwrap();
+        session.object_add(filter(4, None, 0)).unwrap();
+        session.object_add(filter(5, None, FLAG_PERSISTENT)).unwrap();
+        session.object_delete(ObjectKind::Filter, ObjectName::Key(key(5))).unwrap();
+        session.object_add(filter(6, None, FILTER_BOOTTIME)).unwrap();
+        session.object_add(context).unwrap();
+        let own: SecurityDescriptor = "D:P(A;;0xf0fff;;;S-1-22-1-0)".parse().unwrap();
+        let parts = SecurityInformation::DACL;
+        session.set_object_security_info(ObjectKind::Filter, key(3), parts, &own).unwrap();
+        (session.object_get(ObjectKind::Filter, ObjectName::Key(key(3))).unwrap(), own)
+    };
+    let (_engine, session) = open(&file.store());
+    assert_eq!(keys(&*session, ObjectKind::Provider), [1]);
+    assert_eq!(keys(&*session, ObjectKind::Filter), [3, 6]);
+    assert_eq!(session.object_get(ObjectKind::Filter, ObjectName::Id(before.id())).unwrap(), before);
+    let descriptor =
+        session.object_security_info(ObjectKind::Filter, key(3), SecurityInformation::DACL).unwrap();
+    assert_eq!(descriptor.dacl, own.dacl);
+    let context = session.object_get(ObjectKind::ProviderContext, ObjectName::Key(key(9))).unwrap();
+    let Policy::IkeMm(policy) = &context.as_provider_context().unwrap().policy else { panic!() };
+    let AuthenticationDetail::PresharedKey(preshared) = &policy.authentication_methods[0].detail else {
+        panic!()
+    };
+    assert_eq!(preshared.key.bytes(&session.key_access().unwrap()), b"secret");
+    let new = session.object_add(filter(7, None, 0)).unwrap();
+    assert!(new > context.id(), "ids that were given are not given again");
+    assert_eq!(
+        session.object_delete(ObjectKind::Provider, ObjectName::Key(key(1))).unwrap_err().code(),
+        Code::FWP_E_IN_USE
+    );
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&file.0).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn a_store_that_is_in_use_or_none_is_refused() {
+    let file = File::new();
+    let _store = file.store();
+    assert_eq!(RedbStore::open(&file.0).unwrap_err().code(), Code::FWP_E_ALREADY_EXISTS);
+    let other = File::new();
+    std::fs::write(&other.0, b"something else entirely, and long enough to be looked at").unwrap();
+    assert_eq!(RedbStore::open(&other.0).unwrap_err().code(), Code::FWP_E_INVALID_PARAMETER);
+}
+
+/// A store that fails at one of its commits.
+#[derive(Default)]
+struct Failing {
+    kept: Mutex<BTreeMap<(ObjectKind, Guid), StoredObject>>,
+    commits: AtomicU32,
+    fails_at: AtomicU32,
+}
+
+impl ObjectStore for Failing {
+    fn load(&self) -> Result<Vec<StoredObject>> {
+        Ok(self.kept.lock().unwrap().values().cloned().collect())
+    }
+
+    fn commit(&self, put: &[StoredObject], forget: &[(ObjectKind, Guid)]) -> Result {
+        if self.commits.fetch_add(1, Ordering::Relaxed) == self.fails_at.load(Ordering::Relaxed) {
+            return Err(Error::new(Code::ERROR_INTERNAL_ERROR, "the disk is full"));
+        }
+        let mut kept = self.kept.lock().unwrap();
+        for key in forget {
+            kept.remove(key);
+        }
+        for stored in put {
+            kept.insert((stored.object.kind(), stored.object.key()), stored.clone());
+        }
+        Ok(())
+    }
+}
+
+/// A program of changes, each in a transaction of its own or several in one.
+fn program(session: &dyn Session) -> u32 {
+    let mut failures = 0;
+    let mut note = |result: Result<u64>| failures += u32::from(result.is_err());
+    note(session.object_add(provider(1, FLAG_PERSISTENT)));
+    note(session.object_add(filter(2, Some(1), FLAG_PERSISTENT)));
+    session.transaction_begin(TransactionMode::ReadWrite).unwrap();
+    drop(session.object_add(filter(3, None, FLAG_PERSISTENT)));
+    drop(session.object_add(filter(4, None, FLAG_PERSISTENT)));
+    drop(session.object_delete(ObjectKind::Filter, ObjectName::Key(key(2))));
+    note(session.transaction_commit().map(|()| 0));
+    note(session.object_delete(ObjectKind::Filter, ObjectName::Key(key(3))).map(|()| 0));
+    failures
+}
+
+#[test]
+fn whichever_write_fails_the_engine_and_its_store_stay_equal_and_no_object_is_half_there() {
+    for fails_at in 0..5 {
+        let failing = Arc::new(Failing { fails_at: AtomicU32::new(fails_at), ..Failing::default() });
+        let store: Arc<dyn ObjectStore> = failing;
+        let shown = {
+            let (_engine, session) = open(&store);
+            let failures = program(&*session);
+            assert_eq!(failures > 0, fails_at < 4, "{fails_at}");
+            (keys(&*session, ObjectKind::Provider), keys(&*session, ObjectKind::Filter))
+        };
+        let (_engine, session) = open(&store);
+        let kept = (keys(&*session, ObjectKind::Provider), keys(&*session, ObjectKind::Filter));
+        assert_eq!(shown, kept, "after a failure at write {fails_at}");
+        assert!(!kept.1.contains(&2) || kept.0.contains(&1));
+        assert!(fails_at != 2 || !kept.1.contains(&3) && !kept.1.contains(&4), "all or nothing");
+    }
+}
