@@ -90,13 +90,13 @@ numbers! {
     EngineOption "FWPM_ENGINE_OPTION" {
         /// Whether net events are kept and told, 0 or 1.
         CollectNetEvents = 0,
-        /// Keywords of the net events that are collected besides, FWPM_NET_EVENT_KEYWORD_*.
+        /// Keywords of the net events that are collected besides, `FWPM_NET_EVENT_KEYWORD_*`.
         NetEventMatchAnyKeywords = 1,
         /// Whether names are cached, 0 or 1.
         NameCache = 2,
         /// Whether IPsec connections are watched, 0 or 1.
         MonitorIpsecConnections = 3,
-        /// FWPM_ENGINE_OPTION_PACKET_QUEUE_* and FWPM_ENGINE_OPTION_PACKET_BATCH_INBOUND.
+        /// `FWPM_ENGINE_OPTION_PACKET_QUEUE_*` and `FWPM_ENGINE_OPTION_PACKET_BATCH_INBOUND`.
         PacketQueuing = 4,
         /// Milliseconds after which a transaction is told of in the log; 0: never.
         TransactionWatchdogTimeout = 5,

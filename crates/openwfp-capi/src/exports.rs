@@ -34,6 +34,95 @@ macro_rules! export_calls {
                 dacl: *const ACL,
                 sacl: *const ACL,
             );
+            fn FwpmCalloutAdd0(engine_handle: HANDLE, callout: *const FWPM_CALLOUT0, sd: PSECURITY_DESCRIPTOR, id: *mut u32);
+            fn FwpmCalloutCreateEnumHandle0(engine_handle: HANDLE, enum_template: *const FWPM_CALLOUT_ENUM_TEMPLATE0, enum_handle: *mut HANDLE);
+            fn FwpmCalloutDeleteByKey0(engine_handle: HANDLE, key: *const GUID);
+            fn FwpmCalloutEnum0(engine_handle: HANDLE, enum_handle: HANDLE, num_entries_requested: u32, entries: *mut *mut *mut FWPM_CALLOUT0, num_entries_returned: *mut u32);
+            fn FwpmCalloutGetById0(engine_handle: HANDLE, id: u32, callout: *mut *mut FWPM_CALLOUT0);
+            fn FwpmCalloutGetByKey0(engine_handle: HANDLE, key: *const GUID, callout: *mut *mut FWPM_CALLOUT0);
+            fn FwpmCalloutGetSecurityInfoByKey0(engine_handle: HANDLE, key: *const GUID, security_info: u32, sid_owner: *mut PSID, sid_group: *mut PSID, dacl: *mut *mut ACL, sacl: *mut *mut ACL, security_descriptor: *mut PSECURITY_DESCRIPTOR);
+            fn FwpmCalloutSetSecurityInfoByKey0(engine_handle: HANDLE, key: *const GUID, security_info: u32, sid_owner: *const SID, sid_group: *const SID, dacl: *const ACL, sacl: *const ACL);
+            fn FwpmCalloutSubscribeChanges0(engine_handle: HANDLE, subscription: *const FWPM_CALLOUT_SUBSCRIPTION0, callback: FWPM_CALLOUT_CHANGE_CALLBACK0, context: *mut c_void, change_handle: *mut HANDLE);
+            fn FwpmCalloutSubscriptionsGet0(engine_handle: HANDLE, entries: *mut *mut *mut FWPM_CALLOUT_SUBSCRIPTION0, num_entries: *mut u32);
+            fn FwpmEngineGetOption0(engine_handle: HANDLE, option: i32, value: *mut *mut FWP_VALUE0);
+            fn FwpmEngineSetOption0(engine_handle: HANDLE, option: i32, new_value: *const FWP_VALUE0);
+            fn FwpmFilterAdd0(engine_handle: HANDLE, filter: *const FWPM_FILTER0, sd: PSECURITY_DESCRIPTOR, id: *mut u64);
+            fn FwpmFilterCreateEnumHandle0(engine_handle: HANDLE, enum_template: *const FWPM_FILTER_ENUM_TEMPLATE0, enum_handle: *mut HANDLE);
+            fn FwpmFilterDeleteByKey0(engine_handle: HANDLE, key: *const GUID);
+            fn FwpmFilterEnum0(engine_handle: HANDLE, enum_handle: HANDLE, num_entries_requested: u32, entries: *mut *mut *mut FWPM_FILTER0, num_entries_returned: *mut u32);
+            fn FwpmFilterGetById0(engine_handle: HANDLE, id: u64, filter: *mut *mut FWPM_FILTER0);
+            fn FwpmFilterGetByKey0(engine_handle: HANDLE, key: *const GUID, filter: *mut *mut FWPM_FILTER0);
+            fn FwpmFilterGetSecurityInfoByKey0(engine_handle: HANDLE, key: *const GUID, security_info: u32, sid_owner: *mut PSID, sid_group: *mut PSID, dacl: *mut *mut ACL, sacl: *mut *mut ACL, security_descriptor: *mut PSECURITY_DESCRIPTOR);
+            fn FwpmFilterSetSecurityInfoByKey0(engine_handle: HANDLE, key: *const GUID, security_info: u32, sid_owner: *const SID, sid_group: *const SID, dacl: *const ACL, sacl: *const ACL);
+            fn FwpmFilterSubscribeChanges0(engine_handle: HANDLE, subscription: *const FWPM_FILTER_SUBSCRIPTION0, callback: FWPM_FILTER_CHANGE_CALLBACK0, context: *mut c_void, change_handle: *mut HANDLE);
+            fn FwpmFilterSubscriptionsGet0(engine_handle: HANDLE, entries: *mut *mut *mut FWPM_FILTER_SUBSCRIPTION0, num_entries: *mut u32);
+            fn FwpmGetAppIdFromFileName0(file_name: *const u16, app_id: *mut *mut FWP_BYTE_BLOB);
+            fn FwpmIPsecTunnelAdd0(engine_handle: HANDLE, flags: u32, main_mode_policy: *const FWPM_PROVIDER_CONTEXT0, tunnel_policy: *const FWPM_PROVIDER_CONTEXT0, num_filter_conditions: u32, filter_conditions: *const FWPM_FILTER_CONDITION0, sd: PSECURITY_DESCRIPTOR);
+            fn FwpmIPsecTunnelAdd1(engine_handle: HANDLE, flags: u32, main_mode_policy: *const FWPM_PROVIDER_CONTEXT1, tunnel_policy: *const FWPM_PROVIDER_CONTEXT1, num_filter_conditions: u32, filter_conditions: *const FWPM_FILTER_CONDITION0, key_mod_key: *const GUID, sd: PSECURITY_DESCRIPTOR);
+            fn FwpmIPsecTunnelAdd2(engine_handle: HANDLE, flags: u32, main_mode_policy: *const FWPM_PROVIDER_CONTEXT2, tunnel_policy: *const FWPM_PROVIDER_CONTEXT2, num_filter_conditions: u32, filter_conditions: *const FWPM_FILTER_CONDITION0, key_mod_key: *const GUID, sd: PSECURITY_DESCRIPTOR);
+            fn FwpmIPsecTunnelAdd3(engine_handle: HANDLE, flags: u32, main_mode_policy: *const FWPM_PROVIDER_CONTEXT3, tunnel_policy: *const FWPM_PROVIDER_CONTEXT3, num_filter_conditions: u32, filter_conditions: *const FWPM_FILTER_CONDITION0, key_mod_key: *const GUID, sd: PSECURITY_DESCRIPTOR);
+            fn FwpmIPsecTunnelDeleteByKey0(engine_handle: HANDLE, key: *const GUID);
+            fn FwpmLayerCreateEnumHandle0(engine_handle: HANDLE, enum_template: *const FWPM_LAYER_ENUM_TEMPLATE0, enum_handle: *mut HANDLE);
+            fn FwpmLayerEnum0(engine_handle: HANDLE, enum_handle: HANDLE, num_entries_requested: u32, entries: *mut *mut *mut FWPM_LAYER0, num_entries_returned: *mut u32);
+            fn FwpmLayerGetById0(engine_handle: HANDLE, id: u16, layer: *mut *mut FWPM_LAYER0);
+            fn FwpmLayerGetByKey0(engine_handle: HANDLE, key: *const GUID, layer: *mut *mut FWPM_LAYER0);
+            fn FwpmLayerGetSecurityInfoByKey0(engine_handle: HANDLE, key: *const GUID, security_info: u32, sid_owner: *mut PSID, sid_group: *mut PSID, dacl: *mut *mut ACL, sacl: *mut *mut ACL, security_descriptor: *mut PSECURITY_DESCRIPTOR);
+            fn FwpmLayerSetSecurityInfoByKey0(engine_handle: HANDLE, key: *const GUID, security_info: u32, sid_owner: *const SID, sid_group: *const SID, dacl: *const ACL, sacl: *const ACL);
+            fn FwpmNetEventCreateEnumHandle0(engine_handle: HANDLE, enum_template: *const FWPM_NET_EVENT_ENUM_TEMPLATE0, enum_handle: *mut HANDLE);
+            fn FwpmNetEventEnum0(engine_handle: HANDLE, enum_handle: HANDLE, num_entries_requested: u32, entries: *mut *mut *mut FWPM_NET_EVENT0, num_entries_returned: *mut u32);
+            fn FwpmNetEventEnum1(engine_handle: HANDLE, enum_handle: HANDLE, num_entries_requested: u32, entries: *mut *mut *mut FWPM_NET_EVENT1, num_entries_returned: *mut u32);
+            fn FwpmNetEventEnum2(engine_handle: HANDLE, enum_handle: HANDLE, num_entries_requested: u32, entries: *mut *mut *mut FWPM_NET_EVENT2, num_entries_returned: *mut u32);
+            fn FwpmNetEventEnum3(engine_handle: HANDLE, enum_handle: HANDLE, num_entries_requested: u32, entries: *mut *mut *mut FWPM_NET_EVENT3, num_entries_returned: *mut u32);
+            fn FwpmNetEventEnum4(engine_handle: HANDLE, enum_handle: HANDLE, num_entries_requested: u32, entries: *mut *mut *mut FWPM_NET_EVENT4, num_entries_returned: *mut u32);
+            fn FwpmNetEventEnum5(engine_handle: HANDLE, enum_handle: HANDLE, num_entries_requested: u32, entries: *mut *mut *mut FWPM_NET_EVENT5, num_entries_returned: *mut u32);
+            fn FwpmNetEventSubscribe0(engine_handle: HANDLE, subscription: *const FWPM_NET_EVENT_SUBSCRIPTION0, callback: FWPM_NET_EVENT_CALLBACK0, context: *mut c_void, events_handle: *mut HANDLE);
+            fn FwpmNetEventSubscribe1(engine_handle: HANDLE, subscription: *const FWPM_NET_EVENT_SUBSCRIPTION0, callback: FWPM_NET_EVENT_CALLBACK1, context: *mut c_void, events_handle: *mut HANDLE);
+            fn FwpmNetEventSubscribe2(engine_handle: HANDLE, subscription: *const FWPM_NET_EVENT_SUBSCRIPTION0, callback: FWPM_NET_EVENT_CALLBACK2, context: *mut c_void, events_handle: *mut HANDLE);
+            fn FwpmNetEventSubscribe3(engine_handle: HANDLE, subscription: *const FWPM_NET_EVENT_SUBSCRIPTION0, callback: FWPM_NET_EVENT_CALLBACK3, context: *mut c_void, events_handle: *mut HANDLE);
+            fn FwpmNetEventSubscribe4(engine_handle: HANDLE, subscription: *const FWPM_NET_EVENT_SUBSCRIPTION0, callback: FWPM_NET_EVENT_CALLBACK4, context: *mut c_void, events_handle: *mut HANDLE);
+            fn FwpmNetEventSubscriptionsGet0(engine_handle: HANDLE, entries: *mut *mut *mut FWPM_NET_EVENT_SUBSCRIPTION0, num_entries: *mut u32);
+            fn FwpmProviderAdd0(engine_handle: HANDLE, provider: *const FWPM_PROVIDER0, sd: PSECURITY_DESCRIPTOR);
+            fn FwpmProviderContextAdd0(engine_handle: HANDLE, provider_context: *const FWPM_PROVIDER_CONTEXT0, sd: PSECURITY_DESCRIPTOR, id: *mut u64);
+            fn FwpmProviderContextAdd1(engine_handle: HANDLE, provider_context: *const FWPM_PROVIDER_CONTEXT1, sd: PSECURITY_DESCRIPTOR, id: *mut u64);
+            fn FwpmProviderContextAdd2(engine_handle: HANDLE, provider_context: *const FWPM_PROVIDER_CONTEXT2, sd: PSECURITY_DESCRIPTOR, id: *mut u64);
+            fn FwpmProviderContextAdd3(engine_handle: HANDLE, provider_context: *const FWPM_PROVIDER_CONTEXT3, sd: PSECURITY_DESCRIPTOR, id: *mut u64);
+            fn FwpmProviderContextCreateEnumHandle0(engine_handle: HANDLE, enum_template: *const FWPM_PROVIDER_CONTEXT_ENUM_TEMPLATE0, enum_handle: *mut HANDLE);
+            fn FwpmProviderContextDeleteByKey0(engine_handle: HANDLE, key: *const GUID);
+            fn FwpmProviderContextEnum0(engine_handle: HANDLE, enum_handle: HANDLE, num_entries_requested: u32, entries: *mut *mut *mut FWPM_PROVIDER_CONTEXT0, num_entries_returned: *mut u32);
+            fn FwpmProviderContextEnum1(engine_handle: HANDLE, enum_handle: HANDLE, num_entries_requested: u32, entries: *mut *mut *mut FWPM_PROVIDER_CONTEXT1, num_entries_returned: *mut u32);
+            fn FwpmProviderContextEnum2(engine_handle: HANDLE, enum_handle: HANDLE, num_entries_requested: u32, entries: *mut *mut *mut FWPM_PROVIDER_CONTEXT2, num_entries_returned: *mut u32);
+            fn FwpmProviderContextEnum3(engine_handle: HANDLE, enum_handle: HANDLE, num_entries_requested: u32, entries: *mut *mut *mut FWPM_PROVIDER_CONTEXT3, num_entries_returned: *mut u32);
+            fn FwpmProviderContextGetById0(engine_handle: HANDLE, id: u64, provider_context: *mut *mut FWPM_PROVIDER_CONTEXT0);
+            fn FwpmProviderContextGetById1(engine_handle: HANDLE, id: u64, provider_context: *mut *mut FWPM_PROVIDER_CONTEXT1);
+            fn FwpmProviderContextGetById2(engine_handle: HANDLE, id: u64, provider_context: *mut *mut FWPM_PROVIDER_CONTEXT2);
+            fn FwpmProviderContextGetById3(engine_handle: HANDLE, id: u64, provider_context: *mut *mut FWPM_PROVIDER_CONTEXT3);
+            fn FwpmProviderContextGetByKey0(engine_handle: HANDLE, key: *const GUID, provider_context: *mut *mut FWPM_PROVIDER_CONTEXT0);
+            fn FwpmProviderContextGetByKey1(engine_handle: HANDLE, key: *const GUID, provider_context: *mut *mut FWPM_PROVIDER_CONTEXT1);
+            fn FwpmProviderContextGetByKey2(engine_handle: HANDLE, key: *const GUID, provider_context: *mut *mut FWPM_PROVIDER_CONTEXT2);
+            fn FwpmProviderContextGetByKey3(engine_handle: HANDLE, key: *const GUID, provider_context: *mut *mut FWPM_PROVIDER_CONTEXT3);
+            fn FwpmProviderContextGetSecurityInfoByKey0(engine_handle: HANDLE, key: *const GUID, security_info: u32, sid_owner: *mut PSID, sid_group: *mut PSID, dacl: *mut *mut ACL, sacl: *mut *mut ACL, security_descriptor: *mut PSECURITY_DESCRIPTOR);
+            fn FwpmProviderContextSetSecurityInfoByKey0(engine_handle: HANDLE, key: *const GUID, security_info: u32, sid_owner: *const SID, sid_group: *const SID, dacl: *const ACL, sacl: *const ACL);
+            fn FwpmProviderContextSubscribeChanges0(engine_handle: HANDLE, subscription: *const FWPM_PROVIDER_CONTEXT_SUBSCRIPTION0, callback: FWPM_PROVIDER_CONTEXT_CHANGE_CALLBACK0, context: *mut c_void, change_handle: *mut HANDLE);
+            fn FwpmProviderContextSubscriptionsGet0(engine_handle: HANDLE, entries: *mut *mut *mut FWPM_PROVIDER_CONTEXT_SUBSCRIPTION0, num_entries: *mut u32);
+            fn FwpmProviderCreateEnumHandle0(engine_handle: HANDLE, enum_template: *const FWPM_PROVIDER_ENUM_TEMPLATE0, enum_handle: *mut HANDLE);
+            fn FwpmProviderDeleteByKey0(engine_handle: HANDLE, key: *const GUID);
+            fn FwpmProviderEnum0(engine_handle: HANDLE, enum_handle: HANDLE, num_entries_requested: u32, entries: *mut *mut *mut FWPM_PROVIDER0, num_entries_returned: *mut u32);
+            fn FwpmProviderGetByKey0(engine_handle: HANDLE, key: *const GUID, provider: *mut *mut FWPM_PROVIDER0);
+            fn FwpmProviderGetSecurityInfoByKey0(engine_handle: HANDLE, key: *const GUID, security_info: u32, sid_owner: *mut PSID, sid_group: *mut PSID, dacl: *mut *mut ACL, sacl: *mut *mut ACL, security_descriptor: *mut PSECURITY_DESCRIPTOR);
+            fn FwpmProviderSetSecurityInfoByKey0(engine_handle: HANDLE, key: *const GUID, security_info: u32, sid_owner: *const SID, sid_group: *const SID, dacl: *const ACL, sacl: *const ACL);
+            fn FwpmProviderSubscribeChanges0(engine_handle: HANDLE, subscription: *const FWPM_PROVIDER_SUBSCRIPTION0, callback: FWPM_PROVIDER_CHANGE_CALLBACK0, context: *mut c_void, change_handle: *mut HANDLE);
+            fn FwpmProviderSubscriptionsGet0(engine_handle: HANDLE, entries: *mut *mut *mut FWPM_PROVIDER_SUBSCRIPTION0, num_entries: *mut u32);
+            fn FwpmSubLayerAdd0(engine_handle: HANDLE, sub_layer: *const FWPM_SUBLAYER0, sd: PSECURITY_DESCRIPTOR);
+            fn FwpmSubLayerCreateEnumHandle0(engine_handle: HANDLE, enum_template: *const FWPM_SUBLAYER_ENUM_TEMPLATE0, enum_handle: *mut HANDLE);
+            fn FwpmSubLayerDeleteByKey0(engine_handle: HANDLE, key: *const GUID);
+            fn FwpmSubLayerEnum0(engine_handle: HANDLE, enum_handle: HANDLE, num_entries_requested: u32, entries: *mut *mut *mut FWPM_SUBLAYER0, num_entries_returned: *mut u32);
+            fn FwpmSubLayerGetByKey0(engine_handle: HANDLE, key: *const GUID, sub_layer: *mut *mut FWPM_SUBLAYER0);
+            fn FwpmSubLayerGetSecurityInfoByKey0(engine_handle: HANDLE, key: *const GUID, security_info: u32, sid_owner: *mut PSID, sid_group: *mut PSID, dacl: *mut *mut ACL, sacl: *mut *mut ACL, security_descriptor: *mut PSECURITY_DESCRIPTOR);
+            fn FwpmSubLayerSetSecurityInfoByKey0(engine_handle: HANDLE, key: *const GUID, security_info: u32, sid_owner: *const SID, sid_group: *const SID, dacl: *const ACL, sacl: *const ACL);
+            fn FwpmSubLayerSubscribeChanges0(engine_handle: HANDLE, subscription: *const FWPM_SUBLAYER_SUBSCRIPTION0, callback: FWPM_SUBLAYER_CHANGE_CALLBACK0, context: *mut c_void, change_handle: *mut HANDLE);
+            fn FwpmSubLayerSubscriptionsGet0(engine_handle: HANDLE, entries: *mut *mut *mut FWPM_SUBLAYER_SUBSCRIPTION0, num_entries: *mut u32);
+            fn FwpmNetEventsGetSecurityInfo0(engine_handle: HANDLE, security_info: u32, sid_owner: *mut PSID, sid_group: *mut PSID, dacl: *mut *mut ACL, sacl: *mut *mut ACL, security_descriptor: *mut PSECURITY_DESCRIPTOR);
+            fn FwpmNetEventsSetSecurityInfo0(engine_handle: HANDLE, security_info: u32, sid_owner: *const SID, sid_group: *const SID, dacl: *const ACL, sacl: *const ACL);
             fn FwpmSessionCreateEnumHandle0(
                 engine_handle: HANDLE,
                 enum_template: *const FWPM_SESSION_ENUM_TEMPLATE0,
@@ -187,6 +276,22 @@ macro_rules! export_calls {
 
         $crate::export_calls! { @carried_out_by_handles $flavour:
             fn FwpmEngineClose0(engine_handle: HANDLE);
+            fn FwpmCalloutDeleteById0(engine_handle: HANDLE, id: u32);
+            fn FwpmCalloutDestroyEnumHandle0(engine_handle: HANDLE, enum_handle: HANDLE);
+            fn FwpmCalloutUnsubscribeChanges0(engine_handle: HANDLE, change_handle: HANDLE);
+            fn FwpmFilterDeleteById0(engine_handle: HANDLE, id: u64);
+            fn FwpmFilterDestroyEnumHandle0(engine_handle: HANDLE, enum_handle: HANDLE);
+            fn FwpmFilterUnsubscribeChanges0(engine_handle: HANDLE, change_handle: HANDLE);
+            fn FwpmLayerDestroyEnumHandle0(engine_handle: HANDLE, enum_handle: HANDLE);
+            fn FwpmNetEventDestroyEnumHandle0(engine_handle: HANDLE, enum_handle: HANDLE);
+            fn FwpmNetEventUnsubscribe0(engine_handle: HANDLE, events_handle: HANDLE);
+            fn FwpmProviderContextDeleteById0(engine_handle: HANDLE, id: u64);
+            fn FwpmProviderContextDestroyEnumHandle0(engine_handle: HANDLE, enum_handle: HANDLE);
+            fn FwpmProviderContextUnsubscribeChanges0(engine_handle: HANDLE, change_handle: HANDLE);
+            fn FwpmProviderDestroyEnumHandle0(engine_handle: HANDLE, enum_handle: HANDLE);
+            fn FwpmProviderUnsubscribeChanges0(engine_handle: HANDLE, change_handle: HANDLE);
+            fn FwpmSubLayerDestroyEnumHandle0(engine_handle: HANDLE, enum_handle: HANDLE);
+            fn FwpmSubLayerUnsubscribeChanges0(engine_handle: HANDLE, change_handle: HANDLE);
             fn FwpmSessionDestroyEnumHandle0(engine_handle: HANDLE, enum_handle: HANDLE);
             fn FwpmTransactionAbort0(engine_handle: HANDLE);
             fn FwpmTransactionBegin0(engine_handle: HANDLE, flags: u32);
@@ -199,57 +304,23 @@ macro_rules! export_calls {
         }
 
         $crate::export_calls! { @with_engine_handle $flavour:
-            FwpmCalloutAdd0, FwpmCalloutCreateEnumHandle0, FwpmCalloutDeleteById0, FwpmCalloutDeleteByKey0,
-            FwpmCalloutDestroyEnumHandle0, FwpmCalloutEnum0, FwpmCalloutGetById0, FwpmCalloutGetByKey0,
-            FwpmCalloutGetSecurityInfoByKey0, FwpmCalloutSetSecurityInfoByKey0,
-            FwpmCalloutSubscribeChanges0, FwpmCalloutSubscriptionsGet0, FwpmCalloutUnsubscribeChanges0,
             FwpmConnectionCreateEnumHandle0, FwpmConnectionDestroyEnumHandle0, FwpmConnectionEnum0,
             FwpmConnectionGetById0, FwpmConnectionGetSecurityInfo0, FwpmConnectionPolicyAdd0,
             FwpmConnectionPolicyDeleteByKey0, FwpmConnectionSetSecurityInfo0, FwpmConnectionSubscribe0,
-            FwpmConnectionSubscriptionsGet0, FwpmConnectionUnsubscribe0, FwpmEngineGetOption0,
-            FwpmEngineSetOption0, FwpmFilterAdd0, FwpmFilterCreateEnumHandle0, FwpmFilterDeleteById0,
-            FwpmFilterDeleteByKey0, FwpmFilterDestroyEnumHandle0, FwpmFilterEnum0, FwpmFilterGetById0,
-            FwpmFilterGetByKey0, FwpmFilterGetSecurityInfoByKey0, FwpmFilterSetSecurityInfoByKey0,
-            FwpmFilterSubscribeChanges0, FwpmFilterSubscriptionsGet0, FwpmFilterUnsubscribeChanges0,
-            FwpmIPsecTunnelAdd0, FwpmIPsecTunnelAdd1, FwpmIPsecTunnelAdd2, FwpmIPsecTunnelAdd3,
-            FwpmIPsecTunnelDeleteByKey0, FwpmLayerCreateEnumHandle0, FwpmLayerDestroyEnumHandle0,
-            FwpmLayerEnum0, FwpmLayerGetById0, FwpmLayerGetByKey0, FwpmLayerGetSecurityInfoByKey0,
-            FwpmLayerSetSecurityInfoByKey0, FwpmNetEventCreateEnumHandle0, FwpmNetEventDestroyEnumHandle0,
-            FwpmNetEventEnum0, FwpmNetEventEnum1, FwpmNetEventEnum2, FwpmNetEventEnum3, FwpmNetEventEnum4,
-            FwpmNetEventEnum5, FwpmNetEventSubscribe0, FwpmNetEventSubscribe1, FwpmNetEventSubscribe2,
-            FwpmNetEventSubscribe3, FwpmNetEventSubscribe4, FwpmNetEventSubscriptionsGet0,
-            FwpmNetEventUnsubscribe0, FwpmNetEventsGetSecurityInfo0, FwpmNetEventsSetSecurityInfo0,
-            FwpmProviderAdd0, FwpmProviderContextAdd0, FwpmProviderContextAdd1, FwpmProviderContextAdd2,
-            FwpmProviderContextAdd3, FwpmProviderContextCreateEnumHandle0, FwpmProviderContextDeleteById0,
-            FwpmProviderContextDeleteByKey0, FwpmProviderContextDestroyEnumHandle0,
-            FwpmProviderContextEnum0, FwpmProviderContextEnum1, FwpmProviderContextEnum2,
-            FwpmProviderContextEnum3, FwpmProviderContextGetById0, FwpmProviderContextGetById1,
-            FwpmProviderContextGetById2, FwpmProviderContextGetById3, FwpmProviderContextGetByKey0,
-            FwpmProviderContextGetByKey1, FwpmProviderContextGetByKey2, FwpmProviderContextGetByKey3,
-            FwpmProviderContextGetSecurityInfoByKey0, FwpmProviderContextSetSecurityInfoByKey0,
-            FwpmProviderContextSubscribeChanges0, FwpmProviderContextSubscriptionsGet0,
-            FwpmProviderContextUnsubscribeChanges0, FwpmProviderCreateEnumHandle0,
-            FwpmProviderDeleteByKey0, FwpmProviderDestroyEnumHandle0, FwpmProviderEnum0,
-            FwpmProviderGetByKey0, FwpmProviderGetSecurityInfoByKey0, FwpmProviderSetSecurityInfoByKey0,
-            FwpmProviderSubscribeChanges0, FwpmProviderSubscriptionsGet0, FwpmProviderUnsubscribeChanges0,
-            FwpmSubLayerAdd0, FwpmSubLayerCreateEnumHandle0, FwpmSubLayerDeleteByKey0,
-            FwpmSubLayerDestroyEnumHandle0, FwpmSubLayerEnum0, FwpmSubLayerGetByKey0,
-            FwpmSubLayerGetSecurityInfoByKey0, FwpmSubLayerSetSecurityInfoByKey0,
-            FwpmSubLayerSubscribeChanges0, FwpmSubLayerSubscriptionsGet0, FwpmSubLayerUnsubscribeChanges0,
-            FwpmSystemPortsGet0, FwpmSystemPortsSubscribe0, FwpmSystemPortsUnsubscribe0,
-            FwpmvSwitchEventSubscribe0, FwpmvSwitchEventUnsubscribe0, FwpmvSwitchEventsGetSecurityInfo0,
-            FwpmvSwitchEventsSetSecurityInfo0, IPsecDospGetSecurityInfo0, IPsecDospGetStatistics0,
-            IPsecDospSetSecurityInfo0, IPsecDospStateCreateEnumHandle0, IPsecDospStateDestroyEnumHandle0,
-            IPsecDospStateEnum0, IPsecKeyManagerAddAndRegister0, IPsecKeyManagerGetSecurityInfoByKey0,
-            IPsecKeyManagerSetSecurityInfoByKey0, IPsecKeyManagerUnregisterAndDelete0,
-            IPsecKeyManagersGet0, IkeextGetStatistics0, IkeextGetStatistics1, IkeextSaCreateEnumHandle0,
-            IkeextSaDbGetSecurityInfo0, IkeextSaDbSetSecurityInfo0, IkeextSaDeleteById0,
-            IkeextSaDestroyEnumHandle0, IkeextSaEnum0, IkeextSaEnum1, IkeextSaEnum2, IkeextSaGetById0,
-            IkeextSaGetById1, IkeextSaGetById2,
+            FwpmConnectionSubscriptionsGet0, FwpmConnectionUnsubscribe0, FwpmSystemPortsGet0,
+            FwpmSystemPortsSubscribe0, FwpmSystemPortsUnsubscribe0, FwpmvSwitchEventSubscribe0,
+            FwpmvSwitchEventUnsubscribe0, FwpmvSwitchEventsGetSecurityInfo0, FwpmvSwitchEventsSetSecurityInfo0,
+            IPsecDospGetSecurityInfo0, IPsecDospGetStatistics0, IPsecDospSetSecurityInfo0,
+            IPsecDospStateCreateEnumHandle0, IPsecDospStateDestroyEnumHandle0, IPsecDospStateEnum0,
+            IPsecKeyManagerAddAndRegister0, IPsecKeyManagerGetSecurityInfoByKey0,
+            IPsecKeyManagerSetSecurityInfoByKey0, IPsecKeyManagerUnregisterAndDelete0, IPsecKeyManagersGet0,
+            IkeextGetStatistics0, IkeextGetStatistics1, IkeextSaCreateEnumHandle0, IkeextSaDbGetSecurityInfo0,
+            IkeextSaDbSetSecurityInfo0, IkeextSaDeleteById0, IkeextSaDestroyEnumHandle0, IkeextSaEnum0,
+            IkeextSaEnum1, IkeextSaEnum2, IkeextSaGetById0, IkeextSaGetById1, IkeextSaGetById2,
         }
 
         $crate::export_calls! { @without_engine_handle $flavour:
-            FwpmDynamicKeywordSubscribe0, FwpmDynamicKeywordUnsubscribe0, FwpmGetAppIdFromFileName0,
+            FwpmDynamicKeywordSubscribe0, FwpmDynamicKeywordUnsubscribe0,
         }
 
         $crate::export_calls! { @guids

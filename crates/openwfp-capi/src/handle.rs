@@ -8,6 +8,7 @@ use openwfp_api::EnumId;
 use openwfp_api::Error;
 use openwfp_api::Result;
 use openwfp_api::Session;
+use openwfp_api::object::ObjectKind;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::LazyLock;
@@ -26,8 +27,16 @@ pub(crate) enum Kind {
     SaContexts,
     /// `IPsecSaCreateEnumHandle0`.
     Sas,
+    /// `FwpmFilterCreateEnumHandle0` and those of the other kinds.
+    Objects(ObjectKind),
+    /// `FwpmNetEventCreateEnumHandle0`.
+    NetEvents,
     /// `IPsecSaContextSubscribe0`.
     Subscription,
+    /// `FwpmFilterSubscribeChanges0` and those of the other kinds.
+    ObjectChanges(ObjectKind),
+    /// `FwpmNetEventSubscribe0` to `4`.
+    NetEventSubscription,
 }
 
 enum Target {
@@ -160,6 +169,10 @@ pub(crate) fn child(engine: HANDLE, handle: HANDLE, kind: Kind) -> Result<EnumId
         Kind::SaContexts => "handle of an enumerator of SA contexts",
         Kind::Sas => "handle of an enumerator of SAs",
         Kind::Subscription => "handle of a subscription",
+        Kind::Objects(_) => "enumerator of objects of this kind",
+        Kind::NetEvents => "enumerator of net events",
+        Kind::ObjectChanges(_) => "subscription to changes of objects of this kind",
+        Kind::NetEventSubscription => "subscription to net events",
     };
     match read().targets.get(&number(handle)) {
         Some(Target::Child { owner, kind: found, id }) if *found == kind => {

@@ -153,6 +153,7 @@ programs! {
     threads_share_a_handle_and_survive_a_close: "threads",
     callbacks_come_in_order_and_end: "callbacks",
     vistas_structures_by_their_unnumbered_names: "vista",
+    objects_are_added_shown_watched_and_deleted: "objects",
     what_openwfp_adds: "extension",
 }
 

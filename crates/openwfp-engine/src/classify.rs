@@ -163,16 +163,16 @@ impl Classifier {
 /// callout's block alone, which is a veto, a permit overrides a soft block, and nothing a hard one.
 fn arbitrate(verdict: &mut Verdict, decision: SubLayerDecision) {
     let by_callout = decision.callout.is_some();
-    let overrides = match (verdict.action, verdict.is_hard, decision.action) {
-        (ActionType::None, ..) => true,
-        (ActionType::Permit, false, ActionType::Block) => true,
-        (ActionType::Permit, true, ActionType::Block) if by_callout => {
-            verdict.is_veto = true;
-            true
-        }
-        (ActionType::Block, false, ActionType::Permit) => true,
-        // The same word, which nobody may take back any more.
-        (said, false, also) if said == also && decision.is_hard => true,
+    verdict.is_veto |= verdict.action == ActionType::Permit
+        && verdict.is_hard
+        && decision.action == ActionType::Block
+        && by_callout;
+    let overrides = match (verdict.action, verdict.is_hard) {
+        (ActionType::None, _) => true,
+        // A soft word is overridden by the other one, and by the same one that nobody may take back any more.
+        (ActionType::Permit, false) => decision.action == ActionType::Block || decision.is_hard,
+        (_, false) => decision.action == ActionType::Permit || decision.is_hard,
+        (ActionType::Permit, true) => decision.action == ActionType::Block && by_callout,
         _ => false,
     };
     if overrides {
@@ -350,6 +350,36 @@ impl Shape {
     }
 }
 
+/// What each field of a filter may be, as far as tables look at it.
+struct Alternatives {
+    networks: [Vec<(u128, u8)>; 2],
+    protocols: Vec<Option<u128>>,
+    ports: [Vec<Option<u128>>; 2],
+}
+
+impl Alternatives {
+    /// Gives up fields, those with the most alternatives first, until there are not too many keys.
+    fn reduce(&mut self) {
+        loop {
+            let mut lists: Vec<usize> = self.networks.iter().map(Vec::len).collect();
+            lists.push(self.protocols.len());
+            lists.extend(self.ports.iter().map(Vec::len));
+            let count = lists.iter().fold(1_usize, |product, len| product.saturating_mul(*len));
+            if count <= KEYS_MAX {
+                return;
+            }
+            let longest = lists.iter().max().copied().unwrap_or(0);
+            if let Some(list) = self.ports.iter_mut().find(|list| list.len() == longest) {
+                *list = vec![None];
+            } else if self.protocols.len() == longest {
+                self.protocols = vec![None];
+            } else if let Some(list) = self.networks.iter_mut().find(|list| list.len() == longest) {
+                *list = vec![(0, 128)];
+            }
+        }
+    }
+}
+
 /// The tables and the keys there by which whatever meets the conditions is found.
 fn keys(conditions: &Conditions) -> Vec<(Shape, Key)> {
     let networks = [
@@ -359,28 +389,9 @@ fn keys(conditions: &Conditions) -> Vec<(Shape, Key)> {
     let protocols = exact(conditions.of(condition::IP_PROTOCOL));
     let ports =
         [exact(conditions.of(condition::IP_LOCAL_PORT)), exact(conditions.of(condition::IP_REMOTE_PORT))];
-    let any_network = vec![(0, 128)];
-    let any = vec![None];
-    let mut parts = (networks, protocols, ports);
-    let count = |parts: &([Vec<(u128, u8)>; 2], Vec<Option<u128>>, [Vec<Option<u128>>; 2])| {
-        parts.0.iter().map(Vec::len).product::<usize>()
-            * parts.1.len()
-            * parts.2.iter().map(Vec::len).product::<usize>()
-    };
-    // The longest lists of alternatives go first.
-    while count(&parts) > KEYS_MAX {
-        let longest =
-            parts.0.iter().map(Vec::len).chain([parts.1.len()]).chain(parts.2.iter().map(Vec::len)).max();
-        let longest = longest.unwrap_or(0);
-        if let Some(list) = parts.2.iter_mut().find(|list| list.len() == longest) {
-            list.clone_from(&any);
-        } else if parts.1.len() == longest {
-            parts.1.clone_from(&any);
-        } else if let Some(list) = parts.0.iter_mut().find(|list| list.len() == longest) {
-            list.clone_from(&any_network);
-        }
-    }
-    let (networks, protocols, ports) = parts;
+    let mut parts = Alternatives { networks, protocols, ports };
+    parts.reduce();
+    let Alternatives { networks, protocols, ports } = parts;
     let mut keys = Vec::new();
     for first in &networks[0] {
         for second in &networks[1] {

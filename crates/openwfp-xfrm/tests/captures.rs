@@ -455,8 +455,7 @@ fn a_filter_is_there_wherever_an_sa_is() {
                 let conditions = filter.conditions();
                 let has = |field| conditions.iter().any(|condition| condition.field == field);
                 assert!(
-                    has(openwfp_api::guids::condition::IP_LOCAL_ADDRESS)
-                        && has(openwfp_api::guids::condition::IP_REMOTE_ADDRESS),
+                    has(guids::condition::IP_LOCAL_ADDRESS) && has(guids::condition::IP_REMOTE_ADDRESS),
                     "{name}"
                 );
             }

@@ -1,4 +1,5 @@
 //! The objects of the filter engine: providers, provider contexts, sublayers, layers, callouts and filters.
+#![allow(clippy::doc_markdown, reason = "these comments are those of the .proto file, too")]
 
 pub mod net_event;
 pub mod packet;

@@ -1,4 +1,5 @@
 //! Net events: negotiations that failed and packets that were dropped, as providers and keying daemons report them.
+#![allow(clippy::doc_markdown, reason = "these comments are those of the .proto file, too")]
 
 use super::FilterCondition;
 use super::value::Value;

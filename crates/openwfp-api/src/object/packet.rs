@@ -1,4 +1,5 @@
 //! Classification: a packet's description, and what the filters say of it.
+#![allow(clippy::doc_markdown, reason = "these comments are those of the .proto file, too")]
 
 use super::ActionType;
 use super::value::Value;

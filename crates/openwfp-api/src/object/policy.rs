@@ -1,4 +1,5 @@
 //! The policies of provider contexts: what IKE, AuthIP and IPsec are to do. Each has the fields of its newest version.
+#![allow(clippy::doc_markdown, reason = "these comments are those of the .proto file, too")]
 
 use super::value::Value;
 use crate::Guid;

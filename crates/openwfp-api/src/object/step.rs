@@ -1,4 +1,5 @@
 //! What changes objects: the add and delete calls as values.
+#![allow(clippy::doc_markdown, reason = "these comments are those of the .proto file, too")]
 
 use super::FilterCondition;
 use super::Object;

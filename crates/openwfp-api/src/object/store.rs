@@ -1,4 +1,5 @@
 //! The store: where persistent objects are while their engine does not run.
+#![allow(clippy::doc_markdown, reason = "these comments are those of the .proto file, too")]
 
 use super::Object;
 use super::ObjectKind;

@@ -1,4 +1,5 @@
 //! Templates: which objects an enumerator or a subscription is for.
+#![allow(clippy::doc_markdown, reason = "these comments are those of the .proto file, too")]
 
 use super::FilterCondition;
 use super::Object;

@@ -1,4 +1,5 @@
 //! Values that filters compare with and provider contexts hold.
+#![allow(clippy::doc_markdown, reason = "these comments are those of the .proto file, too")]
 
 use crate::Sid;
 use crate::choices;

@@ -10,6 +10,8 @@
 
 mod engine;
 mod extension;
+mod object;
+mod policy;
 mod sa;
 mod sa_context;
 mod security;
@@ -18,6 +20,8 @@ mod transaction;
 
 pub use engine::*;
 pub use extension::*;
+pub use object::*;
+pub use policy::*;
 pub use sa::*;
 pub use sa_context::*;
 pub use security::*;

@@ -62,10 +62,16 @@ macro_rules! security_info {
 }
 
 security_info!(FwpmEngineGetSecurityInfo0, FwpmEngineSetSecurityInfo0, Securable::Engine, "the engine");
+security_info!(
+    FwpmNetEventsGetSecurityInfo0,
+    FwpmNetEventsSetSecurityInfo0,
+    Securable::NetEvents,
+    "net events"
+);
 security_info!(IPsecSaDbGetSecurityInfo0, IPsecSaDbSetSecurityInfo0, Securable::SaDb, "the database of SAs");
 
 /// Where a descriptor and its parts go.
-struct DescriptorOut {
+pub(super) struct DescriptorOut {
     /// Owner, group, audit list and access list, in the order of their offsets in the descriptor.
     parts: [Out<*mut u8>; 4],
     descriptor: Out<PSECURITY_DESCRIPTOR>,
@@ -74,7 +80,7 @@ struct DescriptorOut {
 impl DescriptorOut {
     /// # Safety
     /// As [`Out::required`].
-    unsafe fn new(
+    pub(super) unsafe fn new(
         owner: *mut PSID,
         group: *mut PSID,
         dacl: *mut *mut ACL,
@@ -98,8 +104,12 @@ impl DescriptorOut {
     /// Puts the asked parts there: one block, into which the others point.
     fn get(&self, engine: HANDLE, of: Securable, security_info: u32) -> Result {
         let session = handle::session(engine)?;
-        let bytes = session.security_info(of, SecurityInformation::from_bits(security_info)?)?.to_bytes()?;
-        let start: *mut u8 = arena::build(&Descriptor(&bytes))?.give();
+        self.put(&session.security_info(of, SecurityInformation::from_bits(security_info)?)?.to_bytes()?)
+    }
+
+    /// Puts a self-relative descriptor there.
+    pub(super) fn put(&self, bytes: &[u8]) -> Result {
+        let start: *mut u8 = arena::build(&Descriptor(bytes))?.give();
         // The header: four bytes, then four offsets of four bytes each.
         let offsets = bytes.iter().skip(4).copied().collect::<Vec<u8>>();
         for (part, offset) in self.parts.iter().zip(offsets.as_chunks().0) {

@@ -40,6 +40,7 @@ impl Subscriber {
             Notification::Event(event) => (event.kind as i32, event.id.0),
             // What WFP's structure can say of it: the code in the place of the kind, how many in that of the id.
             Notification::Dropped { count, .. } => (Code::FWP_E_NOTIFICATION_DROPPED.0.cast_signed(), *count),
+            _ => return,
         };
         let change = IPSEC_SA_CONTEXT_CHANGE0 { changeType: kind, saContextId: id };
         // SAFETY: a callback and its context are good until the subscription has ended, as who subscribed said.
@@ -69,8 +70,7 @@ pub unsafe fn IPsecSaContextSubscribe0<F: Flavour>(
         let callback = callback.ok_or_else(|| Error::new(Code::FWP_E_NULL_POINTER, "callback is null"))?;
         let subscriber = Subscriber { callback, context };
         let session = handle::session(engine_handle)?;
-        let id = session
-            .sa_context_subscribe(&options, Arc::new(move |notification| subscriber.tell(notification)))?;
+        let id = session.subscribe(&options, Arc::new(move |notification| subscriber.tell(notification)))?;
         out.set(handle::add(engine_handle, Kind::Subscription, id)?);
         Ok(())
     })

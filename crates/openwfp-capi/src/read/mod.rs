@@ -3,10 +3,13 @@
 
 mod bundle;
 mod context;
+pub(crate) mod object;
+mod policy;
 mod security;
 mod session;
 mod template;
 mod traffic;
+pub(crate) mod value;
 
 pub(crate) use bundle::{bundle0, bundle1};
 pub(crate) use context::update_values;
@@ -18,7 +21,7 @@ pub(crate) use traffic::{create, get_spi0, get_spi1, traffic0, traffic1};
 use openwfp_api::Guid;
 use windows_sys::core::GUID;
 
-fn guid(guid: &GUID) -> Guid {
+pub(crate) fn guid(guid: &GUID) -> Guid {
     Guid::new(guid.data1, guid.data2, guid.data3, guid.data4)
 }
 

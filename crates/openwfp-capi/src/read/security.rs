@@ -48,7 +48,7 @@ pub(crate) unsafe fn descriptor(
 
 /// # Safety
 /// As [`descriptor`].
-unsafe fn sid<'a>(sid: *const SID, name: &str) -> Result<Option<&'a [u8]>> {
+pub(super) unsafe fn sid<'a>(sid: *const SID, name: &str) -> Result<Option<&'a [u8]>> {
     // SAFETY: a SID's header of 8 bytes is there, as the caller says; the pointer is not used beyond it before its count
     // is known.
     unsafe {

@@ -23,6 +23,7 @@ use openwfp_api::EventKind;
 use openwfp_api::EventKinds;
 use openwfp_api::Result;
 use openwfp_api::SubscriptionOptions;
+use openwfp_api::Topic;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
@@ -135,5 +136,5 @@ pub(crate) unsafe fn subscription(
     };
     // SAFETY: as the caller says.
     let template = unsafe { context_template(subscription.enumTemplate) }?;
-    Ok(SubscriptionOptions { template, kinds, ..SubscriptionOptions::default() })
+    Ok(SubscriptionOptions { kinds, ..SubscriptionOptions::about(Topic::SaContexts(template)) })
 }

@@ -2,28 +2,34 @@
 
 mod context;
 mod filter;
+mod net_event;
+pub(crate) mod object;
+mod policy;
 mod security;
 mod session;
 mod statistics;
 mod subscription;
 
 pub(crate) use context::{Contexts, Entries, One, Version, Version0, Version1};
+pub(crate) use net_event::{NetEventShape, NetEvents};
 pub(crate) use security::Descriptor;
 pub(crate) use session::Sessions;
 pub(crate) use statistics::{statistics0, statistics1};
 pub(crate) use subscription::Subscriptions;
 
+use crate::abi::FWP_BYTE_BLOB;
 use crate::abi::FWP_CONDITION_VALUE0;
 use crate::abi::FWP_V4_ADDR_AND_MASK;
 use crate::abi::FWP_V4_ADDR_MASK;
 use crate::abi::FWP_V6_ADDR_AND_MASK;
 use crate::abi::FWP_V6_ADDR_MASK;
+use crate::abi::FWPM_DISPLAY_DATA0;
 use crate::arena::Sink;
 use openwfp_api::Guid;
 use openwfp_api::IpNet;
 use windows_sys::core::GUID;
 
-fn guid(guid: Guid) -> GUID {
+pub(crate) fn guid(guid: Guid) -> GUID {
     GUID { data1: guid.data1, data2: guid.data2, data3: guid.data3, data4: guid.data4 }
 }
 
@@ -36,6 +42,35 @@ fn page<S: Sink, T, C: Copy>(sink: &mut S, items: &[T], mut entry: impl FnMut(&m
         sink.set(&entries, index, value);
         sink.set(&pointers, index, entries.at(index));
     }
+}
+
+/// An array of values, and its length; null for none.
+fn array<T: Copy>(sink: &mut impl Sink, items: &[T]) -> (*mut T, u32) {
+    let places = sink.reserve::<T>(items.len());
+    for (index, item) in items.iter().enumerate() {
+        sink.set(&places, index, *item);
+    }
+    let start = if items.is_empty() { std::ptr::null_mut() } else { places.start() };
+    (start, u32::try_from(items.len()).unwrap_or(0))
+}
+
+/// Bytes with their number.
+fn blob(sink: &mut impl Sink, bytes: &[u8]) -> FWP_BYTE_BLOB {
+    FWP_BYTE_BLOB { size: u32::try_from(bytes.len()).unwrap_or(0), data: sink.bytes(bytes) }
+}
+
+/// Name and description; a description that is empty is null.
+fn display(sink: &mut impl Sink, name: &str, description: &str) -> FWPM_DISPLAY_DATA0 {
+    let description = match description.is_empty() {
+        true => std::ptr::null_mut(),
+        false => crate::wide::put(sink, description),
+    };
+    FWPM_DISPLAY_DATA0 { name: crate::wide::put(sink, name), description }
+}
+
+/// A GUID in a place of its own; null for none.
+fn optional_guid(sink: &mut impl Sink, key: Option<Guid>) -> *mut GUID {
+    key.map_or(std::ptr::null_mut(), |key| sink.put(guid(key)))
 }
 
 /// A network as a condition's value.

@@ -14,8 +14,9 @@ use crate::abi::IPSEC_SA_CONTEXT_SUBSCRIPTION0;
 use crate::arena::Layout;
 use crate::arena::Sink;
 use openwfp_api::AddressMatch;
-use openwfp_api::EventKind;
+use openwfp_api::ContextTemplate;
 use openwfp_api::SubscriptionInfo;
+use openwfp_api::Topic;
 use std::net::IpAddr;
 
 /// All subscriptions.
@@ -24,17 +25,16 @@ pub(crate) struct Subscriptions<'a>(pub(crate) &'a [SubscriptionInfo]);
 impl Layout for Subscriptions<'_> {
     fn write(&self, sink: &mut impl Sink) {
         page(sink, self.0, |sink, subscription| {
-            let template = &subscription.options.template;
+            let all = ContextTemplate::default();
+            let template = match &subscription.options.topic {
+                Topic::SaContexts(template) => template,
+                _ => &all,
+            };
             let template = IPSEC_SA_CONTEXT_ENUM_TEMPLATE0 {
                 localSubNet: address_match(sink, &template.local),
                 remoteSubNet: address_match(sink, &template.remote),
             };
-            let kinds = subscription.options.kinds;
-            let flags = match (kinds.contain(EventKind::Add), kinds.contain(EventKind::Delete)) {
-                (true, false) => 1,
-                (false, true) => 2,
-                _ => 0,
-            };
+            let flags = super::object::flags(subscription);
             IPSEC_SA_CONTEXT_SUBSCRIPTION0 {
                 enumTemplate: sink.put(template),
                 flags,

@@ -30,7 +30,7 @@ static void handles(void)
         ANSWERS(INVALID_HANDLE, IPsecSaContextUnsubscribe0(engine, garbage[i]));
         ANSWERS(INVALID_HANDLE, FwpmEngineClose0(garbage[i]));
         ANSWERS(INVALID_HANDLE, FwpmTransactionBegin0(garbage[i], 0));
-        ANSWERS(INVALID_HANDLE, FwpmFilterDeleteById0(garbage[i], 1));
+        ANSWERS(INVALID_HANDLE, IkeextSaDeleteById0(garbage[i], 1));
     }
     CLEARED(FWP(WRONG_SESSION), IPsecSaContextEnum1(engine, foreign, 1, &contexts, &returned));
     ANSWERS(FWP(WRONG_SESSION), IPsecSaContextDestroyEnumHandle0(engine, foreign));
@@ -47,11 +47,11 @@ static void handles(void)
     ANSWERS(INVALID_HANDLE, FwpmEngineClose0(engine));
     CLEARED(INVALID_HANDLE, IPsecSaContextEnum1(engine, sas, 1, &contexts, &returned));
     /* Carried out or not, a call looks at its handle first. */
-    ANSWERS(INVALID_HANDLE, FwpmFilterDeleteById0(engine, 1));
+    ANSWERS(INVALID_HANDLE, IkeextSaDeleteById0(engine, 1));
 #ifdef KERNEL
-    ANSWERS(STATUS_NOT_IMPLEMENTED, FwpmFilterDeleteById0(other, 1));
+    ANSWERS(STATUS_NOT_IMPLEMENTED, IkeextSaDeleteById0(other, 1));
 #else
-    ANSWERS(ERROR_CALL_NOT_IMPLEMENTED, FwpmFilterDeleteById0(other, 1));
+    ANSWERS(ERROR_CALL_NOT_IMPLEMENTED, IkeextSaDeleteById0(other, 1));
 #endif
     SUCCEEDS(FwpmEngineClose0(other));
 }

@@ -35,12 +35,15 @@ use openwfp_api::object::step::ObjectStep;
 use openwfp_api::object::value::Value;
 use std::sync::Arc;
 
+/// Whether the caller has rights on an object of a kind, by the descriptor that it has of its own.
+pub(crate) type May<'a> = dyn Fn(Operation, Rights, ObjectKind, Option<&SecurityDescriptor>) -> Result + 'a;
+
 /// Who asks for a change, and where keys and numbers come from.
 pub(crate) struct Means<'a> {
     pub(crate) session: SessionNumber,
     pub(crate) is_dynamic: bool,
     /// Whether the caller has rights on an object with a descriptor of its own, or without one.
-    pub(crate) may: &'a dyn Fn(Operation, Rights, ObjectKind, Option<&SecurityDescriptor>) -> Result,
+    pub(crate) may: &'a May<'a>,
     pub(crate) new_key: &'a dyn Fn() -> Result<Guid>,
     pub(crate) new_serial: &'a dyn Fn(ObjectKind) -> u64,
     /// An SA context that an object with this id protects.

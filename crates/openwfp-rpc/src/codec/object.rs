@@ -1,4 +1,5 @@
 //! Messages of objects, classification and net events: records, like what they hold.
+#![allow(clippy::doc_markdown, reason = "these comments are those of the .proto file, too")]
 
 use super::Raw;
 use openwfp_api::Guid;
