@@ -228,6 +228,7 @@ fn the_command_line_rust_and_python_see_the_same_sixteen_contexts() {
     let info = session.info().unwrap();
     assert_eq!((info.process_id, info.user), (std::process::id(), Sid::unix_user(nix_uid())));
     assert!(!info.user_name.is_empty());
+    assert_eq!(printed(&mut place.python(&place.url(), "filter")).trim(), "from python True True");
     assert_eq!(
         printed(&mut place.python(&place.url(), "error")).trim(),
         "NOT_FOUND FWP_E_NOT_FOUND 0x80320008"

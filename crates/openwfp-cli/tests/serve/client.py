@@ -4,6 +4,7 @@ TARGET is gRPC's, such as unix:/run/openwfp/engine.sock or 127.0.0.1:8321. Comma
   list   prints the SA contexts, a line of JSON each
   hold   opens a dynamic session, begins a transaction that writes, says so, and waits for ever
   watch  says that it watches, and prints the kind and id of the first event
+  filter adds a filter and asks which one a packet meets
   error  asks for a context that is not there and prints WFP's code
 """
 
@@ -18,7 +19,7 @@ from google.protobuf.message_factory import MessageFactory
 
 def messages(proto, out):
     """Compiles the .proto files and loads them."""
-    files = ["openwfp/v1/sa.proto", "openwfp/v1/engine.proto"]
+    files = ["openwfp/v1/object.proto", "openwfp/v1/sa.proto", "openwfp/v1/engine.proto"]
     subprocess.run(["protoc", f"-I{proto}", f"--python_out={out}", *files], check=True)
     sys.path.insert(0, out)
     from openwfp.v1 import engine_pb2
@@ -75,6 +76,26 @@ def main():
         print("watching", flush=True)
         event = next(events).notifications[0].event
         print(pb.EventKind.Name(event.kind), event.id, event.context.state == sa_pb2.SA_STATE_COMPLETE)
+    elif command == "filter":
+        from openwfp.v1 import object_pb2 as objects
+
+        condition = objects.FilterCondition(
+            field=bytes.fromhex("b235ae9a1d6449b8a44c5ff3d9095045"),  # FWPM_CONDITION_IP_REMOTE_ADDRESS
+            value=objects.Value(network=bytes([10, 2, 0, 0, 16])),
+        )
+        block = objects.Filter(
+            name="from python",
+            layer=bytes.fromhex("09e61aead21446e29b21b26b0b2f28c8"),  # FWPM_LAYER_OUTBOUND_TRANSPORT_V4
+            action=objects.Action(kind=0x1001),
+            conditions=[condition],
+        )
+        add = objects.ObjectStep(add=objects.ObjectAdd(object=objects.Object(filter=block)))
+        id = engine.ObjectStep(objects.ObjectStepRequest(session=session, step=add)).id
+        page = engine.ObjectGet(objects.ObjectGetRequest(session=session, kind=6, id=id))
+        assert page.objects[0].filter.conditions == block.conditions, page
+        packet = objects.Packet(source=bytes([10, 1, 0, 1]), destination=bytes([10, 2, 0, 1]))
+        verdict = engine.Classify(objects.ClassifyRequest(session=session, packet=packet))
+        print(page.objects[0].filter.name, verdict.action == 0x1001, verdict.filter_id == id)
     elif command == "error":
         try:
             engine.SaContextGetById(pb.SaContextGetByIdRequest(session=session, id=999))

@@ -1,7 +1,14 @@
 //! Our bytes against prost's: every message that we write, prost reads and writes again to the bit.
 
+use super::step::put_step;
 use super::*;
 use crate::proto;
+use openwfp_api::object::policy::*;
+use openwfp_api::object::value::Value;
+use openwfp_api::object::*;
+use openwfp_api::record::Address;
+use openwfp_api::record::Blob;
+use openwfp_api::record::Record;
 use openwfp_api::*;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -11,6 +18,76 @@ use std::sync::atomic::Ordering;
 struct Seed(u64);
 
 impl Seed {
+    fn value(&mut self, depth: u32) -> Value {
+        let number = self.number();
+        #[allow(clippy::cast_possible_truncation, reason = "any bits do")]
+        match number % 12 {
+            0 => Value::EMPTY,
+            1 => Value::Uint8(number as u8),
+            2 => Value::Uint16(number as u16),
+            3 => Value::Uint32(number as u32),
+            4 => Value::Uint64(number),
+            5 => Value::Int64(number.cast_signed()),
+            6 => Value::Int8(-5),
+            7 => Value::Double(0.25),
+            8 => Value::ByteArray16([number as u8; 16]),
+            9 => Value::UnicodeString(format!("text {number}")),
+            10 if depth == 0 => Value::range(self.value(1), self.value(1)),
+            _ => Value::network("10.0.0.0/8".parse().unwrap()),
+        }
+    }
+
+    fn object(&mut self) -> Object {
+        let guid = |number: u64| Guid { data1: u32::try_from(number >> 32).unwrap(), ..Guid::default() };
+        let condition = |seed: &mut Seed| FilterCondition {
+            field: guid(seed.number()),
+            match_type: MatchType::Range,
+            value: seed.value(0),
+        };
+        if self.number().is_multiple_of(2) {
+            return Object::Filter(Filter {
+                key: guid(self.number()),
+                name: format!("filter {}", self.number()),
+                flags: 8,
+                provider: self.maybe(|seed| guid(seed.number())),
+                weight: self.value(1),
+                conditions: (0..self.number() % 5).map(|_| condition(self)).collect(),
+                action: Action { kind: ActionType::CalloutTerminating, callout: guid(self.number()) },
+                context: FilterContext::ProviderContext(guid(self.number())),
+                id: self.number(),
+                effective_weight: self.number(),
+                ..Filter::default()
+            });
+        }
+        let preshared = PresharedKey { key: Key::new(&self.number().to_be_bytes()), flags: 1 };
+        let ike = IkePolicy {
+            authentication_methods: vec![AuthenticationMethod {
+                method: 0,
+                detail: AuthenticationDetail::PresharedKey(preshared),
+            }],
+            proposals: vec![IkeProposal { cipher: 3, ..IkeProposal::default() }],
+            ..IkePolicy::default()
+        };
+        Object::ProviderContext(ProviderContext {
+            key: guid(self.number()),
+            name: "context".into(),
+            policy: self.of(&[
+                Policy::IkeMm(ike),
+                Policy::General(Blob(vec![1, 2, 3])),
+                Policy::IkeQmTunnel(TunnelPolicy {
+                    endpoints: TunnelEndpoints {
+                        local: Address("192.0.2.1".parse().unwrap()),
+                        remote: Address("2001:db8::1".parse().unwrap()),
+                        ..TunnelEndpoints::default()
+                    },
+                    ..TunnelPolicy::default()
+                }),
+            ]),
+            id: self.number(),
+            ..ProviderContext::default()
+        })
+    }
+
     fn next(&mut self) -> u64 {
         // SplitMix64.
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -73,8 +150,8 @@ impl Seed {
         Spi::new(self.u32() | 1).unwrap()
     }
 
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len())]
+    fn of<T: Clone>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len())].clone()
     }
 
     fn traffic(&mut self) -> Traffic {
@@ -367,6 +444,28 @@ proptest! {
     }
 
     #[test]
+    fn objects_are_read_as_they_are_written_by_us_and_by_prost(seed: u64) {
+        let mut seed = Seed(seed);
+        let object = seed.object();
+        let keys = KeyAccess::grant();
+        let bytes = Record::encode(&object, Some(&keys));
+        prop_assert_eq!(&Object::decode(&bytes).unwrap(), &object);
+        let theirs = <proto::Object as prost::Message>::decode(&*bytes).unwrap();
+        let again = prost::Message::encode_to_vec(&theirs);
+        prop_assert_eq!(&Object::decode(&again).unwrap(), &object);
+        // Without the right to keys, none is there.
+        let without = Object::decode(&object.encode(None)).unwrap();
+        prop_assert_eq!(object.without_keys().unwrap_or(object), without);
+        // Whatever is cut off, and whatever bits flip, is read or refused.
+        for place in 0..bytes.len() {
+            drop(Object::decode(&bytes[..place]));
+            let mut flipped = bytes.clone();
+            flipped[place] ^= 1 << (place % 8);
+            drop(Object::decode(&flipped));
+        }
+    }
+
+    #[test]
     fn steps_and_batches_are_read_as_they_are_written(seed: u64) {
         let mut seed = Seed(seed);
         let steps = [seed.step(), seed.step()];
@@ -374,7 +473,7 @@ proptest! {
         let (token, read) = decode_step(&message).unwrap();
         prop_assert_eq!((token, &read), (&[7; 16][..], &steps[0]));
         let mut writer = bytes::Writer::new(None);
-        step::put_step(&mut writer, &steps[0]);
+        put_step(&mut writer, &steps[0]);
         prost_agrees::<proto::SaContextStep>(&writer.into_bytes());
         for mode in [BatchMode::Each, BatchMode::AllOrNothing] {
             let message = encode_batch(&[8; 16], &steps, mode);
