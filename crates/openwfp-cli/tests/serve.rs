@@ -36,6 +36,8 @@ fn wfp() -> Command {
     for name in ["WFP_ENGINE", "WFP_CONFIG", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "WATCHDOG_USEC"] {
         command.env_remove(name);
     }
+    // What tests add is not the machine's.
+    command.env("WFP_SERVE_STATE_DIRECTORY", "");
     command
 }
 

@@ -5,6 +5,7 @@
 //! | `operation` | the WFP call, such as `IPsecSaContextDeleteById` |
 //! | `session`, `user`, `user_name`, `process_id` | who; session 0 and no user: the engine itself |
 //! | `sa_context` | which SA context; 0: none |
+//! | `object` | the key of the object that was to be changed, in calls of objects; empty: the engine makes one, or an option |
 //! | `local`, `remote` | its addresses, where it is known |
 //! | `reason` | why the engine did it itself: `Hard`, `Idle`, `End`, `Counted` |
 //! | `outcome` | `ok`, or the name of the code |
@@ -56,6 +57,20 @@ pub(crate) fn changed(
         sa_context = context.map_or(0, |id| id.0),
         local = text(endpoints.map(|endpoints| endpoints.local())),
         remote = text(endpoints.map(|endpoints| endpoints.remote()))
+    );
+}
+
+/// A session's call changed an object or an option, or failed to.
+pub(crate) fn object(session: &SessionRecord, operation: Operation, object: &str, error: Option<&Error>) {
+    let info = &session.info;
+    told!(
+        error,
+        operation = operation.rules().wfp_name,
+        session = info.number.0,
+        user = %info.user,
+        user_name = info.user_name.as_str(),
+        process_id = info.process_id,
+        object = object
     );
 }
 

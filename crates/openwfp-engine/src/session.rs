@@ -268,6 +268,18 @@ fn last_operation(step: &SaContextStep) -> Operation {
     step.operations().last().copied().unwrap_or(Operation::SaContextCreate)
 }
 
+/// How a step names its object, for the audit; an object without a key, which the engine will make, has no name.
+fn named(step: &ObjectStep) -> String {
+    let key = |key: Guid| if key == Guid::default() { String::new() } else { key.to_string() };
+    match step {
+        ObjectStep::Add(add) => key(add.object.key()),
+        ObjectStep::Delete(delete) => delete.name().to_string(),
+        ObjectStep::TunnelAdd(add) => key(add.tunnel.key),
+        ObjectStep::TunnelDelete(tunnel) => tunnel.to_string(),
+        _ => String::new(),
+    }
+}
+
 fn closed(operation: Operation) -> Error {
     Error::new(Code::ERROR_INVALID_HANDLE, format!("{}: the session is closed", operation.rules().wfp_name))
 }
@@ -521,8 +533,9 @@ impl Session for LocalSession {
             _ => Operation::IpsecTunnelDelete,
         };
         self.admit(operation)?;
+        let named = named(&step);
         let result = self.engine.object_step(&self.record, step);
-        self.audit_objects(operation, result.as_ref().err());
+        audit::object(&self.record, operation, &named, result.as_ref().err());
         result
     }
 
@@ -580,7 +593,7 @@ impl Session for LocalSession {
     fn set_engine_option(&self, option: EngineOption, value: u32) -> Result {
         self.admit(Operation::EngineSetOption)?;
         let result = self.engine.set_option(option, value);
-        self.audit_objects(Operation::EngineSetOption, result.as_ref().err());
+        audit::object(&self.record, Operation::EngineSetOption, option.name(), result.as_ref().err());
         result
     }
 
@@ -625,7 +638,7 @@ impl Session for LocalSession {
         let operation = Operation::on_objects(kind, ObjectCall::SetSecurityInfo)?;
         self.admit(operation)?;
         let result = self.engine.set_object_security(&self.record, kind, key, parts, descriptor);
-        self.audit_objects(operation, result.as_ref().err());
+        audit::object(&self.record, operation, &key.to_string(), result.as_ref().err());
         result
     }
 
@@ -658,11 +671,6 @@ impl LocalSession {
             principal: (!self.record.info.kernel_mode).then(|| self.record.principal.clone()),
             keys: self.record.rights().contain(Rights::READ_KEYS),
         }
-    }
-
-    /// Writes what a call did to objects, or why it did not, to the audit.
-    fn audit_objects(&self, operation: Operation, result: Option<&Error>) {
-        audit::changed(&self.record, operation, None, || None, result);
     }
 
     /// Ends a subscription whose session was closed or ended between its two halves.

@@ -90,4 +90,19 @@ fn every_change_and_every_refusal_is_audited_with_stable_fields_and_without_keys
                      sa_context=2 reason=\"Counted\" outcome=\"ok\"";
     assert_eq!(told[13..], [by_itself]);
     assert!(!told.iter().any(|line| line.contains("[1, 1, 1") || line.contains("01010101")));
+
+    // Objects, by their keys.
+    let session = engine.open_session(SessionOptions::new().principal(Principal::unix(OWNER, &[]))).unwrap();
+    let key = Guid::new(1, 2, 3, [4; 8]);
+    let provider = object::Provider { key, name: "p".into(), ..object::Provider::default() };
+    session.object_add(object::Object::Provider(provider.clone())).unwrap();
+    session.object_add(object::Object::Provider(provider)).unwrap_err();
+    let told = std::mem::take(&mut *lines.0.lock().unwrap());
+    let object = "object=\"00000001-0002-0003-0404-040404040404\"";
+    assert!(
+        told[0].starts_with("INFO operation=\"FwpmProviderAdd\"") && told[0].contains(object),
+        "{}",
+        told[0]
+    );
+    assert!(told[1].contains(object) && told[1].contains("FWP_E_ALREADY_EXISTS"), "{}", told[1]);
 }

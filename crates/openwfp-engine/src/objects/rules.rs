@@ -145,6 +145,8 @@ fn add_object(
         Object::ProviderContext(context) => context.id = serial,
         Object::Filter(filter) => filter.id = serial,
         Object::Callout(callout) => {
+            // No code stands behind what a client adds.
+            callout.flags &= !CALLOUT_REGISTERED;
             callout.id = u32::try_from(serial).map_err(|_| {
                 Error::new(Code::RPC_E_OUT_OF_RESOURCES, "the engine has used up the numbers of callouts")
             })?;
