@@ -551,6 +551,17 @@ impl Session for LocalSession {
     fn object_create_enum(&self, template: &ObjectTemplate) -> Result<EnumId> {
         let kind = template.object_kind()?;
         let operation = Operation::on_objects(kind, ObjectCall::CreateEnumHandle)?;
+        if let Some(after) = template.after.filter(|_| kind.has_ids()) {
+            // Its id is its place in the order, which is not known once it is gone.
+            let name = ObjectName::Key(after);
+            let is_there = |database: &Database| database.objects.by_key(kind, after).is_some();
+            if !self.engine.read(&self.record, is_there) {
+                self.admit(operation)?;
+                return Err(name
+                    .not_found(kind)
+                    .with_remedy("it may have been deleted; list again from the start"));
+            }
+        }
         let selection = ObjectSelection::new(template, kind, self.reader());
         if kind == ObjectKind::Filter && template.flags & (ENUM_SORTED | ENUM_BEST_TERMINATING_MATCH) != 0 {
             let new = |snapshot: Snapshot, ()| {

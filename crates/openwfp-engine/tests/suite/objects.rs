@@ -364,6 +364,8 @@ fn templates_select_by_provider_layer_action_conditions_and_weight() {
     assert_eq!(found(ObjectTemplate { flags: ENUM_SORTED, ..any() }), [3, 4, 2]);
     assert_eq!(found(ObjectTemplate { flags: ENUM_BEST_TERMINATING_MATCH, ..any() }), [3]);
     assert_eq!(found(ObjectTemplate { after: Some(key(2)), ..any() }), [3, 4]);
+    let gone = ObjectTemplate { after: Some(key(9)), ..any() };
+    assert_eq!(code(session.object_create_enum(&gone)), Code::FWP_E_FILTER_NOT_FOUND);
     let inside = vec![equal(condition::IP_REMOTE_ADDRESS, net("10.1.2.0/24"))];
     assert_eq!(found(ObjectTemplate { conditions: inside, ..any() }), [2, 3]);
     let across = vec![equal(condition::IP_REMOTE_ADDRESS, net("10.0.0.0/7"))];
