@@ -188,22 +188,19 @@ impl Database {
     }
 
     fn note_uses(&mut self, old: Option<&SaContext>, new: Option<&SaContext>) {
-        for direction in [Direction::Inbound, Direction::Outbound] {
-            let of = |context: &SaContext| {
-                let id = selectors::named(context, direction).filter(|id| id.0 >= FIRST_ID);
-                id.map(|id| (id.0, context.id))
-            };
-            let (old, new) = (old.and_then(of), new.and_then(of));
-            if old != new {
-                old.map(|key| self.uses.remove(&key));
-            }
+        let (before, after) = (uses(old), uses(new));
+        if before == after {
+            return;
         }
         // Both directions may name one filter: what is still named is put in behind what was taken out.
-        for direction in [Direction::Inbound, Direction::Outbound] {
-            if let Some(context) = new
-                && let Some(id) = selectors::named(context, direction).filter(|id| id.0 >= FIRST_ID)
-            {
-                self.uses.insert((id.0, context.id));
+        if let Some(old) = old {
+            for id in before.into_iter().flatten() {
+                self.uses.remove(&(id, old.id));
+            }
+        }
+        if let Some(new) = new {
+            for id in after.into_iter().flatten() {
+                self.uses.insert((id, new.id));
             }
         }
     }
@@ -245,6 +242,15 @@ impl Database {
             assert!(sas(context).all(|(spi, ..)| self.ids_with_spi(spi).contains(&context.id)));
         }
     }
+}
+
+/// The filters or tunnel policies of the engine's own that a context names, for each direction.
+#[inline]
+fn uses(context: Option<&SaContext>) -> [Option<u64>; 2] {
+    [Direction::Inbound, Direction::Outbound].map(|direction| {
+        let named = context.and_then(|context| selectors::named(context, direction));
+        named.map(|id| id.0).filter(|id| *id >= FIRST_ID)
+    })
 }
 
 /// Inserts sorted entries, every second one first and then those between them.

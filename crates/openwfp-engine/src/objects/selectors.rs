@@ -46,12 +46,15 @@ pub(crate) fn resolve(objects: &Objects, context: &mut SaContext) {
 }
 
 /// The filter or tunnel policy that a context names for a direction, by its SA or by what was said for it.
+#[inline]
 pub(crate) fn named(context: &SaContext, direction: Direction) -> Option<FilterId> {
-    let reserved = context.reservation.as_ref().map(|reservation| match direction {
-        Direction::Inbound => reservation.inbound_filter_id,
-        Direction::Outbound => reservation.outbound_filter_id,
-    });
-    context.filter_id(direction).or(reserved)
+    context.filter_id(direction).or_else(|| {
+        let reservation = context.reservation.as_ref()?;
+        Some(match direction {
+            Direction::Inbound => reservation.inbound_filter_id,
+            Direction::Outbound => reservation.outbound_filter_id,
+        })
+    })
 }
 
 /// The filter of a direction: the named one, or the tunnel policy's at the layer that fits best.
