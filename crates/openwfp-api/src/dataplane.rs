@@ -1,10 +1,12 @@
 //! The dataplane: what carries out the engine's SAs, such as a kernel.
 
+use crate::CounterUpdate;
 use crate::Direction;
 use crate::KeyAccess;
 use crate::ProviderDrops;
 use crate::Result;
 use crate::SaContext;
+use std::sync::Arc;
 
 /// Carries out what the engine decides. Called by the engine without any lock of its own held.
 ///
@@ -23,18 +25,20 @@ pub trait Dataplane: Send + Sync {
     /// The code that fits the refusal, with the system's own words.
     fn update(&self, old: &SaContext, new: &SaContext, direction: Direction, keys: &KeyAccess) -> Result;
 
-    /// Removes the SAs of one direction; that they are gone already is no error.
+    /// Removes the SAs of one direction and returns what was counted at the end; that they are gone already is no
+    /// error.
     ///
     /// # Errors
     /// The code that fits the refusal, with the system's own words.
-    fn remove(&self, context: &SaContext, direction: Direction) -> Result;
+    fn remove(&self, context: &SaContext, direction: Direction) -> Result<Option<CounterUpdate>>;
 
-    /// Brings the context's counters up to date, as far as this dataplane counts, by
-    /// [`Mirror::count`](crate::Mirror::count).
+    /// What it has counted for these contexts; nothing for those that it does not know, or does not count.
     ///
     /// # Errors
     /// The code that fits the refusal, with the system's own words.
-    fn refresh_counters(&self, context: &SaContext) -> Result;
+    fn counters(&self, _contexts: &[Arc<SaContext>]) -> Result<Vec<CounterUpdate>> {
+        Ok(Vec::new())
+    }
 
     /// What it counts for the machine as a whole; nothing, unless it says otherwise.
     ///

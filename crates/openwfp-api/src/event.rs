@@ -32,6 +32,9 @@ pub enum EventKind {
     SoftExpiry = 4,
     /// Its expiry began: the outbound SA is gone, the inbound one follows; ours.
     Expire = 5,
+    /// The provider asks for SAs: traffic that a policy protects has none. The context is larval, and whoever keys it
+    /// gets or sets its SPI and adds its SAs; ours.
+    Acquire = 6,
 }
 
 /// Which events a subscriber wants, as a set.
@@ -42,7 +45,7 @@ impl EventKinds {
     /// Those that WFP has: ADD and DELETE.
     pub const WFP: EventKinds = EventKinds(0b00_0110);
     /// All.
-    pub const ALL: EventKinds = EventKinds(0b11_1110);
+    pub const ALL: EventKinds = EventKinds(0b111_1110);
 
     /// Exactly these.
     pub fn of(kinds: &[EventKind]) -> EventKinds {

@@ -46,11 +46,13 @@ pub use event::{
 };
 pub use filter::{FilterId, Guid, TransportFilter};
 pub use ipnet::IpNet;
-pub use mirror::{Completeness, CounterUpdate, Mirror};
+pub use mirror::{Completeness, CounterUpdate, Mirror, MirrorChange};
 pub use operation::{ObjectCall, Operation, Rights, Rules, Securable};
 pub use options::{FilterEngine, SessionOptions};
 pub use sa::bundle::{IpsecId, KeyModuleState, KeyingExtras, PfsGroup, Sa, SaBundle, SaList, Spi, Token};
-pub use sa::context::{Counters, DirectionCounters, Reservation, SaContext, SaContextId, SaState};
+pub use sa::context::{
+    Counters, DirectionCounters, Reservation, SaContext, SaContextId, SaState, Totals, TrafficTotals,
+};
 pub use sa::details::{SaDetails, UdpEncapsulation, VirtualIfTunnel};
 pub use sa::key::{Key, KeyAccess};
 pub use sa::lifetime::Lifetime;

@@ -1,6 +1,7 @@
 //! A change of one context: what it was and what it becomes. All that follows from a change is read off that pair:
 //! what the dataplane has to do, which event is told, which timers are set, what the statistics count.
 
+use crate::core::Origin;
 use crate::database::Database;
 use crate::database::holds;
 use crate::database::sas;
@@ -9,6 +10,7 @@ use crate::spi;
 use crate::transition;
 use openwfp_api::Clock;
 use openwfp_api::Code;
+use openwfp_api::CounterUpdate;
 use openwfp_api::Dataplane;
 use openwfp_api::Direction;
 use openwfp_api::Error;
@@ -229,9 +231,17 @@ impl Change {
         }
     }
 
-    /// Whether the context becomes one that protects traffic.
-    pub(crate) fn is_addition(&self) -> bool {
-        self.event() == Some(EventKind::Add)
+    /// The event that a provider asks for SAs, by finding a larval context.
+    pub(crate) fn acquire(&self, origin: Origin) -> Option<EventKind> {
+        let asks = |new: &Arc<SaContext>| new.state == SaState::Created;
+        (origin == Origin::Provider && self.old.is_none() && self.new.as_ref().is_some_and(asks))
+            .then_some(EventKind::Acquire)
+    }
+
+    /// Whether the context becomes complete.
+    pub(crate) fn completes(&self) -> bool {
+        let complete = |context: &Arc<SaContext>| context.state == SaState::Complete;
+        self.new.as_ref().is_some_and(complete) && !self.old.as_ref().is_some_and(complete)
     }
 
     /// Whether the dataplane has anything to do.
@@ -266,17 +276,21 @@ impl Change {
         removals.chain(others)
     }
 
-    /// Has the dataplane do it, all of it or nothing.
-    pub(crate) fn carry_out(&self, dataplane: &dyn Dataplane) -> Result {
+    /// Has the dataplane do it, all of it or nothing; what the SAs that go have counted at the end.
+    pub(crate) fn carry_out(&self, dataplane: &dyn Dataplane) -> Result<Vec<CounterUpdate>> {
+        let mut last = Vec::new();
         for (done, effect) in self.effects().enumerate() {
-            if let Err(error) = self.carry_out_one(effect, dataplane) {
-                for effect in self.effects().take(done) {
-                    self.undo(effect, dataplane);
+            match self.carry_out_one(effect, dataplane) {
+                Ok(counted) => last.extend(counted),
+                Err(error) => {
+                    for effect in self.effects().take(done) {
+                        self.undo(effect, dataplane);
+                    }
+                    return Err(error);
                 }
-                return Err(error);
             }
         }
-        Ok(())
+        Ok(last)
     }
 
     /// Brings back what [`Change::carry_out`] did.
@@ -286,14 +300,18 @@ impl Change {
         }
     }
 
-    fn carry_out_one(&self, effect: Effect, dataplane: &dyn Dataplane) -> Result {
+    /// What an SA that it removes has counted at the end.
+    fn carry_out_one(&self, effect: Effect, dataplane: &dyn Dataplane) -> Result<Option<CounterUpdate>> {
         let keys = KeyAccess::grant();
         match (effect, self.old.as_deref(), self.new.as_deref()) {
-            (Effect::Install(direction), _, Some(new)) => dataplane.install(new, direction, &keys),
-            (Effect::Update(direction), Some(old), Some(new)) => dataplane.update(old, new, direction, &keys),
-            (Effect::Remove(direction), Some(old), _) => dataplane.remove(old, direction),
-            _ => Err(Error::unreachable("an effect without the context that it is read off")),
+            (Effect::Install(direction), _, Some(new)) => dataplane.install(new, direction, &keys)?,
+            (Effect::Update(direction), Some(old), Some(new)) => {
+                dataplane.update(old, new, direction, &keys)?
+            }
+            (Effect::Remove(direction), Some(old), _) => return dataplane.remove(old, direction),
+            _ => return Err(Error::unreachable("an effect without the context that it is read off")),
         }
+        Ok(None)
     }
 
     fn undo(&self, effect: Effect, dataplane: &dyn Dataplane) {

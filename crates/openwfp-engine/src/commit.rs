@@ -2,7 +2,6 @@
 
 use crate::core::Core;
 use crate::core::Origin;
-use crate::reconcile;
 use crate::record::SessionRecord;
 use crate::shared::Exclusive;
 use crate::shared::Shared;
@@ -16,7 +15,6 @@ use openwfp_api::Code;
 use openwfp_api::Completeness;
 use openwfp_api::Error;
 use openwfp_api::Result;
-use openwfp_api::SaContext;
 use openwfp_api::SaContextStep;
 use openwfp_api::Statistics;
 use openwfp_api::StepOutcome;
@@ -61,8 +59,10 @@ impl Shared {
         core.gate.busy.insert(change.id);
         drop(core);
         let turn = Turn { engine: self, id: change.id };
-        change.carry_out(&**dataplane)?;
-        self.commit(self.core(), &change, origin);
+        let last = change.carry_out(&**dataplane)?;
+        let mut core = self.core();
+        self.count_last(&mut core, last);
+        self.commit(core, &change, origin);
         drop(turn);
         Ok(outcome)
     }
@@ -125,12 +125,16 @@ impl Shared {
     /// gate exclusively.
     pub(crate) fn publish(&self, transaction: &Transaction) -> Result {
         let changes = transaction.changes();
+        let mut last = Vec::new();
         if let Some(dataplane) = &self.dataplane {
             for (done, change) in changes.iter().enumerate() {
-                if let Err(error) = change.carry_out(&**dataplane) {
-                    changes[..done].iter().rev().for_each(|change| change.take_back(&**dataplane));
-                    self.core().discard(transaction);
-                    return Err(error);
+                match change.carry_out(&**dataplane) {
+                    Ok(counted) => last.extend(counted),
+                    Err(error) => {
+                        changes[..done].iter().rev().for_each(|change| change.take_back(&**dataplane));
+                        self.core().discard(transaction);
+                        return Err(error);
+                    }
                 }
             }
         }
@@ -144,6 +148,7 @@ impl Shared {
         let circumstances = self.circumstances(Origin::Call);
         let replaced = changes.iter().filter(|change| change.old.is_some()).count();
         let mut core = self.core();
+        self.count_last(&mut core, last);
         let old = if core.newest.version == transaction.base.database.version {
             let mut next = transaction.database.clone();
             next.version.0 += 1;
@@ -175,63 +180,13 @@ impl Shared {
         Ok(())
     }
 
-    fn note_snapshots(&self, changes: usize, replaced: usize) {
+    pub(crate) fn note_snapshots(&self, changes: usize, replaced: usize) {
         let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         self.snapshots.note(wide(changes), wide(replaced));
     }
 }
 
 impl Shared {
-    pub(crate) fn replace(&self, contexts: Vec<SaContext>, completeness: Completeness) -> Result {
-        let mut next = {
-            let mut core = self.enter(&Want::Exclusive, None)?;
-            core.gate.exclusive = true;
-            core.newest.clone()
-        };
-        let exclusive = Exclusive(self);
-        // What a first listing finds is not new.
-        let was_empty = next.len() == 0;
-        let mut growths = Vec::new();
-        let new_id = || self.new_id();
-        let changes = reconcile::replace(&mut next, contexts, &new_id, &mut |context, direction, growth| {
-            growths.push((context.id, direction, growth));
-        });
-        next.completeness = completeness;
-        next.version.0 += 1;
-        let replaced = changes.iter().filter(|change| change.old.is_some()).count();
-        let mut tally = self.core().tally;
-        for change in &changes {
-            tally.note(change, (!was_empty).then_some(&next));
-        }
-        for (id, direction, growth) in growths {
-            if let Some(context) = next.get(id) {
-                tally.count(context, direction, growth);
-            }
-        }
-        let circumstances = self.circumstances(Origin::Provider);
-        let mut core = self.core();
-        core.tally = tally;
-        let old = std::mem::replace(&mut core.newest, next);
-        for change in &changes {
-            core.note(change, &circumstances);
-        }
-        self.note_snapshots(changes.len(), replaced);
-        core.sweep_timers();
-        let (newest, written) = (core.newest.clone(), core.written().cloned());
-        drop(core);
-        // Nobody commits before the gate is let go, so that the newest version is this one.
-        for old in
-            changes.iter().filter(|change| !change.keeps_spis()).filter_map(|change| change.old.as_ref())
-        {
-            newest.forget_spis(old, written.as_ref());
-        }
-        drop(exclusive);
-        // Freeing what nobody reads any more can take long; no lock is held meanwhile.
-        drop((old, changes));
-        self.after_commit(false);
-        Ok(())
-    }
-
     pub(crate) fn completeness(&self, record: &SessionRecord) -> Completeness {
         self.read(record, |database| database.completeness.clone())
     }

@@ -149,7 +149,7 @@ impl Core {
     /// without the lock.
     pub(crate) fn note(&mut self, change: &Change, circumstances: &Circumstances<'_>) {
         if !self.subscriptions.is_empty()
-            && let Some(kind) = change.event()
+            && let Some(kind) = change.event().or_else(|| change.acquire(circumstances.origin))
             && let Some(context) = change.new.as_ref().or(change.old.as_ref())
         {
             self.announce(kind, context, circumstances.faults);
@@ -159,7 +159,9 @@ impl Core {
             && change.old.as_ref().is_none_or(|old| old.state != new.state)
         {
             for timer in lifetime::timers(new, circumstances.clock, circumstances.idle) {
-                if circumstances.ends_lifetimes || timer.kind() == lifetime::TimerKind::End {
+                // A dataplane that ends lifetimes knows nothing of idle pairs.
+                let ours = matches!(timer.kind(), lifetime::TimerKind::End | lifetime::TimerKind::Idle);
+                if circumstances.ends_lifetimes || ours {
                     self.wheel.insert(timer);
                 }
             }

@@ -26,9 +26,11 @@ use openwfp_api::Dataplane;
 use openwfp_api::Error;
 use openwfp_api::FilterEngine;
 use openwfp_api::Mirror;
+use openwfp_api::MirrorChange;
 use openwfp_api::Random;
 use openwfp_api::Result;
 use openwfp_api::SaContext;
+use openwfp_api::SaContextId;
 use openwfp_api::Session;
 use openwfp_api::SessionNumber;
 use openwfp_api::SessionOptions;
@@ -338,8 +340,12 @@ impl EngineBuilder {
 }
 
 impl Mirror for Engine {
-    fn replace(&self, contexts: Vec<SaContext>, completeness: Completeness) -> Result {
+    fn replace(&self, contexts: Vec<SaContext>, completeness: Completeness) -> Result<Vec<SaContextId>> {
         self.0.replace(contexts, completeness)
+    }
+
+    fn apply(&self, changes: Vec<MirrorChange>, completeness: Completeness) -> Result<Vec<SaContextId>> {
+        self.0.apply(changes, completeness)
     }
 
     fn count(&self, updates: &[CounterUpdate]) -> Result {

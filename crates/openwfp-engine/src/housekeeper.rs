@@ -1,14 +1,13 @@
 //! Housekeeping: doing what is due, by a thread of the engine's own or by whoever calls.
 
 use crate::change::is_announced;
+use crate::core::Core;
 use crate::lifetime;
 use crate::lifetime::Reached;
 use crate::lifetime::Timer;
 use crate::lifetime::TimerKind;
-use crate::reconcile;
 use crate::record::TransactionState;
 use crate::shared::Shared;
-use crate::shared::Want;
 use crate::sync::Condvar;
 use crate::sync::Mutex;
 use crate::sync::lock;
@@ -18,7 +17,7 @@ use openwfp_api::Code;
 use openwfp_api::CounterUpdate;
 use openwfp_api::DirectionCounters;
 use openwfp_api::EventKind;
-use openwfp_api::Result;
+use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
 use openwfp_api::SaContextStep;
 use openwfp_api::SaState;
@@ -29,7 +28,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-/// So many timers are taken at a time, and so many counters, so that nobody waits long for the lock.
+/// So many timers are taken at a time, so that nobody waits long for the lock.
 const BATCH: usize = 256;
 
 /// How long after the dataplane failed to remove an SA it is tried again.
@@ -167,6 +166,7 @@ impl Shared {
             TimerKind::Hard | TimerKind::End => self.end(SaContextStep::Delete(id), id, timer.kind(), now),
             TimerKind::Idle => {
                 let Some(limit) = lifetime::idle_timeout(&context, self.idle()) else { return };
+                self.refresh_counters(std::slice::from_ref(&context));
                 // Timers go by monotonic time and uses by the calendar; their distances are the same.
                 let idle = self.clock.wall().since(openwfp_api::Timestamp(lifetime::last_used(&context)));
                 if idle >= limit {
@@ -194,42 +194,28 @@ impl Shared {
         }
     }
 
-    /// Takes over what a provider counted.
-    pub(crate) fn count(&self, updates: &[CounterUpdate]) -> Result {
-        let ends_lifetimes = self.ends_lifetimes();
-        for updates in updates.chunks(BATCH) {
-            let mut over = Vec::new();
-            let mut core = self.enter(&Want::Engine(None), None)?;
-            for update in updates {
-                let Some(context) = core.newest.get(update.id).cloned() else { continue };
-                let cell = context.counters.direction(update.direction);
-                let before = cell.traffic();
-                let growth = reconcile::store(cell, &self.counters(update, before, cell));
-                core.tally.count(&context, update.direction, growth);
-                if !ends_lifetimes {
-                    continue;
+    /// What follows from the counters that a context has reached: a soft expiry is told, the id of one that is over is
+    /// returned.
+    pub(crate) fn reach(
+        &self,
+        core: &mut Core,
+        context: &Arc<SaContext>,
+        update: &CounterUpdate,
+        before: (u64, u64),
+    ) -> Option<SaContextId> {
+        match lifetime::reached(context, update.direction, before, (update.bytes, update.packets))? {
+            Reached::Hard => Some(context.id),
+            Reached::Soft => {
+                if is_announced(context) {
+                    core.announce(EventKind::SoftExpiry, context, self.faults.as_ref());
                 }
-                match lifetime::reached(&context, update.direction, before, (update.bytes, update.packets)) {
-                    Some(Reached::Hard) => over.push(context.id),
-                    Some(Reached::Soft) if is_announced(&context) => {
-                        core.announce(EventKind::SoftExpiry, &context, self.faults.as_ref());
-                    }
-                    _ => {}
-                }
-            }
-            drop(core);
-            over.dedup();
-            for id in over {
-                let result = self.step_by_itself(SaContextStep::Delete(id));
-                let operation = openwfp_api::Operation::SaContextDeleteById;
-                crate::audit::by_engine(operation, id, "Counted", result.as_ref().err());
+                None
             }
         }
-        Ok(())
     }
 
     /// The counters of an update; a provider that does not know when an SA was used tells by what grew.
-    fn counters(
+    pub(crate) fn counters(
         &self,
         update: &CounterUpdate,
         before: (u64, u64),
@@ -247,6 +233,7 @@ impl Shared {
             replay_window_drops: AtomicU32::new(update.replay_window_drops),
             replay_drops: AtomicU32::new(update.replay_drops),
             integrity_failures: AtomicU32::new(update.integrity_failures),
+            asked: AtomicU32::default(),
         }
     }
 }

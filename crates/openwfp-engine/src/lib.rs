@@ -69,6 +69,7 @@ mod engine;
 mod enumerator;
 mod events;
 mod faults;
+mod follow;
 mod housekeeper;
 mod lifetime;
 mod net_events;

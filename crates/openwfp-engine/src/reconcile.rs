@@ -8,14 +8,16 @@ use openwfp_api::Direction;
 use openwfp_api::DirectionCounters;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
+use openwfp_api::SaList;
+use openwfp_api::SaState;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
-/// Makes the database hold exactly these contexts and returns what changed; `grown` gets what was counted on top in
-/// contexts that stay.
+/// Makes the database hold exactly these contexts and returns what changed, and the ids of the listed ones; `grown` gets
+/// what was counted on top in contexts that stay.
 ///
 /// A listed context that shares an SA with one of the database is that one: it keeps the id, and the
 /// counters go on in the same cell. Without an SPI, traffic and selectors must agree.
@@ -24,18 +26,21 @@ pub(crate) fn replace(
     listed: Vec<SaContext>,
     new_id: &dyn Fn() -> SaContextId,
     grown: &mut dyn FnMut(&SaContext, Direction, Growth),
-) -> Vec<Change> {
+) -> (Vec<Change>, Vec<SaContextId>) {
     let mut changes = Vec::new();
     let mut kept = HashSet::with_capacity(if database.len() == 0 { 0 } else { listed.len() });
     let mut new = Vec::new();
+    let mut ids = Vec::with_capacity(listed.len());
     for mut context in listed {
-        match find(database, &context, &kept) {
+        match find(database, &context, |id| kept.contains(&id)) {
             Some(old) => {
                 kept.insert(old.id);
+                ids.push(old.id);
                 changes.extend(renew(database, old, context, grown));
             }
             None => {
                 context.id = new_id();
+                ids.push(context.id);
                 new.push(Arc::new(context));
             }
         }
@@ -48,11 +53,15 @@ pub(crate) fn replace(
     }
     database.put_new(&new);
     changes.extend(new.into_iter().map(|context| Change { id: context.id, old: None, new: Some(context) }));
-    changes
+    (changes, ids)
 }
 
 /// The context of the database that a listed one is, unless another listed one is it already.
-fn find(database: &Database, listed: &SaContext, taken: &HashSet<SaContextId>) -> Option<Arc<SaContext>> {
+pub(crate) fn find(
+    database: &Database,
+    listed: &SaContext,
+    is_taken: impl Fn(SaContextId) -> bool,
+) -> Option<Arc<SaContext>> {
     if database.len() == 0 {
         return None;
     }
@@ -63,7 +72,7 @@ fn find(database: &Database, listed: &SaContext, taken: &HashSet<SaContextId>) -
         .filter(|_| sas(listed).next().is_none());
     by_sa
         .chain(without_spi)
-        .filter(|id| !taken.contains(id))
+        .filter(|id| !is_taken(*id))
         .filter_map(|id| database.get(id))
         .find(|old| old.traffic.endpoints == listed.traffic.endpoints && is_continued_by(old, listed))
         .cloned()
@@ -86,6 +95,19 @@ fn mark(context: &SaContext) -> Option<openwfp_api::Mark> {
 fn renew(
     database: &mut Database,
     old: Arc<SaContext>,
+    listed: SaContext,
+    grown: &mut dyn FnMut(&SaContext, Direction, Growth),
+) -> Option<Change> {
+    let change = renewal(old, listed, grown)?;
+    if let Some(new) = &change.new {
+        database.put(Arc::clone(new));
+    }
+    Some(change)
+}
+
+/// The change by which a context becomes what the provider says of it now; none if it is that already.
+pub(crate) fn renewal(
+    old: Arc<SaContext>,
     mut listed: SaContext,
     grown: &mut dyn FnMut(&SaContext, Direction, Growth),
 ) -> Option<Change> {
@@ -94,17 +116,61 @@ fn renew(
     if listed.inbound.is_none() || listed.outbound.is_none() {
         listed.reservation.clone_from(&old.reservation);
     }
-    let fresh = std::mem::replace(&mut listed.counters, Arc::clone(&old.counters));
-    for direction in [Direction::Inbound, Direction::Outbound] {
-        let growth = store(old.counters.direction(direction), fresh.direction(direction));
-        grown(&listed, direction, growth);
+    // Nor that one is about to go.
+    if matches!(old.state, SaState::Expiring { .. }) && listed.inbound.is_some() {
+        listed.state = old.state;
+        listed.outbound = None;
     }
+    take_counters(&old, &mut listed, grown);
     if listed == *old {
         return None;
     }
-    let new = Arc::new(listed);
-    database.put(Arc::clone(&new));
-    Some(Change { id: old.id, old: Some(old), new: Some(new) })
+    Some(Change { id: old.id, old: Some(old), new: Some(Arc::new(listed)) })
+}
+
+/// What a context that this engine had installed becomes by what the provider knows of its SAs.
+pub(crate) fn refreshed(
+    old: &Arc<SaContext>,
+    mut listed: SaContext,
+    grown: &mut dyn FnMut(&SaContext, Direction, Growth),
+) -> Option<SaContext> {
+    listed.id = old.id;
+    take_counters(old, &mut listed, grown);
+    let mut new = SaContext::clone(old);
+    for (slot, listed) in [(&mut new.inbound, listed.inbound), (&mut new.outbound, listed.outbound)] {
+        let (Some(details), Some(listed)) = (slot, listed) else { continue };
+        let known: Vec<_> = listed.bundle.sas.iter().map(|sa| (sa.spi, sa.linux.as_ref())).collect();
+        if details.bundle.sas.first().spi != listed.bundle.sas.first().spi {
+            continue;
+        }
+        details.udp_encapsulation = listed.udp_encapsulation;
+        let sas = details.bundle.sas.iter().zip(known).map(|(sa, (_, linux))| {
+            let mut sa = sa.clone();
+            sa.linux = linux.cloned();
+            sa
+        });
+        if let Ok(sas) = SaList::new(sas) {
+            details.bundle.sas = sas;
+        }
+    }
+    new.traffic.endpoints = listed.traffic.endpoints;
+    (new != **old).then_some(new)
+}
+
+/// Has a new value of a context share its counters, brought up to date.
+fn take_counters(
+    old: &SaContext,
+    listed: &mut SaContext,
+    grown: &mut dyn FnMut(&SaContext, Direction, Growth),
+) {
+    let fresh = std::mem::replace(&mut listed.counters, Arc::clone(&old.counters));
+    for direction in [Direction::Inbound, Direction::Outbound] {
+        // What is not listed here has not been counted to nothing.
+        if listed.details(direction).is_some() || old.details(direction).is_none() {
+            let growth = store(old.counters.direction(direction), fresh.direction(direction));
+            grown(listed, direction, growth);
+        }
+    }
 }
 
 /// Takes over fresh counters and returns what they have on top; a counter that began anew counts from 0.
@@ -133,7 +199,6 @@ mod tests {
     use super::*;
     use openwfp_api::Endpoints;
     use openwfp_api::Mode;
-    use openwfp_api::SaState;
     use openwfp_api::Spi;
     use openwfp_api::Traffic;
     use std::collections::BTreeMap;
@@ -156,7 +221,7 @@ mod tests {
             next.set(next.get() + 1);
             SaContextId(next.get())
         };
-        replace(database, listed, &new_id, &mut |_, _, _| {})
+        replace(database, listed, &new_id, &mut |_, _, _| {}).0
     }
 
     #[test]

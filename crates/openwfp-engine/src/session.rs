@@ -385,7 +385,10 @@ impl Session for LocalSession {
 
     fn sa_context_by_id(&self, id: SaContextId) -> Result<Arc<SaContext>> {
         self.admit(Operation::SaContextGetById)?;
-        self.engine.read(&self.record, |database| database.get(id).cloned()).ok_or_else(|| not_found(id))
+        let found = self.engine.read(&self.record, |database| database.get(id).cloned());
+        let context = found.ok_or_else(|| not_found(id))?;
+        self.engine.refresh_counters(std::slice::from_ref(&context));
+        Ok(context)
     }
 
     fn sa_context_create_enum(&self, options: &EnumOptions) -> Result<EnumId> {
@@ -401,7 +404,11 @@ impl Session for LocalSession {
 
     fn sa_context_enum(&self, id: EnumId, limit: u32) -> Result<Claim> {
         match self.handle(Operation::SaContextEnum, id)? {
-            Handle::Contexts(enumerator) => enumerator.claim(entries(limit)),
+            Handle::Contexts(enumerator) => {
+                let claim = enumerator.claim(entries(limit))?;
+                self.engine.refresh_counters(claim.entries());
+                Ok(claim)
+            }
             _ => Err(no_handle(id)),
         }
     }

@@ -13,9 +13,11 @@ use openwfp_api::SaDetails;
 use openwfp_api::SaState;
 use openwfp_api::SaStatistics;
 use openwfp_api::Statistics;
+use openwfp_api::Totals;
 use openwfp_api::TrafficStatistics;
 use openwfp_api::TrafficType;
 use openwfp_api::Transform;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// `IPSEC_SA_BUNDLE_FLAG_SA_OFFLOADED`.
@@ -66,6 +68,12 @@ impl Tally {
             }
         }
         if let Some(new) = new {
+            if change.completes()
+                && let Some(older) = database.and_then(|database| older_generation(new, database))
+            {
+                self.sas.successful_rekeys += 1;
+                continue_totals(&older, new, old.is_some());
+            }
             self.shape(new, |count, by| *count += by);
             if old.is_none() {
                 for (direction, _) in new.directions() {
@@ -80,9 +88,6 @@ impl Tally {
                     };
                     self.count(new, direction, growth);
                 }
-            }
-            if change.is_addition() && database.is_some_and(|database| is_rekey(new, database)) {
-                self.sas.successful_rekeys += 1;
             }
         }
         if let Some(old) = old {
@@ -110,6 +115,9 @@ impl Tally {
             Direction::Inbound => &mut self.inbound,
             Direction::Outbound => &mut self.outbound,
         };
+        if let Some(totals) = context.counters.totals.get() {
+            totals.direction(direction).add(growth.bytes, growth.packets);
+        }
         let bytes = growth.bytes;
         totals.packets += growth.packets;
         match context.traffic.mode.traffic_type() {
@@ -171,8 +179,27 @@ fn is_offloaded(details: &SaDetails) -> bool {
     details.bundle.flags & FLAG_OFFLOADED != 0 || details.bundle.sas.iter().any(by_kernel)
 }
 
-/// Whether another complete context protects the same traffic.
-fn is_rekey(new: &SaContext, database: &Database) -> bool {
+/// Has a new generation of a traffic add to what the older ones have counted. `has_counted`: what the new one itself has
+/// counted so far is not counted again.
+fn continue_totals(older: &SaContext, new: &SaContext, has_counted: bool) {
+    let totals = older.counters.totals.get_or_init(|| {
+        let totals = Totals::default();
+        for direction in [Direction::Inbound, Direction::Outbound] {
+            let (bytes, packets) = older.counters.direction(direction).traffic();
+            totals.direction(direction).add(bytes, packets);
+        }
+        Arc::new(totals)
+    });
+    if new.counters.totals.set(Arc::clone(totals)).is_ok() && has_counted {
+        for direction in [Direction::Inbound, Direction::Outbound] {
+            let (bytes, packets) = new.counters.direction(direction).traffic();
+            totals.direction(direction).add(bytes, packets);
+        }
+    }
+}
+
+/// Another complete context that protects the same traffic.
+fn older_generation(new: &SaContext, database: &Database) -> Option<Arc<SaContext>> {
     let remote = new.traffic.endpoints.remote();
     let filters = |context: &SaContext| {
         [Direction::Inbound, Direction::Outbound].map(|direction| context.filter_id(direction))
@@ -182,10 +209,11 @@ fn is_rekey(new: &SaContext, database: &Database) -> bool {
         .take(REKEY_LOOKS)
         .filter(|id| *id != new.id)
         .filter_map(|id| database.get(id))
-        .any(|other| {
+        .find(|other| {
             other.state == SaState::Complete
                 && other.traffic == new.traffic
                 && other.selectors == new.selectors
                 && filters(other) == filters(new)
         })
+        .cloned()
 }

@@ -154,15 +154,12 @@ impl Dataplane for Slow {
     fn update(&self, _: &SaContext, _: &SaContext, _: Direction, _: &KeyAccess) -> Result {
         Ok(())
     }
-    fn remove(&self, _: &SaContext, _: Direction) -> Result {
+    fn remove(&self, _: &SaContext, _: Direction) -> Result<Option<openwfp_api::CounterUpdate>> {
         assert_eq!(self.inside.fetch_add(1, Ordering::SeqCst), 0, "two calls work on one context");
         thread::yield_now();
         self.installed.fetch_sub(1, Ordering::SeqCst);
         self.inside.fetch_sub(1, Ordering::SeqCst);
-        Ok(())
-    }
-    fn refresh_counters(&self, _: &SaContext) -> Result {
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::UdpEncapsulation;
 use crate::VirtualIfTunnel;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -92,6 +93,26 @@ pub struct Counters {
     pub inbound: DirectionCounters,
     /// Of the outbound SA.
     pub outbound: DirectionCounters,
+    /// What the generations of this traffic have counted together, once there was a second one.
+    pub totals: OnceLock<Arc<Totals>>,
+}
+
+/// What all generations of one traffic have counted, so that it does not begin anew at each rekey.
+#[derive(Debug, Default)]
+pub struct Totals {
+    /// Inbound.
+    pub inbound: TrafficTotals,
+    /// Outbound.
+    pub outbound: TrafficTotals,
+}
+
+/// Bytes and packets of one direction over all generations.
+#[derive(Debug, Default)]
+pub struct TrafficTotals {
+    /// Bytes.
+    pub bytes: AtomicU64,
+    /// Packets.
+    pub packets: AtomicU64,
 }
 
 /// Counters of one direction.
@@ -109,6 +130,8 @@ pub struct DirectionCounters {
     pub replay_drops: AtomicU32,
     /// Packets whose integrity check failed.
     pub integrity_failures: AtomicU32,
+    /// When the provider was last asked for these counters, in seconds since 1970 (their low 32 bits); 0: never.
+    pub asked: AtomicU32,
 }
 
 impl SaContext {
@@ -202,6 +225,37 @@ impl Counters {
             Direction::Inbound => &self.inbound,
             Direction::Outbound => &self.outbound,
         }
+    }
+
+    /// Bytes and packets of one direction, with those of the traffic's earlier generations.
+    pub fn total(&self, direction: Direction) -> (u64, u64) {
+        match self.totals.get() {
+            Some(totals) => totals.direction(direction).traffic(),
+            None => self.direction(direction).traffic(),
+        }
+    }
+}
+
+impl Totals {
+    /// Those of one direction.
+    pub fn direction(&self, direction: Direction) -> &TrafficTotals {
+        match direction {
+            Direction::Inbound => &self.inbound,
+            Direction::Outbound => &self.outbound,
+        }
+    }
+}
+
+impl TrafficTotals {
+    /// Bytes and packets so far.
+    pub fn traffic(&self) -> (u64, u64) {
+        (self.bytes.load(Ordering::Relaxed), self.packets.load(Ordering::Relaxed))
+    }
+
+    /// Adds what was counted on top.
+    pub fn add(&self, bytes: u64, packets: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.packets.fetch_add(packets, Ordering::Relaxed);
     }
 }
 

@@ -265,6 +265,9 @@ struct Counters {
     replay_window_drops: u32,
     replay_drops: u32,
     integrity_failures: u32,
+    /// With those of the traffic's earlier generations.
+    total_bytes: u64,
+    total_packets: u64,
 }
 
 #[derive(Serialize)]
@@ -281,7 +284,8 @@ impl Context {
         let (local, remote) = words::selectors(context);
         let details = |direction| {
             let details = context.details(direction)?;
-            Some(Details::new(details, context.counters.direction(direction), keys))
+            let counters = &context.counters;
+            Some(Details::new(details, counters.direction(direction), counters.total(direction), keys))
         };
         Context {
             version,
@@ -299,7 +303,12 @@ impl Context {
 }
 
 impl Details {
-    fn new(details: &SaDetails, counters: &DirectionCounters, keys: Option<&KeyAccess>) -> Details {
+    fn new(
+        details: &SaDetails,
+        counters: &DirectionCounters,
+        total: (u64, u64),
+        keys: Option<&KeyAccess>,
+    ) -> Details {
         let linux = words::linux(details);
         let load = |cell: &std::sync::atomic::AtomicU64| cell.load(Ordering::Relaxed);
         Details {
@@ -323,6 +332,8 @@ impl Details {
                 replay_window_drops: counters.replay_window_drops.load(Ordering::Relaxed),
                 replay_drops: counters.replay_drops.load(Ordering::Relaxed),
                 integrity_failures: counters.integrity_failures.load(Ordering::Relaxed),
+                total_bytes: total.0,
+                total_packets: total.1,
             },
             times: Times::new(linux, load(&counters.last_used)),
         }

@@ -53,6 +53,13 @@ fn write_details(
     let counters = context.counters.direction(direction);
     let (bytes, packets) = counters.traffic();
     writeln!(out, "    counters   {bytes} bytes, {packets} packets")?;
+    let (total_bytes, total_packets) = context.counters.total(direction);
+    if (total_bytes, total_packets) != (bytes, packets) {
+        writeln!(
+            out,
+            "               {total_bytes} bytes, {total_packets} packets with earlier generations"
+        )?;
+    }
     let drops = [
         (&counters.replay_window_drops, "outside the replay window"),
         (&counters.replay_drops, "replayed"),

@@ -128,12 +128,8 @@ impl Dataplane for Notes {
         self.note("update", direction)
     }
 
-    fn remove(&self, _context: &SaContext, direction: Direction) -> Result {
-        self.note("remove", direction)
-    }
-
-    fn refresh_counters(&self, _context: &SaContext) -> Result {
-        Ok(())
+    fn remove(&self, _context: &SaContext, direction: Direction) -> Result<Option<CounterUpdate>> {
+        self.note("remove", direction).map(|()| None)
     }
 }
 
@@ -153,12 +149,8 @@ impl Dataplane for Willing {
         Ok(())
     }
 
-    fn remove(&self, _: &SaContext, _: Direction) -> Result {
-        Ok(())
-    }
-
-    fn refresh_counters(&self, _: &SaContext) -> Result {
-        Ok(())
+    fn remove(&self, _: &SaContext, _: Direction) -> Result<Option<CounterUpdate>> {
+        Ok(None)
     }
 
     fn drops(&self) -> Result<ProviderDrops> {

@@ -173,11 +173,14 @@ fn a_dataplane_that_enforces_lifetimes_is_left_to_it() {
     let clock = Arc::new(ManualClock::new(Timestamp(1_000_000)));
     let builder = Engine::builder().clock(Arc::clone(&clock) as Arc<dyn Clock>).without_thread();
     let mut bed = with_engine(clock, builder.dataplane(Arc::new(kernel)).build());
-    let id = bed.complete(&SaBundle { idle_timeout_seconds: 5, ..lifetime(10, 1, 1) });
+    let id = bed.complete(&lifetime(10, 1, 1));
     assert!(bed.count(id, Direction::Inbound, 99_999, 9).is_empty());
     assert!(bed.turn(1000).is_empty());
     bed.session.sa_context_expire(SaContextId(id)).unwrap();
     assert_eq!(bed.turn(60), [(Expire, id), (Delete, id)], "the minute is the engine's own");
+    let idle = bed.complete(&SaBundle { idle_timeout_seconds: 5, ..lifetime(10, 1, 1) });
+    assert_eq!(bed.turn(5), [(Expire, idle)], "kernels know nothing of idle pairs");
+    assert_eq!(bed.turn(60), [(Delete, idle)]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod codes;
 mod common;
 mod enumerators;
 mod events;
+mod follow;
 mod life;
 mod lifetimes;
 mod model;

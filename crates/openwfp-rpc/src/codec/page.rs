@@ -157,8 +157,14 @@ pub(crate) struct EventPage<'k> {
     bytes_max: usize,
 }
 
-const KINDS: [EventKind; 5] =
-    [EventKind::Add, EventKind::Delete, EventKind::Change, EventKind::SoftExpiry, EventKind::Expire];
+const KINDS: [EventKind; 6] = [
+    EventKind::Add,
+    EventKind::Delete,
+    EventKind::Change,
+    EventKind::SoftExpiry,
+    EventKind::Expire,
+    EventKind::Acquire,
+];
 
 /// The kind of an event by its number.
 pub(crate) fn event_kind(number: u32) -> Result<EventKind> {

@@ -45,7 +45,9 @@ use openwfp_api::Selectors;
 use openwfp_api::Spi;
 use openwfp_api::Timestamp;
 use openwfp_api::Token;
+use openwfp_api::Totals;
 use openwfp_api::Traffic;
+use openwfp_api::TrafficTotals;
 use openwfp_api::Transform;
 use openwfp_api::UdpEncapsulation;
 use openwfp_api::VirtualIfTunnel;
@@ -135,8 +137,13 @@ pub(crate) fn put_context(writer: &mut Writer<'_>, context: &SaContext) {
     if let Some(reservation) = &context.reservation {
         writer.message(9, |writer| put_reservation(writer, reservation));
     }
-    for (field, counters) in [(10, &context.counters.inbound), (11, &context.counters.outbound)] {
-        put_counters(writer, field, counters);
+    let totals = context.counters.totals.get();
+    let counted = [
+        (10, &context.counters.inbound, totals.map(|totals| &totals.inbound)),
+        (11, &context.counters.outbound, totals.map(|totals| &totals.outbound)),
+    ];
+    for (field, counters, totals) in counted {
+        put_counters(writer, field, counters, totals);
     }
     for (field, direction) in [(12, openwfp_api::Direction::Inbound), (13, openwfp_api::Direction::Outbound)]
     {
@@ -150,7 +157,7 @@ pub(crate) fn get_context(reader: Reader<'_>) -> Result<SaContext> {
     let (mut id, mut state, mut larval, mut since) = (0, 0_u32, 0, 0);
     let (mut traffic, mut first, mut further) = (None, None, Vec::new());
     let (mut inbound, mut outbound, mut reservation) = (None, None, None);
-    let mut counters = Counters::default();
+    let (mut counters, mut totals) = (Counters::default(), Totals::default());
     let mut filters: [Option<Arc<Filter>>; 2] = [None, None];
     reader.fields(|field, value| {
         match field {
@@ -164,14 +171,17 @@ pub(crate) fn get_context(reader: Reader<'_>) -> Result<SaContext> {
             7 => inbound = Some(get_details(value.message()?)?),
             8 => outbound = Some(get_details(value.message()?)?),
             9 => reservation = Some(Arc::new(get_reservation(value.message()?)?)),
-            10 => counters.inbound = get_counters(value.message()?)?,
-            11 => counters.outbound = get_counters(value.message()?)?,
+            10 => (counters.inbound, totals.inbound) = get_counters(value.message()?)?,
+            11 => (counters.outbound, totals.outbound) = get_counters(value.message()?)?,
             12 => filters[0] = Some(Arc::new(Filter::read(value.message()?)?)),
             13 => filters[1] = Some(Arc::new(Filter::read(value.message()?)?)),
             _ => {}
         }
         Ok(())
     })?;
+    if [&totals.inbound, &totals.outbound].into_iter().any(|totals| totals.traffic() != (0, 0)) {
+        counters.totals = Arc::new(totals).into();
+    }
     let state = match state {
         1 => SaState::Created,
         2 => SaState::HasSpi { inbound_spi: spi(larval)? },
@@ -420,7 +430,12 @@ fn get_reservation(reader: Reader<'_>) -> Result<Reservation> {
 }
 
 /// Counters that are all zero are left out.
-fn put_counters(writer: &mut Writer<'_>, field: u32, counters: &DirectionCounters) {
+fn put_counters(
+    writer: &mut Writer<'_>,
+    field: u32,
+    counters: &DirectionCounters,
+    totals: Option<&TrafficTotals>,
+) {
     let wide = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let narrow = |counter: &AtomicU32| counter.load(Ordering::Relaxed);
     let before = writer.len();
@@ -433,6 +448,10 @@ fn put_counters(writer: &mut Writer<'_>, field: u32, counters: &DirectionCounter
         writer.uint(4, narrow(&counters.replay_window_drops));
         writer.uint(5, narrow(&counters.replay_drops));
         writer.uint(6, narrow(&counters.integrity_failures));
+        if let Some(totals) = totals {
+            writer.uint(7, wide(&totals.bytes));
+            writer.uint(8, wide(&totals.packets));
+        }
         empty = writer.len() == start;
     });
     if empty {
@@ -440,8 +459,9 @@ fn put_counters(writer: &mut Writer<'_>, field: u32, counters: &DirectionCounter
     }
 }
 
-fn get_counters(reader: Reader<'_>) -> Result<DirectionCounters> {
+fn get_counters(reader: Reader<'_>) -> Result<(DirectionCounters, TrafficTotals)> {
     let mut counters = DirectionCounters::default();
+    let mut totals = TrafficTotals::default();
     reader.fields(|field, value| {
         match field {
             1 => *counters.bytes.get_mut() = value.u64()?,
@@ -450,11 +470,13 @@ fn get_counters(reader: Reader<'_>) -> Result<DirectionCounters> {
             4 => *counters.replay_window_drops.get_mut() = value.uint()?,
             5 => *counters.replay_drops.get_mut() = value.uint()?,
             6 => *counters.integrity_failures.get_mut() = value.uint()?,
+            7 => *totals.bytes.get_mut() = value.u64()?,
+            8 => *totals.packets.get_mut() = value.u64()?,
             _ => {}
         }
         Ok(())
     })?;
-    Ok(counters)
+    Ok((counters, totals))
 }
 
 pub(crate) fn put_bundle(writer: &mut Writer<'_>, bundle: &SaBundle) {

@@ -352,6 +352,14 @@ impl Seed {
             counters.replay_drops.store(self.u32(), Ordering::Relaxed);
             counters.integrity_failures.store(self.u32(), Ordering::Relaxed);
         }
+        if let Some(totals) = self.maybe(|seed| {
+            let totals = Totals::default();
+            totals.inbound.add(seed.number(), 1);
+            totals.outbound.add(seed.number(), seed.number());
+            totals
+        }) {
+            let _ = context.counters.totals.set(Arc::new(totals));
+        }
         context
     }
 
@@ -512,7 +520,7 @@ proptest! {
     fn events_are_read_as_they_are_written(seed: u64) {
         let mut seed = Seed(seed);
         let event = SaContextEvent {
-            kind: seed.of(&[EventKind::Add, EventKind::Delete, EventKind::Change, EventKind::SoftExpiry, EventKind::Expire]),
+            kind: seed.of(&[EventKind::Add, EventKind::Delete, EventKind::Change, EventKind::SoftExpiry, EventKind::Expire, EventKind::Acquire]),
             id: SaContextId(seed.number()),
             version: Version(seed.number()),
             context: seed.maybe(|seed| Arc::new(seed.context())),

@@ -1,0 +1,328 @@
+//! Taking over what a provider tells: a whole listing, one change after the other, and what it has counted.
+
+use crate::change::Change;
+use crate::core::Core;
+use crate::core::Origin;
+use crate::reconcile;
+use crate::shared::Exclusive;
+use crate::shared::Shared;
+use crate::shared::Want;
+use crate::statistics::Growth;
+use openwfp_api::Completeness;
+use openwfp_api::CounterUpdate;
+use openwfp_api::Direction;
+use openwfp_api::EventKind;
+use openwfp_api::MirrorChange;
+use openwfp_api::Operation;
+use openwfp_api::Result;
+use openwfp_api::SaContext;
+use openwfp_api::SaContextId;
+use openwfp_api::SaContextStep;
+use openwfp_api::SaState;
+use openwfp_api::Spi;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// So many changes are made at a time, so that nobody waits long for the lock.
+const BATCH: usize = 128;
+
+/// So many contexts of a page have their counters asked for; those of longer pages are as old as the provider's own
+/// interval.
+const ASKED_MAX: usize = 1024;
+
+/// Counters are new enough for a reader while they are not older.
+const COUNTERS_AGE_MAX_SECONDS: u32 = 1;
+
+/// What taking over changes leaves to be done without the lock.
+#[derive(Default)]
+struct Aftermath {
+    /// What was replaced, freed without the lock.
+    changes: Vec<Change>,
+    /// Contexts whose lifetime the provider has ended for one direction.
+    expired: Vec<SaContextId>,
+}
+
+impl Shared {
+    pub(crate) fn replace(
+        &self,
+        contexts: Vec<SaContext>,
+        completeness: Completeness,
+    ) -> Result<Vec<SaContextId>> {
+        let mut next = {
+            let mut core = self.enter(&Want::Exclusive, None)?;
+            core.gate.exclusive = true;
+            core.newest.clone()
+        };
+        let exclusive = Exclusive(self);
+        // What a first listing finds is not new.
+        let was_empty = next.len() == 0;
+        let mut growths = Vec::new();
+        let new_id = || self.new_id();
+        let (changes, ids) =
+            reconcile::replace(&mut next, contexts, &new_id, &mut |context, direction, growth| {
+                growths.push((context.id, direction, growth));
+            });
+        next.completeness = completeness;
+        next.version.0 += 1;
+        let replaced = changes.iter().filter(|change| change.old.is_some()).count();
+        let mut tally = self.core().tally;
+        for change in &changes {
+            tally.note(change, (!was_empty).then_some(&next));
+        }
+        for (id, direction, growth) in growths {
+            if let Some(context) = next.get(id) {
+                tally.count(context, direction, growth);
+            }
+        }
+        let circumstances = self.circumstances(Origin::Provider);
+        let mut core = self.core();
+        core.tally = tally;
+        let old = std::mem::replace(&mut core.newest, next);
+        for change in &changes {
+            core.note(change, &circumstances);
+        }
+        self.note_snapshots(changes.len(), replaced);
+        core.sweep_timers();
+        let (newest, written) = (core.newest.clone(), core.written().cloned());
+        drop(core);
+        // Nobody commits before the gate is let go, so that the newest version is this one.
+        for old in
+            changes.iter().filter(|change| !change.keeps_spis()).filter_map(|change| change.old.as_ref())
+        {
+            newest.forget_spis(old, written.as_ref());
+        }
+        drop(exclusive);
+        // Freeing what nobody reads any more can take long; no lock is held meanwhile.
+        drop((old, changes));
+        self.after_commit(false);
+        Ok(ids)
+    }
+
+    pub(crate) fn apply(
+        &self,
+        changes: Vec<MirrorChange>,
+        completeness: Completeness,
+    ) -> Result<Vec<SaContextId>> {
+        let mut ids = Vec::new();
+        let mut changes = changes.into_iter().peekable();
+        while changes.peek().is_some() {
+            let mut aftermath = Aftermath::default();
+            let mut core = self.enter(&Want::Exclusive, None)?;
+            for change in changes.by_ref().take(BATCH) {
+                ids.extend(self.apply_one(&mut core, change, &mut aftermath));
+            }
+            let wakes = core.is_due_earlier();
+            drop(core);
+            self.after_commit(wakes);
+            for id in aftermath.expired {
+                let result = self.step_by_itself(SaContextStep::Delete(id));
+                let operation = Operation::SaContextDeleteById;
+                crate::audit::by_engine(operation, id, "Expired", result.as_ref().err());
+            }
+        }
+        let mut core = self.enter(&Want::Exclusive, None)?;
+        if core.newest.completeness != completeness {
+            core.newest.completeness = completeness;
+            core.newest.version.0 += 1;
+        }
+        Ok(ids)
+    }
+
+    /// Makes one change; the id of a context that was put.
+    fn apply_one(
+        &self,
+        core: &mut Core,
+        change: MirrorChange,
+        aftermath: &mut Aftermath,
+    ) -> Option<SaContextId> {
+        match change {
+            MirrorChange::Put { id, context } => Some(self.put(core, id, *context, aftermath)),
+            MirrorChange::Refresh { id, context } => {
+                let old = core.newest.get(id).cloned()?;
+                let Core { newest, tally, .. } = core;
+                let mut grown =
+                    |context: &SaContext, direction, growth| tally.count(context, direction, growth);
+                let new = Arc::new(reconcile::refreshed(&old, *context, &mut grown)?);
+                if new.traffic == old.traffic && is_same_to_clients(&new, &old) {
+                    // What the provider added for itself is no event.
+                    newest.put(new);
+                    newest.version.0 += 1;
+                } else {
+                    self.commit_for_provider(core, id, Some(old), Some(new), aftermath);
+                }
+                None
+            }
+            MirrorChange::Remove { id, counters } => {
+                self.count_last(core, counters);
+                let old = core.newest.get(id).filter(|old| !is_taken_up(old)).cloned()?;
+                self.commit_for_provider(core, id, Some(old), None, aftermath);
+                None
+            }
+            MirrorChange::Lost { id, direction, spi, expired, counters } => {
+                self.count_last(core, counters);
+                let old = core.newest.get(id).filter(|old| holds(old, direction, spi)).cloned()?;
+                let new = without(&old, direction);
+                if expired && new.is_some() {
+                    aftermath.expired.push(id);
+                }
+                self.commit_for_provider(core, id, Some(old), new, aftermath);
+                None
+            }
+            MirrorChange::SoftExpired { id } => {
+                let context = core.newest.get(id).cloned()?;
+                core.announce(EventKind::SoftExpiry, &context, self.faults.as_ref());
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn put(
+        &self,
+        core: &mut Core,
+        id: Option<SaContextId>,
+        mut context: SaContext,
+        aftermath: &mut Aftermath,
+    ) -> SaContextId {
+        let known = id.and_then(|id| core.newest.get(id).cloned());
+        match known.or_else(|| reconcile::find(&core.newest, &context, |_| false)) {
+            Some(old) => {
+                let id = old.id;
+                // What was taken up through the API goes on there.
+                if !is_taken_up(&old) {
+                    let tally = &mut core.tally;
+                    let mut grown =
+                        |context: &SaContext, direction, growth| tally.count(context, direction, growth);
+                    if let Some(change) = reconcile::renewal(old, context, &mut grown) {
+                        self.commit_for_provider(core, id, change.old, change.new, aftermath);
+                    }
+                }
+                id
+            }
+            None => {
+                context.id = self.new_id();
+                let id = context.id;
+                self.commit_for_provider(core, id, None, Some(Arc::new(context)), aftermath);
+                id
+            }
+        }
+    }
+
+    fn commit_for_provider(
+        &self,
+        core: &mut Core,
+        id: SaContextId,
+        old: Option<Arc<SaContext>>,
+        new: Option<Arc<SaContext>>,
+        aftermath: &mut Aftermath,
+    ) {
+        let change = Change { id, old, new };
+        core.commit(&change, &self.circumstances(Origin::Provider));
+        self.snapshots.note(1, change.old.is_some().into());
+        aftermath.changes.push(change);
+    }
+
+    pub(crate) fn count_last(&self, core: &mut Core, counters: impl IntoIterator<Item = CounterUpdate>) {
+        for update in counters {
+            self.take(core, &update);
+        }
+    }
+
+    /// Takes over one direction's counters.
+    fn take(&self, core: &mut Core, update: &CounterUpdate) -> Option<(Arc<SaContext>, (u64, u64))> {
+        let context = core.newest.get(update.id).cloned()?;
+        let cell = context.counters.direction(update.direction);
+        let before = cell.traffic();
+        let growth: Growth = reconcile::store(cell, &self.counters(update, before, cell));
+        cell.asked.store(self.now_in_seconds(), Ordering::Relaxed);
+        core.tally.count(&context, update.direction, growth);
+        Some((context, before))
+    }
+
+    /// Takes over what a provider counted.
+    pub(crate) fn count(&self, updates: &[CounterUpdate]) -> Result {
+        for updates in updates.chunks(BATCH) {
+            let mut over = Vec::new();
+            let mut core = self.enter(&Want::Engine(None), None)?;
+            for update in updates {
+                let Some((context, before)) = self.take(&mut core, update) else { continue };
+                if self.ends_lifetimes() {
+                    over.extend(self.reach(&mut core, &context, update, before));
+                }
+            }
+            drop(core);
+            over.dedup();
+            for id in over {
+                let result = self.step_by_itself(SaContextStep::Delete(id));
+                let operation = Operation::SaContextDeleteById;
+                crate::audit::by_engine(operation, id, "Counted", result.as_ref().err());
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the counters of what a reader is about to see up to date, as far as the dataplane counts and they are not
+    /// new enough. Where it cannot, they stay as they are.
+    pub(crate) fn refresh_counters(&self, contexts: &[Arc<SaContext>]) {
+        let Some(dataplane) = &self.dataplane else { return };
+        let now = self.now_in_seconds();
+        let is_old = |context: &&Arc<SaContext>| {
+            context.directions().any(|(direction, _)| {
+                let asked = context.counters.direction(direction).asked.load(Ordering::Relaxed);
+                now.wrapping_sub(asked) > COUNTERS_AGE_MAX_SECONDS
+            })
+        };
+        let old: Vec<_> = contexts.iter().take(ASKED_MAX).filter(is_old).cloned().collect();
+        if old.is_empty() {
+            return;
+        }
+        match dataplane.counters(&old) {
+            // Only counters change, which no version holds: no gate.
+            Ok(updates) => updates.chunks(BATCH).for_each(|updates| {
+                let mut core = self.core();
+                for update in updates {
+                    self.take(&mut core, update);
+                }
+            }),
+            Err(error) => tracing::debug!(%error, "counters stay as they are"),
+        }
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "the low half is compared with itself")]
+    fn now_in_seconds(&self) -> u32 {
+        self.clock.wall().0 as u32
+    }
+}
+
+/// Whether a context was found larval and is now keyed through the API.
+fn is_taken_up(context: &SaContext) -> bool {
+    context.reservation.is_some()
+}
+
+fn holds(context: &SaContext, direction: Direction, spi: Spi) -> bool {
+    context.details(direction).is_some_and(|details| details.bundle.sas.first().spi == spi)
+}
+
+/// The context without one of its directions; none if that was the last.
+fn without(context: &SaContext, direction: Direction) -> Option<Arc<SaContext>> {
+    let mut new = context.clone();
+    match direction {
+        Direction::Inbound => new.inbound = None,
+        Direction::Outbound => new.outbound = None,
+    }
+    new.state = match (&new.inbound, &new.outbound) {
+        (None, None) => return None,
+        (None, Some(_)) => SaState::Outbound,
+        (Some(_), None) if matches!(context.state, SaState::Complete | SaState::Outbound) => SaState::Inbound,
+        (Some(_), _) => context.state,
+    };
+    Some(Arc::new(new))
+}
+
+/// Whether two values of a context differ in nothing but the provider's own words.
+fn is_same_to_clients(new: &SaContext, old: &SaContext) -> bool {
+    new.directions().zip(old.directions()).all(|((_, new), (_, old))| {
+        new.udp_encapsulation == old.udp_encapsulation
+            && new.bundle.sas.iter().zip(old.bundle.sas.iter()).all(|(new, old)| new.spi == old.spi)
+    })
+}

@@ -1,0 +1,255 @@
+//! What a provider tells of changes: what becomes of contexts, of their ids and counters, and who is told.
+use super::common::Willing;
+use crate::connect::connect;
+use openwfp_api::*;
+use openwfp_engine::Engine;
+use openwfp_engine::ManualClock;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+fn sa(spi: u32) -> Sa {
+    let aead = Aead { algorithm: AeadAlgorithm::AesGcm, icv_bits: 128, key: Key::new(&[1; 20]) };
+    let linux = LinuxSa { reqid: 9, ..LinuxSa::default() };
+    Sa { spi: Spi::new(spi).unwrap(), transform: Transform::EspAead(aead), linux: Some(Box::new(linux)) }
+}
+
+fn details(spi: u32) -> SaDetails {
+    SaDetails {
+        filter_id: FilterId(0),
+        bundle: SaBundle::new(SaList::one(sa(spi))),
+        udp_encapsulation: None,
+        virtual_if_tunnel: None,
+    }
+}
+
+fn endpoints() -> Endpoints {
+    Endpoints::new([192, 0, 2, 1].into(), [192, 0, 2, 2].into()).unwrap()
+}
+
+/// A context as a kernel holds it, with these SPIs.
+fn found(inbound: Option<u32>, outbound: Option<u32>) -> SaContext {
+    let mut context = SaContext::new(SaContextId(0), Traffic::new(endpoints(), Mode::Tunnel));
+    context.inbound = inbound.map(details);
+    context.outbound = outbound.map(details);
+    context.state = match (inbound, outbound) {
+        (Some(_), Some(_)) => SaState::Complete,
+        (Some(_), None) => SaState::Inbound,
+        (None, Some(_)) => SaState::Outbound,
+        (None, None) => SaState::Created,
+    };
+    context
+}
+
+fn put(id: Option<SaContextId>, context: SaContext) -> MirrorChange {
+    MirrorChange::Put { id, context: Box::new(context) }
+}
+
+fn counted(context: SaContext, bytes: u64) -> SaContext {
+    context.counters.inbound.bytes.store(bytes, Ordering::Relaxed);
+    context
+}
+
+struct Bed {
+    engine: Engine,
+    session: Arc<dyn Session>,
+    events: Box<dyn EventStream>,
+}
+
+fn bed(engine: Engine) -> Bed {
+    let session = connect(&engine, SessionOptions::default()).unwrap();
+    let events = session.events(&SubscriptionOptions::all()).unwrap();
+    Bed { engine, session, events }
+}
+
+impl Bed {
+    fn apply(&mut self, changes: Vec<MirrorChange>) -> Vec<SaContextId> {
+        self.engine.mirror().apply(changes, Completeness::Whole).unwrap()
+    }
+
+    /// The events so far, with the bytes that their contexts have counted inbound.
+    fn told(&mut self) -> Vec<(EventKind, u64, u64)> {
+        let mut told = Vec::new();
+        while let Some(Notification::Event(event)) = self.events.next(Duration::ZERO).unwrap() {
+            let context = event.context.unwrap();
+            told.push((event.kind, event.id.0, context.counters.inbound.traffic().0));
+        }
+        told
+    }
+}
+
+#[test]
+fn what_comes_changes_and_goes_is_told_once_and_keeps_its_id() {
+    let mut bed = bed(Engine::new());
+    let ids = bed.apply(vec![put(None, found(Some(256), None))]);
+    let id = ids[0];
+    // The outbound SA comes; then nothing changes but what was counted; then it goes with its last counters.
+    assert_eq!(bed.apply(vec![put(Some(id), found(Some(256), Some(300)))]), [id]);
+    assert_eq!(bed.apply(vec![put(None, counted(found(Some(256), Some(300)), 50))]), [id], "found by its SA");
+    let last = CounterUpdate::traffic(id, Direction::Inbound, 70, 2);
+    assert!(bed.apply(vec![MirrorChange::Remove { id, counters: vec![last] }]).is_empty());
+    assert!(bed.apply(vec![MirrorChange::Remove { id, counters: Vec::new() }]).is_empty(), "gone is gone");
+    let (add, change, delete) = (EventKind::Add, EventKind::Change, EventKind::Delete);
+    let told = bed.told();
+    let kinds: Vec<_> = told.iter().map(|(kind, id, _)| (*kind, *id)).collect();
+    assert_eq!(kinds, [(add, 1), (change, 1), (delete, 1)]);
+    assert_eq!(told[2].2, 70, "the event of its end has the last counters");
+    let statistics = bed.session.statistics().unwrap();
+    assert_eq!((statistics.inbound.tunnel_bytes, statistics.sas.active), (70, 0));
+    assert_eq!((statistics.sas.total_added, statistics.sas.total_deleted), (2, 2));
+}
+
+#[test]
+fn an_acquire_is_told_and_can_be_keyed_through_the_api_and_stays_when_the_kernels_own_is_gone() {
+    let kernel = Engine::builder().dataplane(Arc::new(Willing::default())).build();
+    let mut bed = bed(kernel);
+    let id = bed.apply(vec![put(None, found(None, None))])[0];
+    assert_eq!(bed.told(), [(EventKind::Acquire, 1, 0)]);
+    let traffic = Traffic::new(endpoints(), Mode::Tunnel);
+    let request = InboundRequest { traffic, filter_id: FilterId(0), udp_encapsulation: None };
+    let spi = bed.session.sa_context_get_spi(id, &request).unwrap();
+    // Its larval state gave way to the first SA, or timed out.
+    bed.apply(vec![put(Some(id), found(None, None)), MirrorChange::Remove { id, counters: Vec::new() }]);
+    let bundle = |spi| SaBundle::new(SaList::one(Sa { linux: None, ..sa(spi) }));
+    bed.session.sa_context_add_inbound(id, bundle(spi.get())).unwrap();
+    bed.session.sa_context_add_outbound(id, bundle(700)).unwrap();
+    assert_eq!(bed.session.sa_context_by_id(id).unwrap().state, SaState::Complete);
+    let kinds: Vec<_> = bed.told().into_iter().map(|told| told.0).collect();
+    assert_eq!(kinds, [EventKind::Add]);
+
+    // One that nobody took goes without a word, as it never was anybody's.
+    let other = bed.apply(vec![put(None, found(None, None))])[0];
+    bed.apply(vec![MirrorChange::Remove { id: other, counters: Vec::new() }]);
+    assert_eq!(bed.told().len(), 1);
+    assert!(bed.session.sa_context_by_id(other).is_err());
+}
+
+#[test]
+fn what_the_engine_had_installed_takes_the_providers_word_only_for_what_is_the_providers() {
+    let mut bed = bed(Engine::builder().dataplane(Arc::new(Willing::default())).build());
+    let traffic = Traffic::new(endpoints(), Mode::Tunnel);
+    let request =
+        InboundRequest { traffic: traffic.clone(), filter_id: FilterId(5), udp_encapsulation: None };
+    let mut inbound = SaBundle::new(SaList::one(Sa { linux: None, ..sa(256) }));
+    inbound.mm_sa_id = 77;
+    let outbound = SaBundle::new(SaList::one(Sa { linux: None, ..sa(300) }));
+    let new = NewSaContext::new(traffic).filter(FilterId(4));
+    let bundles = Box::new(BundlePair { inbound, outbound });
+    let id = bed.session.sa_context_step(SaContextStep::Establish(new, request, bundles)).unwrap().id;
+    bed.told();
+    // A late word of the inbound SA alone: the outbound one is not gone for that, and the daemon's own values stay.
+    let refresh = |context| MirrorChange::Refresh { id, context: Box::new(context) };
+    bed.apply(vec![refresh(counted(found(Some(256), None), 9))]);
+    let context = bed.session.sa_context_by_id(id).unwrap();
+    assert_eq!(context.state, SaState::Complete);
+    let inbound = context.inbound.as_ref().unwrap();
+    assert_eq!((inbound.bundle.mm_sa_id, inbound.filter_id), (77, FilterId(5)));
+    assert_eq!(inbound.bundle.sas.first().linux.as_ref().unwrap().reqid, 9);
+    assert_eq!(context.counters.inbound.traffic().0, 9);
+    assert_eq!(bed.told(), [], "nobody asked for the kernel's notes");
+    // The peer moves.
+    let mut moved = found(Some(256), Some(300));
+    moved.traffic.endpoints = Endpoints::new([192, 0, 2, 1].into(), [192, 0, 2, 9].into()).unwrap();
+    bed.apply(vec![refresh(counted(moved, 9))]);
+    assert_eq!(bed.told(), [(EventKind::Change, id.0, 9)]);
+    // Somebody deletes the outbound SA; then the inbound one reaches its limit.
+    let lost = |direction, spi, expired| {
+        let spi = Spi::new(spi).unwrap();
+        MirrorChange::Lost { id, direction, spi, expired, counters: None }
+    };
+    bed.apply(vec![
+        lost(Direction::Outbound, 999, false),
+        lost(Direction::Outbound, 300, false),
+        MirrorChange::SoftExpired { id },
+        lost(Direction::Inbound, 256, true),
+    ]);
+    let kinds: Vec<_> = bed.told().into_iter().map(|told| told.0).collect();
+    assert_eq!(kinds, [EventKind::Change, EventKind::SoftExpiry, EventKind::Delete]);
+    assert!(bed.session.sa_context_by_id(id).is_err());
+}
+
+#[test]
+fn a_hard_limit_of_one_direction_ends_the_whole_context() {
+    let mut bed = bed(Engine::builder().dataplane(Arc::new(Willing::default())).build());
+    let id = bed.apply(vec![put(None, found(Some(256), Some(300)))])[0];
+    bed.told();
+    let spi = Spi::new(300).unwrap();
+    let lost = MirrorChange::Lost { id, direction: Direction::Outbound, spi, expired: true, counters: None };
+    bed.apply(vec![lost]);
+    let kinds: Vec<_> = bed.told().into_iter().map(|told| told.0).collect();
+    assert_eq!(kinds, [EventKind::Change, EventKind::Delete]);
+}
+
+#[test]
+fn an_expiring_context_stays_so_whatever_the_provider_lists() {
+    let mut bed = bed(Engine::builder().dataplane(Arc::new(Willing::default())).build());
+    let id = bed.apply(vec![put(None, found(Some(256), Some(300)))])[0];
+    bed.session.sa_context_expire(id).unwrap();
+    bed.apply(vec![put(Some(id), found(Some(256), Some(300))), put(Some(id), found(Some(256), None))]);
+    let state = bed.session.sa_context_by_id(id).unwrap().state;
+    assert!(matches!(state, SaState::Expiring { .. }), "{state:?}");
+}
+
+#[test]
+fn totals_go_on_over_the_generations_of_a_traffic() {
+    let mut bed = bed(Engine::new());
+    let first = bed.apply(vec![put(None, counted(found(Some(256), Some(300)), 100))])[0];
+    // The rekey: the inbound SA of the second generation first, then its outbound one.
+    let second = bed.apply(vec![put(None, counted(found(Some(257), None), 5))])[0];
+    bed.apply(vec![put(Some(second), counted(found(Some(257), Some(301)), 7))]);
+    let mirror = bed.engine.mirror();
+    mirror.count(&[CounterUpdate::traffic(first, Direction::Inbound, 110, 1)]).unwrap();
+    mirror.count(&[CounterUpdate::traffic(second, Direction::Inbound, 20, 1)]).unwrap();
+    let total = |id| bed.session.sa_context_by_id(id).unwrap().counters.total(Direction::Inbound).0;
+    assert_eq!((total(first), total(second)), (130, 130));
+    bed.apply(vec![MirrorChange::Remove { id: first, counters: Vec::new() }]);
+    let third = bed.apply(vec![put(None, found(Some(258), Some(302)))])[0];
+    let total = |id| bed.session.sa_context_by_id(id).unwrap().counters.total(Direction::Inbound).0;
+    assert_eq!(total(third), 130);
+    assert_eq!(bed.session.statistics().unwrap().sas.successful_rekeys, 2);
+}
+
+/// A dataplane that counts how often it is asked.
+#[derive(Default)]
+struct Counting(Mutex<u32>);
+
+impl Dataplane for Counting {
+    fn install(&self, _: &SaContext, _: Direction, _: &KeyAccess) -> Result {
+        Ok(())
+    }
+
+    fn update(&self, _: &SaContext, _: &SaContext, _: Direction, _: &KeyAccess) -> Result {
+        Ok(())
+    }
+
+    fn remove(&self, context: &SaContext, direction: Direction) -> Result<Option<CounterUpdate>> {
+        Ok(Some(CounterUpdate::traffic(context.id, direction, 5000, 1)))
+    }
+
+    fn counters(&self, contexts: &[Arc<SaContext>]) -> Result<Vec<CounterUpdate>> {
+        *self.0.lock().unwrap() += 1;
+        let asked = u64::from(*self.0.lock().unwrap());
+        let update = |context: &Arc<SaContext>| {
+            CounterUpdate::traffic(context.id, Direction::Inbound, 1000 * asked, 1)
+        };
+        Ok(contexts.iter().map(update).collect())
+    }
+}
+
+#[test]
+fn readers_see_fresh_counters_and_the_provider_is_not_asked_again_at_once() {
+    let counting = Arc::new(Counting::default());
+    let clock = Arc::new(ManualClock::new(Timestamp(1_000_000)));
+    let builder = Engine::builder().clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    let mut bed = bed(builder.dataplane(Arc::clone(&counting) as Arc<dyn Dataplane>).build());
+    let id = bed.apply(vec![put(None, found(Some(256), None))])[0];
+    bed.told();
+    let read = || bed.session.sa_context_by_id(id).unwrap().counters.inbound.traffic().0;
+    assert_eq!([read(), read(), read()], [1000; 3], "asked once a second at most");
+    clock.turn(Duration::from_secs(2));
+    assert_eq!([read(), read()], [2000; 2]);
+    bed.session.sa_context_delete_by_id(id).unwrap();
+    assert_eq!(bed.told(), [(EventKind::Delete, 1, 5000)], "what the kernel said at the removal");
+    assert_eq!(bed.session.statistics().unwrap().inbound.tunnel_bytes, 5000);
+}
