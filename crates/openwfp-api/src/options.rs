@@ -45,6 +45,8 @@ pub struct SessionOptions {
     pub enumerators_max: usize,
     /// How many subscriptions it may have: each with a callback has a thread.
     pub subscriptions_max: usize,
+    /// Which of several engines behind one door; empty: the first.
+    pub engine: String,
 }
 
 /// Something that sessions can be opened with: an engine in this process, or the way to one elsewhere.
@@ -85,6 +87,7 @@ impl SessionOptions {
             kernel_mode: false,
             enumerators_max: SessionOptions::ENUMERATORS_MAX,
             subscriptions_max: SessionOptions::SUBSCRIPTIONS_MAX,
+            engine: String::new(),
         }
     }
 
@@ -140,6 +143,12 @@ impl SessionOptions {
     /// and its transactions are not aborted by force.
     pub fn kernel_mode(mut self) -> SessionOptions {
         self.kernel_mode = true;
+        self
+    }
+
+    /// Which of several engines that one daemon serves, by its name; default: the first.
+    pub fn engine(mut self, name: impl Into<String>) -> SessionOptions {
+        self.engine = name.into();
         self
     }
 

@@ -35,7 +35,7 @@ pub(crate) fn open_session(server: Option<String>, options: SessionOptions) -> R
             None => EngineUrl::of_daemon().unwrap_or(EngineUrl::Memory),
         },
     };
-    if matches!(url, EngineUrl::Remote(_)) {
+    if matches!(url, EngineUrl::Remote { .. }) {
         let options_of_client = ClientOptions { tls: certificate()?, ..ClientOptions::default() };
         return Engine::with(&url, options_of_client)?.open_session(options);
     }

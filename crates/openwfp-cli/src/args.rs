@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
-use openwfp::EngineUrl;
+use openwfp::NamedUrl;
 use openwfp::api::AddressMatch;
 use openwfp::api::Error;
 use openwfp::api::Guid;
@@ -74,10 +74,15 @@ stops: calls that run finish. docs/daemon.md in the source has all keys.";
 #[derive(Debug, Parser)]
 #[command(name = "wfp", version, about, after_help = MAIN_HELP, max_term_width = 110)]
 pub(crate) struct Args {
-    /// The engine: unix:PATH or https://HOST (a daemon), xfrm: (this machine's kernel), capture:DIR (a capture's
-    /// directory) or memory: [default: this machine's daemon where there is one, else xfrm:]
-    #[arg(long, value_name = "URL", env = "WFP_ENGINE", global = true)]
-    pub(crate) engine: Option<EngineUrl>,
+    /// The engine: unix:PATH or https://HOST (a daemon; #NAME behind it names one of its engines), xfrm: (this machine's
+    /// kernel; xfrm:netns=NAME, xfrm:pid=NUMBER in another network namespace), capture:DIR (a capture's directory) or
+    /// memory: [default: this machine's daemon where there is one, else xfrm:]. `serve` takes several, each with a name
+    /// before it if need be: blue=xfrm:netns=blue
+    #[arg(long, value_name = "URL", env = "WFP_ENGINE", global = true, verbatim_doc_comment)]
+    pub(crate) engine: Vec<NamedUrl>,
+    /// Change and remove also what others than this engine installed in the kernel (xfrm: engines)
+    #[arg(long, global = true)]
+    pub(crate) adopt: bool,
     #[command(flatten)]
     pub(crate) certificate: Certificate,
     /// When to use colours

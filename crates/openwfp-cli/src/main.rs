@@ -19,6 +19,8 @@ use clap::Parser;
 use failure::Failure;
 use openwfp::Engine;
 use openwfp::EngineUrl;
+use openwfp::NamedUrl;
+use openwfp::XfrmTarget;
 use openwfp::api::Code;
 use openwfp::api::Error;
 use openwfp::api::object::ObjectKind;
@@ -30,7 +32,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     args.color.write_global();
     let outcome = match &args.command {
-        Command::Serve(serve) => serve::serve(args.engine.as_ref(), serve),
+        Command::Serve(serve) => serve::serve(&engines(&args), serve),
         Command::Sa(SaCommand::List(list)) => {
             engine(&args).and_then(|(url, engine)| sa::list(&url, &engine, list))
         }
@@ -65,9 +67,32 @@ fn objects(args: &Args, kind: ObjectKind, command: &ObjectCommand) -> Result<(),
     }
 }
 
+/// The engines of the command line.
+fn engines(args: &Args) -> Vec<NamedUrl> {
+    let adopt = |named: &NamedUrl| NamedUrl { url: adopted(named.url.clone(), args), ..named.clone() };
+    args.engine.iter().map(adopt).collect()
+}
+
+/// With --adopt, an engine of a kernel changes what others installed, too.
+fn adopted(url: EngineUrl, args: &Args) -> EngineUrl {
+    match url {
+        EngineUrl::Xfrm(target) => {
+            EngineUrl::Xfrm(XfrmTarget { adopt: target.adopt || args.adopt, ..target })
+        }
+        other => other,
+    }
+}
+
 /// The engine that is meant: by its URL, else this machine's daemon, else its kernel.
 fn engine(args: &Args) -> Result<(EngineUrl, Engine), Failure> {
-    let url = args.engine.clone().or_else(EngineUrl::of_daemon).unwrap_or(EngineUrl::Xfrm);
+    let url = match &engines(args)[..] {
+        [named] => named.url.clone(),
+        [] => EngineUrl::of_daemon().unwrap_or_else(|| adopted(EngineUrl::XFRM, args)),
+        several => {
+            let what = format!("--engine is given {} times; only serve takes several", several.len());
+            return Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what).into());
+        }
+    };
     let Certificate { cert, key, ca } = args.certificate.clone();
     let tls = match (cert, key, ca) {
         (Some(cert), Some(key), Some(ca)) => Some(ClientTls { ca, cert, key }),

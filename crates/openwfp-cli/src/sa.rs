@@ -140,7 +140,7 @@ fn resolve(session: &dyn Session, reference: Reference) -> Result<SaContextId, E
 fn name_for_later(url: &EngineUrl, context: &SaContext) -> String {
     let spi: Option<Spi> = context.spis().map(|(_, spi)| spi).next();
     match (url, spi) {
-        (EngineUrl::Xfrm, Some(spi)) => spi.to_string(),
+        (EngineUrl::Xfrm(_), Some(spi)) => spi.to_string(),
         _ => context.id.to_string(),
     }
 }

@@ -171,6 +171,12 @@ impl Engine {
         self.clone()
     }
 
+    /// The same, for one that the engine shall not live for: its calls fail with `FWP_E_SESSION_ABORTED` once the engine is
+    /// gone.
+    pub fn weak_mirror(&self) -> impl Mirror + use<> {
+        WeakMirror(Arc::downgrade(&self.0))
+    }
+
     /// Does what is due by the engine's clock: lifetimes, expiries, transactions that were held too long. Returns when
     /// the next thing is due.
     ///
@@ -355,5 +361,33 @@ impl Mirror for Engine {
     fn report(&self, event: NetEvent) -> Result {
         self.0.report(event);
         Ok(())
+    }
+}
+
+/// A mirror that does not keep its engine.
+struct WeakMirror(Weak<Shared>);
+
+impl WeakMirror {
+    fn engine(&self) -> Result<Engine> {
+        let gone = || Error::new(Code::FWP_E_SESSION_ABORTED, "the engine is gone");
+        self.0.upgrade().map(Engine).ok_or_else(gone)
+    }
+}
+
+impl Mirror for WeakMirror {
+    fn replace(&self, contexts: Vec<SaContext>, completeness: Completeness) -> Result<Vec<SaContextId>> {
+        self.engine()?.replace(contexts, completeness)
+    }
+
+    fn apply(&self, changes: Vec<MirrorChange>, completeness: Completeness) -> Result<Vec<SaContextId>> {
+        self.engine()?.apply(changes, completeness)
+    }
+
+    fn count(&self, updates: &[CounterUpdate]) -> Result {
+        self.engine()?.count(updates)
+    }
+
+    fn report(&self, event: NetEvent) -> Result {
+        self.engine()?.report(event)
     }
 }

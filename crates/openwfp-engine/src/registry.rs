@@ -28,6 +28,11 @@ pub(crate) struct Sessions {
 
 impl Shared {
     pub(crate) fn open(&self, options: SessionOptions) -> Result<Arc<SessionRecord>> {
+        if !options.engine.is_empty() {
+            let what =
+                format!("there is no engine \"{}\" here: there is one, without a name", options.engine);
+            return Err(Error::new(Code::FWP_E_NOT_FOUND, what).with_remedy("name none"));
+        }
         let key = match options.key {
             Some(key) if key != Guid::default() => key,
             _ => self.new_guid()?,

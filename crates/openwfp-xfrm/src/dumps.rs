@@ -4,18 +4,16 @@ use crate::addresses;
 use crate::error;
 use crate::pair::Listing;
 use crate::table::Tables;
-use crate::wire::Message;
-use crate::wire::MessageKind;
 use crate::wire::Messages;
 use crate::wire::WireError;
 use openwfp_api::Completeness;
 use openwfp_api::Result;
 use std::collections::HashSet;
+use std::net::IpAddr;
 use zeroize::Zeroizing;
 
-/// `XFRM_MSG_MIGRATE` and `XFRM_MSG_MAPPING`: they change states without telling the whole of them.
-const MSG_MIGRATE: u16 = 0x21;
-const MSG_MAPPING: u16 = 0x26;
+/// Why a listing is not whole where the kernel says so.
+pub(crate) const CHANGED_MEANWHILE: &str = "the kernel's SAs changed while they were listed";
 /// Below so many bytes one thread decodes all dumps as fast as two.
 const BYTES_PER_THREAD_MIN: usize = 1 << 20;
 
@@ -50,7 +48,7 @@ pub enum Part {
 }
 
 impl Dumps {
-    /// The SA contexts of these bytes. `place` says where a part came from, for errors.
+    /// The SA contexts of the dumps, without what the events tell. `place` says where a part came from, for errors.
     ///
     /// # Errors
     /// `RPC_E_INVALID_DATAPACKET` with place and offset for bytes that are not whole netlink dumps.
@@ -59,30 +57,24 @@ impl Dumps {
             let place = &place;
             move |e: WireError| error::bytes(&place(part), &e)
         };
-        let (mut tables, interrupted) = self.tables(in_part)?;
-        let events: Vec<Message<'_>> =
-            Messages::new(&self.events).collect::<Result<_, _>>().map_err(in_part(Part::Events))?;
-        tables.apply_events(&events).map_err(in_part(Part::Events))?;
-        let own = match &self.addresses {
-            Some(own) => addresses::parse(Messages::new(own)).map_err(in_part(Part::Addresses))?,
-            None => HashSet::new(),
-        };
-        let moved =
-            events.iter().any(|event| matches!(event.kind, MessageKind::Other(MSG_MIGRATE | MSG_MAPPING)));
+        let (tables, interrupted) = self.tables(in_part)?;
+        let own = self.own_addresses().map_err(in_part(Part::Addresses))?;
         let completeness = match &self.lost {
             Some(why) => Completeness::Incomplete(why.clone()),
-            None if interrupted => {
-                Completeness::Incomplete("the kernel's SAs changed while they were listed".into())
-            }
-            None if moved => Completeness::Incomplete("SAs moved to other addresses while listed".into()),
+            None if interrupted => Completeness::Incomplete(CHANGED_MEANWHILE.into()),
             None => Completeness::Whole,
         };
         Ok(Listing { contexts: tables.pair(&own), completeness })
     }
 
+    /// This machine's addresses, as far as they were taken.
+    pub(crate) fn own_addresses(&self) -> Result<HashSet<IpAddr>, WireError> {
+        self.addresses.as_ref().map_or_else(|| Ok(HashSet::new()), |own| addresses::parse(Messages::new(own)))
+    }
+
     /// The tables of states and policies, and whether the kernel said that a dump was interrupted. Large
     /// dumps are decoded side by side.
-    fn tables<E: Fn(WireError) -> openwfp_api::Error>(
+    pub(crate) fn tables<E: Fn(WireError) -> openwfp_api::Error>(
         &self,
         in_part: impl Fn(Part) -> E,
     ) -> Result<(Tables<'_>, bool)> {

@@ -1,9 +1,10 @@
 //! The Linux kernel's IPsec state (XFRM) as SA contexts of OpenWFP.
 //!
 //! ```text
-//! capture (files) ──┐
-//!                   ├─▶ Dumps ── wire ──▶ states, policies, events ── table ──▶ Tables ── pair, map ──▶ Listing
-//! live (netlink) ───┘
+//! capture (files) ──┐                        ┌── Tables (borrowed) ────────┐
+//!                   ├─▶ Dumps ── wire ──▶ ───┤                             ├── pair, map ──▶ contexts
+//! live (netlink) ───┘                        └── Inventory ◀── events ─────┘
+//! live ◀── install ◀── ownership ◀── Dataplane ◀── the engine
 //! ```
 //!
 //! This is the only room that knows the kernel's structures; it does not know the engine.
@@ -13,13 +14,16 @@ mod addresses;
 pub mod capture;
 mod dumps;
 mod error;
+mod inventory;
 #[cfg(target_os = "linux")]
 pub mod live;
 mod map;
+mod ownership;
 mod pair;
 mod table;
 pub mod wire;
 
 pub use dumps::{Dumps, Part};
+pub use inventory::Inventory;
 pub use pair::Listing;
 pub use table::{Dumped, Tables};

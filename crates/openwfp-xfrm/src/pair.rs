@@ -3,7 +3,7 @@
 //! 1. Each state gets a direction: what the kernel says (`XFRMA_SA_DIR`), else that of the policies that
 //!    ask for it, else from which of its addresses is this machine's, else a guess: the address that
 //!    more states share is taken for this machine's.
-//! 2. States of one (reqid, interface id, mark, local and remote address) belong together; without a
+//! 2. States that were installed together belong together; else those of one (reqid, interface id, mark, local and remote address); without a
 //!    reqid the mode must agree too.
 //! 3. In a direction, ESP with AH and IPCOMP is one bundle, if a reqid or a policy ties them.
 //! 4. Inbound goes with outbound, newest with newest, so that the generations of a rekey are contexts
@@ -15,6 +15,7 @@ mod chains;
 mod policies;
 
 use crate::map;
+use crate::table::Facts;
 use crate::table::StateRecord;
 use crate::table::Tables;
 use crate::wire::State;
@@ -64,6 +65,11 @@ pub struct Listing {
 impl Tables<'_> {
     /// Pairs the states into SA contexts. `local_addresses`: this machine's, as far as known.
     pub fn pair(&self, local_addresses: &HashSet<IpAddr>) -> Vec<SaContext> {
+        self.pairing(local_addresses).contexts()
+    }
+
+    /// Finds which states make one context each.
+    pub(crate) fn pairing(&self, local_addresses: &HashSet<IpAddr>) -> Pairing<'_> {
         let policies = PolicyIndex::new(&self.policies);
         let states = self.directed(&policies, local_addresses);
         let mut units = Vec::with_capacity(states.len() / 2 + 1);
@@ -73,7 +79,7 @@ impl Tables<'_> {
             let oldest = unit.states().map(|index| states[index].record.added).min();
             (oldest, std::cmp::Reverse(unit.states().max()))
         });
-        map_in_parallel(&units, |unit| unit.context(&states, &policies))
+        Pairing { states, policies, units }
     }
 
     fn directed(&self, policies: &PolicyIndex<'_, '_>, known: &HashSet<IpAddr>) -> Vec<Directed<'_>> {
@@ -91,6 +97,46 @@ impl Tables<'_> {
             decide_by_addresses(&mut states, known);
         }
         states
+    }
+}
+
+/// Which states make one context each.
+pub(crate) struct Pairing<'t> {
+    states: Vec<Directed<'t>>,
+    policies: PolicyIndex<'t, 't>,
+    units: Vec<Unit>,
+}
+
+impl Pairing<'_> {
+    /// The contexts, in the order of their creation.
+    pub(crate) fn contexts(&self) -> Vec<SaContext> {
+        map_in_parallel(&self.units, |unit| unit.context(&self.states, &self.policies))
+    }
+
+    /// How many contexts there are.
+    pub(crate) fn len(&self) -> usize {
+        self.units.len()
+    }
+
+    /// The states of a context: which they are, their directions, and whether what they count is the context's; inbound
+    /// ones first.
+    pub(crate) fn members(&self, unit: usize) -> impl Iterator<Item = (&Facts, Direction, bool)> {
+        let unit = &self.units[unit];
+        let firsts = [unit.inbound, unit.outbound].map(|bundle| bundle.indices().next());
+        unit.states().map(move |index| {
+            let state = &self.states[index];
+            (&**state.record, state.direction, firsts.contains(&Some(index)))
+        })
+    }
+
+    /// One context.
+    pub(crate) fn context(&self, unit: usize) -> Option<SaContext> {
+        self.units[unit].context(&self.states, &self.policies)
+    }
+
+    /// Whether the direction of some state had to be guessed.
+    pub(crate) fn has_guesses(&self) -> bool {
+        self.states.iter().any(|state| !state.decided)
     }
 }
 
@@ -175,12 +221,12 @@ fn decide_by_addresses(states: &mut [Directed<'_>], known: &HashSet<IpAddr>) {
 }
 
 /// What states of one context have in common; without a reqid the mode counts too.
-type GroupKey = (u32, u32, (u32, u32), Option<u8>, IpAddr, IpAddr);
+type GroupKey = (u64, u32, u32, (u32, u32), Option<u8>, IpAddr, IpAddr);
 
 fn group_key(state: &Directed<'_>) -> GroupKey {
     let record = state.record;
     let mode = (record.reqid == 0).then_some(record.mode);
-    (record.reqid, record.if_id, record.mark, mode, state.local(), state.remote())
+    (record.tie, record.reqid, record.if_id, record.mark, mode, state.local(), state.remote())
 }
 
 /// Calls back with each group of states that may belong together, as indices in the order of the dump.

@@ -1,10 +1,10 @@
 //! What changes while a dump is taken: a kernel's own events applied to its own dump.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use openwfp_xfrm::Tables;
+use openwfp_xfrm::Dumps;
+use openwfp_xfrm::Inventory;
 use openwfp_xfrm::wire::Message;
 use openwfp_xfrm::wire::Messages;
-use std::collections::HashSet;
 use std::path::Path;
 
 fn bytes(name: &str) -> Vec<u8> {
@@ -12,16 +12,20 @@ fn bytes(name: &str) -> Vec<u8> {
     std::fs::read(directory.join(name)).unwrap()
 }
 
+fn inventory(states: Vec<u8>) -> Inventory {
+    let dumps = Dumps { states: states.into(), ..Dumps::default() };
+    Inventory::from_dumps(&dumps, |part| format!("{part:?}")).unwrap().0
+}
+
 /// The SPIs of the sample's dump after these events, sorted.
 fn spis_after(events: &[&str]) -> Vec<String> {
     let dump = bytes("dump-getsa-5sas.bin");
     let events: Vec<Vec<u8>> = events.iter().map(|name| bytes(name)).collect();
-    let messages: Vec<Message<'_>> =
-        events.iter().flat_map(|bytes| Messages::new(bytes)).collect::<Result<_, _>>().unwrap();
-    let mut tables = Tables::default();
-    tables.add_state_dump(Messages::new(&dump)).unwrap();
-    tables.apply_events(&messages).unwrap();
-    let contexts = tables.pair(&HashSet::new());
+    let mut inventory = inventory(dump);
+    for message in events.iter().flat_map(|bytes| Messages::new(bytes)) {
+        inventory.apply(&message.unwrap()).unwrap();
+    }
+    let contexts = inventory.contexts();
     let mut spis: Vec<String> =
         contexts.iter().flat_map(openwfp_api::SaContext::spis).map(|(_, spi)| spi.to_string()).collect();
     spis.sort();
@@ -62,9 +66,9 @@ fn a_state_that_one_dump_returns_twice_is_one_state() {
     let (end, states) = messages.split_last().unwrap();
     let twice: Vec<Message<'_>> = states.iter().chain(states).chain([end]).copied().collect();
     let count = |messages: &[Message<'_>]| {
-        let mut tables = Tables::default();
-        tables.add_state_dump(messages.iter().map(|message| Ok(*message))).unwrap();
-        tables.pair(&HashSet::new()).len()
+        let mut states = Vec::new();
+        messages.iter().for_each(|message| message.emit(&mut states));
+        inventory(states).contexts().len()
     };
     assert_eq!(count(&twice), count(&messages));
 }
@@ -84,11 +88,12 @@ fn several_acquires_to_one_peer_stay_several_when_events_are_applied() {
     let payloads = [acquire(1), acquire(2), acquire(2), acquire(3)];
     let message = |kind, payload| Message { offset: 0, kind, flags: 2, sequence: 1, port: 0, payload };
     let count = |events: &[Message<'_>]| {
-        let states = payloads.iter().map(|payload| Ok(message(MessageKind::NewSa, payload)));
-        let mut tables = Tables::default();
-        tables.add_state_dump(states.chain([Ok(message(MessageKind::Done, &[0; 4]))])).unwrap();
-        tables.apply_events(events).unwrap();
-        tables.pair(&HashSet::new()).len()
+        let states = payloads.iter().map(|payload| message(MessageKind::NewSa, payload));
+        let mut dump = Vec::new();
+        states.chain([message(MessageKind::Done, &[0; 4])]).for_each(|message| message.emit(&mut dump));
+        let mut inventory = inventory(dump);
+        events.iter().for_each(|event| inventory.apply(event).unwrap());
+        inventory.contexts().len()
     };
     assert_eq!(count(&[]), 3, "one of the four was returned twice");
     let unrelated = bytes(NEW);
@@ -99,4 +104,39 @@ fn several_acquires_to_one_peer_stay_several_when_events_are_applied() {
     expired.resize(224, 0);
     expired.extend_from_slice(&[1, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(count(&[message(MessageKind::Expire, &expired)]), 2);
+}
+
+/// The first SA with an acquire's sequence number takes its place, and the kernel says nothing of that.
+#[test]
+fn a_new_sa_takes_the_place_of_the_acquire_that_it_answers() {
+    use openwfp_xfrm::wire::Algorithm;
+    use openwfp_xfrm::wire::MessageKind;
+    use openwfp_xfrm::wire::State;
+    use openwfp_xfrm::wire::TruncatedAuth;
+    let state = |spi, sequence, reqid| {
+        let algorithm = Algorithm { name: "rfc4106(gcm(aes))", key_bits: 160, key: &[7; 20] };
+        let aead = (spi != 0).then_some(TruncatedAuth { algorithm, icv_bits: 128 });
+        let mut payload = Vec::new();
+        let state = State::new([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), 50, spi);
+        State { sequence, reqid, aead, ..state }.emit(&mut payload);
+        payload
+    };
+    fn message(payload: &[u8]) -> Message<'_> {
+        Message { offset: 0, kind: MessageKind::NewSa, flags: 0, sequence: 0, port: 0, payload }
+    }
+    let left = |new: &[u8]| {
+        let done = Message { kind: MessageKind::Done, payload: &[0; 4], ..message(&[]) };
+        let mut dump = Vec::new();
+        done.emit(&mut dump);
+        let mut inventory = inventory(dump);
+        for payload in [state(0, 8, 1), state(0, 9, 2)] {
+            inventory.apply(&message(&payload)).unwrap();
+        }
+        inventory.apply(&message(new)).unwrap();
+        inventory.len()
+    };
+    assert_eq!(left(&state(256, 8, 1)), 2, "by its sequence number");
+    assert_eq!(left(&state(256, 0, 2)), 2, "by its traffic");
+    assert_eq!(left(&state(256, 7, 1)), 3, "another acquire's");
+    assert_eq!(left(&state(256, 0, 3)), 3, "another traffic's");
 }

@@ -1,6 +1,7 @@
 //! The wire's promises: total on arbitrary bytes, and parse and emit are inverse.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test")]
 
+use openwfp_xfrm::Inventory;
 use openwfp_xfrm::Tables;
 use openwfp_xfrm::wire::*;
 use proptest::prelude::*;
@@ -35,9 +36,12 @@ fn parse_all(bytes: &[u8]) {
     let mut tables = Tables::default();
     let _ = tables.add_state_dump(Messages::new(bytes));
     let _ = tables.add_policy_dump(Messages::new(bytes));
-    let events: Vec<_> = Messages::new(bytes).flatten().collect();
-    let _ = tables.apply_events(&events);
-    for context in tables.pair(&HashSet::new()) {
+    let mut inventory = Inventory::default();
+    for message in Messages::new(bytes).flatten() {
+        let _ = Event::parse(&message);
+        let _ = inventory.apply(&message);
+    }
+    for context in tables.pair(&HashSet::new()).into_iter().chain(inventory.contexts()) {
         let _ = format!("{context:?}");
     }
 }

@@ -18,10 +18,15 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod engines;
 mod url;
 mod watch;
 
+pub use engines::Engines;
+pub use engines::NamedUrl;
 pub use openwfp_api as api;
+use openwfp_api::Code;
+use openwfp_api::Error;
 use openwfp_api::FilterEngine;
 use openwfp_api::Mirror;
 use openwfp_api::Result;
@@ -33,19 +38,14 @@ pub use openwfp_rpc as rpc;
 use openwfp_rpc::ClientOptions;
 use openwfp_rpc::RemoteEngine;
 pub use openwfp_store::RedbStore;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::time::Duration;
-use std::time::Instant;
 pub use url::DAEMON_SOCKET;
 pub use url::EngineUrl;
+pub use url::XfrmNamespace;
+pub use url::XfrmTarget;
 pub use watch::Update;
 pub use watch::Watcher;
-
-/// A listing of the kernel is good enough for another session while it is not older than this many times what it took to
-/// make: many sessions that are opened do not list all the time.
-const LISTING_AGE_MAX: u32 = 10;
 
 /// An engine that sessions can be opened with: one in this process, or a daemon's.
 #[derive(Clone, Debug)]
@@ -53,26 +53,27 @@ pub struct Engine(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Here {
-        engine: openwfp_engine::Engine,
-        /// The last listing of the kernel, where that is the provider.
-        listed: Option<Arc<Mutex<Listed>>>,
-    },
+    Here(openwfp_engine::Engine),
     Elsewhere(RemoteEngine),
 }
 
-/// When a listing was made, and what that took.
-#[derive(Clone, Copy, Debug)]
-struct Listed {
-    at: Instant,
-    took: Duration,
+/// How an engine in this process is made; everything has a default.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct EngineOptions {
+    /// Where persistent objects are kept; default: nowhere.
+    pub store: Option<Arc<dyn ObjectStore>>,
+    /// Where an `xfrm:` engine notes which of the kernel's states are its own; default: `/run/openwfp`.
+    pub runtime: Option<PathBuf>,
+    /// Whether an `xfrm:` engine finishes or removes what earlier ones left behind, as a daemon does; default: no.
+    pub recover: bool,
 }
 
 impl Engine {
-    /// Gets the engine that the URL names ready. One that is filled from elsewhere shows what was there at this moment.
+    /// Gets the engine that the URL names ready. One of a kernel follows it from now on, and drives it.
     ///
     /// # Errors
-    /// Those of the engine's provider: see [`openwfp_xfrm::capture::read`] and `openwfp_xfrm::live::list`.
+    /// Those of the engine's provider: see [`openwfp_xfrm::capture::read`] and `openwfp_xfrm::live::Driver`.
     pub fn at(url: &EngineUrl) -> Result<Engine> {
         Engine::with(url, ClientOptions::default())
     }
@@ -83,60 +84,52 @@ impl Engine {
     /// # Errors
     /// As [`Engine::at`].
     pub fn with(url: &EngineUrl, options: ClientOptions) -> Result<Engine> {
-        Engine::with_store(url, options, None)
-    }
-
-    /// The same, with a store for the persistent objects of an engine in this process.
-    ///
-    /// # Errors
-    /// As [`Engine::at`], and those of the store.
-    pub fn with_store(
-        url: &EngineUrl,
-        options: ClientOptions,
-        store: Option<Arc<dyn ObjectStore>>,
-    ) -> Result<Engine> {
-        let begun = Instant::now();
-        let listing = match url {
-            EngineUrl::Remote(target) => {
-                return Ok(Engine(Kind::Elsewhere(RemoteEngine::new(target.clone(), options))));
+        match url {
+            EngineUrl::Remote { target, engine } => {
+                let options = match engine.as_str() {
+                    "" => options,
+                    engine => ClientOptions { engine: engine.to_owned(), ..options },
+                };
+                Ok(Engine(Kind::Elsewhere(RemoteEngine::new(target.clone(), options))))
             }
-            EngineUrl::Capture(directory) => Some(openwfp_xfrm::capture::read(directory)?),
-            EngineUrl::Memory => None,
-            EngineUrl::Xfrm => Some(list_kernel()?),
-        };
-        let mut builder = openwfp_engine::Engine::builder().owner(this_user());
-        if let Some(store) = store {
-            builder = builder.store(store);
+            _ => Engine::here(url, EngineOptions::default()),
         }
-        let engine = builder.open()?;
-        if let Some(listing) = listing {
-            engine.mirror().replace(listing.contexts, listing.completeness)?;
-        }
-        let listed = Listed { at: begun, took: begun.elapsed() };
-        let listed = (*url == EngineUrl::Xfrm).then(|| Arc::new(Mutex::new(listed)));
-        Ok(Engine(Kind::Here { engine, listed }))
     }
 
-    /// Opens a session. WFP: `FwpmEngineOpen0`. An engine of the kernel's SAs lists them anew; those that stayed keep
-    /// their ids.
+    /// The engine of a URL that is no daemon's, in this process.
     ///
     /// # Errors
-    /// As [`openwfp_engine::Engine::open_session`], [`RemoteEngine::open_session`], and those of the provider.
+    /// As [`Engine::at`], those of the store, and `FWP_E_INVALID_PARAMETER` for a daemon's URL.
+    pub fn here(url: &EngineUrl, options: EngineOptions) -> Result<Engine> {
+        let mut builder = openwfp_engine::Engine::builder().owner(this_user());
+        if let Some(store) = &options.store {
+            builder = builder.store(Arc::clone(store));
+        }
+        let engine = match url {
+            EngineUrl::Remote { .. } => {
+                let what = format!("{url} is a daemon's engine, and not one of this process");
+                return Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what));
+            }
+            EngineUrl::Capture(directory) => {
+                let listing = openwfp_xfrm::capture::read(directory)?;
+                let engine = builder.open()?;
+                engine.mirror().replace(listing.contexts, listing.completeness)?;
+                engine
+            }
+            EngineUrl::Memory => builder.open()?,
+            EngineUrl::Xfrm(target) => of_kernel(target, builder, options)?,
+        };
+        Ok(Engine(Kind::Here(engine)))
+    }
+
+    /// Opens a session. WFP: `FwpmEngineOpen0`.
+    ///
+    /// # Errors
+    /// As [`openwfp_engine::Engine::open_session`], [`RemoteEngine::open_session`].
     pub fn open_session(&self, options: SessionOptions) -> Result<Arc<dyn Session>> {
         match &self.0 {
             Kind::Elsewhere(remote) => remote.open_session(options),
-            Kind::Here { engine, listed } => {
-                if let Some(listed) = listed {
-                    let mut listed = listed.lock().unwrap_or_else(PoisonError::into_inner);
-                    if listed.at.elapsed() > listed.took * LISTING_AGE_MAX {
-                        let at = Instant::now();
-                        let listing = list_kernel()?;
-                        engine.mirror().replace(listing.contexts, listing.completeness)?;
-                        *listed = Listed { at, took: at.elapsed() };
-                    }
-                }
-                engine.open_session(options)
-            }
+            Kind::Here(engine) => engine.open_session(options),
         }
     }
 }
@@ -164,13 +157,51 @@ fn this_user() -> Sid {
     Sid::ROOT
 }
 
+/// An engine that follows and drives a kernel.
 #[cfg(target_os = "linux")]
-fn list_kernel() -> Result<openwfp_xfrm::Listing> {
-    openwfp_xfrm::live::list()
+fn of_kernel(
+    target: &XfrmTarget,
+    builder: openwfp_engine::EngineBuilder,
+    options: EngineOptions,
+) -> Result<openwfp_engine::Engine> {
+    use openwfp_xfrm::live;
+    let namespace = match &target.namespace {
+        XfrmNamespace::Own => live::Namespace::Own,
+        XfrmNamespace::Named(name) => live::Namespace::Named(name.clone()),
+        XfrmNamespace::Process(id) => live::Namespace::Process(*id),
+    };
+    let mut of_driver = live::Options::default();
+    of_driver.adopt = target.adopt;
+    of_driver.recover = options.recover;
+    if let Some(runtime) = options.runtime {
+        of_driver.runtime = Some(runtime);
+    }
+    if let Some(bytes) = event_buffer()? {
+        of_driver.event_buffer = bytes;
+    }
+    let driver = Arc::new(live::Driver::open(namespace, of_driver)?);
+    let engine = builder.dataplane(Arc::clone(&driver) as Arc<dyn openwfp_api::Dataplane>).open()?;
+    driver.follow(Box::new(engine.weak_mirror()))?;
+    Ok(engine)
+}
+
+/// The size of the buffer for the kernel's events that the environment asks for (`OPENWFP_EVENT_BUFFER`, bytes).
+#[cfg(target_os = "linux")]
+fn event_buffer() -> Result<Option<u32>> {
+    let Some(text) = std::env::var_os("OPENWFP_EVENT_BUFFER") else { return Ok(None) };
+    let bad = || {
+        let what = format!("OPENWFP_EVENT_BUFFER is {}, and not a number of bytes", text.display());
+        Error::new(Code::FWP_E_INVALID_PARAMETER, what)
+    };
+    text.to_str().and_then(|text| text.parse().ok()).map(Some).ok_or_else(bad)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn list_kernel() -> Result<openwfp_xfrm::Listing> {
-    Err(openwfp_api::Error::new(openwfp_api::Code::ERROR_NOT_SUPPORTED, "xfrm: engines are Linux' alone")
+fn of_kernel(
+    _: &XfrmTarget,
+    _: openwfp_engine::EngineBuilder,
+    _: EngineOptions,
+) -> Result<openwfp_engine::Engine> {
+    Err(Error::new(Code::ERROR_NOT_SUPPORTED, "xfrm: engines are Linux' alone")
         .with_remedy("name another engine, such as capture:DIR"))
 }

@@ -20,17 +20,51 @@ pub enum EngineUrl {
     Capture(PathBuf),
     /// `memory:`: an engine in this process, with no SAs but those that are added to it.
     Memory,
-    /// `xfrm:`: the SAs of this network namespace's kernel.
-    Xfrm,
-    /// `unix:PATH`, `https://HOST[:PORT]`, `http://HOST[:PORT]`: a daemon's engine.
-    Remote(Target),
+    /// `xfrm:`, `xfrm:netns=NAME`, `xfrm:pid=N`: the SAs of the kernel in a network namespace.
+    Xfrm(XfrmTarget),
+    /// `unix:PATH`, `https://HOST[:PORT]`, `http://HOST[:PORT]`: a daemon's engine; `#NAME` behind it names one of several.
+    Remote {
+        /// Where the daemon listens.
+        target: Target,
+        /// The engine's name; empty: the daemon's first.
+        engine: String,
+    },
+}
+
+/// Which kernel state is meant, and what may be done with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct XfrmTarget {
+    /// The network namespace.
+    pub namespace: XfrmNamespace,
+    /// Whether SAs that others installed may be changed and removed, too; `adopt` in the URL.
+    pub adopt: bool,
+}
+
+/// A network namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum XfrmNamespace {
+    /// That of this process.
+    #[default]
+    Own,
+    /// One with a name, as `ip netns add` gives it.
+    Named(String),
+    /// That of another process.
+    Process(u32),
 }
 
 impl EngineUrl {
+    /// The kernel of this network namespace.
+    pub const XFRM: EngineUrl = EngineUrl::Xfrm(XfrmTarget { namespace: XfrmNamespace::Own, adopt: false });
+
     /// The engine of this machine's daemon, if its socket is there.
     pub fn of_daemon() -> Option<EngineUrl> {
         let path = Path::new(DAEMON_SOCKET);
-        path.exists().then(|| EngineUrl::Remote(Target::Unix(path.into())))
+        path.exists().then(|| EngineUrl::remote(Target::Unix(path.into())))
+    }
+
+    fn remote(target: Target) -> EngineUrl {
+        EngineUrl::Remote { target, engine: String::new() }
     }
 
     /// The engine that a server's name means: `HOST`, `HOST:PORT` (both over mutual TLS), or a URL. Windows' way of
@@ -43,18 +77,27 @@ impl EngineUrl {
         let is_url = ["unix:", "https:", "http:", "capture:", "memory:", "xfrm:"]
             .iter()
             .any(|scheme| name.starts_with(scheme));
-        if is_url { name.parse() } else { authority(name).map(|(host, port)| tls(host, port)) }
+        if is_url {
+            return name.parse();
+        }
+        let (host, engine) = name.split_once('#').unwrap_or((name, ""));
+        let (host, port) = authority(host)?;
+        match engine {
+            "" => Ok(tls(host, port)),
+            engine => format!("{}#{engine}", tls(host, port)).parse(),
+        }
     }
 }
 
 fn tls(host: String, port: u16) -> EngineUrl {
-    EngineUrl::Remote(Target::Tls { host, port })
+    EngineUrl::remote(Target::Tls { host, port })
 }
 
 fn bad(what: String) -> Error {
     Error::new(Code::FWP_E_INVALID_PARAMETER, what).with_remedy(
-        "engines are unix:PATH and https://HOST[:PORT] (a daemon), xfrm: (this machine's kernel), capture:DIR (a \
-         capture's directory) and memory: (this process' own)",
+        "engines are unix:PATH and https://HOST[:PORT] (a daemon), xfrm: (this machine's kernel; xfrm:netns=NAME and \
+         xfrm:pid=NUMBER in another network namespace), capture:DIR (a capture's directory) and memory: (this process' \
+         own)",
     )
 }
 
@@ -83,26 +126,77 @@ impl FromStr for EngineUrl {
     /// # Errors
     /// `FWP_E_INVALID_PARAMETER` for what names no engine.
     fn from_str(text: &str) -> Result<EngineUrl, Error> {
+        let is_remote = ["unix:", "https:", "http:"].iter().any(|scheme| text.starts_with(scheme));
+        if let Some((before, name)) = text.rsplit_once('#').filter(|_| is_remote) {
+            if !is_name(name) {
+                return Err(bad(format!("\"{name}\" is no engine's name: letters, digits, '.', '-', '_'")));
+            }
+            return match before.parse()? {
+                EngineUrl::Remote { target, .. } => Ok(EngineUrl::Remote { target, engine: name.to_owned() }),
+                other => Ok(other),
+            };
+        }
         match text.split_once(':') {
             Some((scheme @ ("capture" | "unix"), "")) => {
                 Err(bad(format!("the engine \"{scheme}:\" names no place")))
             }
             Some(("capture", directory)) => Ok(EngineUrl::Capture(directory.into())),
-            Some(("unix", path)) => Ok(EngineUrl::Remote(Target::Unix(path.into()))),
+            Some(("unix", path)) => Ok(EngineUrl::remote(Target::Unix(path.into()))),
             Some(("memory", "")) => Ok(EngineUrl::Memory),
-            Some(("xfrm", "")) => Ok(EngineUrl::Xfrm),
-            Some((scheme @ ("memory" | "xfrm"), rest)) => {
-                Err(bad(format!("the engine \"{scheme}:\" takes nothing, not \"{rest}\"")))
+            Some(("xfrm", rest)) => xfrm(rest).map(EngineUrl::Xfrm),
+            Some(("memory", rest)) => {
+                Err(bad(format!("the engine \"memory:\" takes nothing, not \"{rest}\"")))
             }
             Some((scheme @ ("https" | "http"), rest)) => {
                 let rest = rest.strip_prefix("//").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
                 let (host, port) = authority(rest.unwrap_or_default())?;
                 Ok(match scheme {
                     "https" => tls(host, port),
-                    _ => EngineUrl::Remote(Target::Plain { host, port }),
+                    _ => EngineUrl::remote(Target::Plain { host, port }),
                 })
             }
             _ => Err(bad(format!("\"{text}\" is no engine's URL"))),
+        }
+    }
+}
+
+/// Whether an engine may have this name.
+pub(crate) fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c))
+}
+
+/// What stands behind `xfrm:`: a namespace, and `adopt`, with a comma between.
+fn xfrm(text: &str) -> Result<XfrmTarget, Error> {
+    let mut target = XfrmTarget::default();
+    for part in text.split(',').filter(|_| !text.is_empty()) {
+        match part.split_once('=') {
+            Some(("netns", name))
+                if !name.is_empty() && name != "." && name != ".." && !name.contains('/') =>
+            {
+                target.namespace = XfrmNamespace::Named(name.to_owned());
+            }
+            Some(("pid", id)) if id.parse::<u32>().is_ok_and(|id| id != 0) => {
+                target.namespace = XfrmNamespace::Process(id.parse().unwrap_or_default());
+            }
+            None if part == "adopt" => target.adopt = true,
+            _ => {
+                return Err(bad(format!(
+                    "\"{part}\" is nothing that xfrm: takes: netns=NAME, pid=NUMBER or adopt"
+                )));
+            }
+        }
+    }
+    Ok(target)
+}
+
+impl fmt::Display for XfrmTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let adopt = if self.adopt { "adopt" } else { "" };
+        let comma = if self.adopt && self.namespace != XfrmNamespace::Own { "," } else { "" };
+        match &self.namespace {
+            XfrmNamespace::Own => write!(f, "xfrm:{adopt}"),
+            XfrmNamespace::Named(name) => write!(f, "xfrm:netns={name}{comma}{adopt}"),
+            XfrmNamespace::Process(id) => write!(f, "xfrm:pid={id}{comma}{adopt}"),
         }
     }
 }
@@ -112,8 +206,9 @@ impl fmt::Display for EngineUrl {
         match self {
             EngineUrl::Capture(directory) => write!(f, "capture:{}", directory.display()),
             EngineUrl::Memory => f.write_str("memory:"),
-            EngineUrl::Xfrm => f.write_str("xfrm:"),
-            EngineUrl::Remote(target) => target.fmt(f),
+            EngineUrl::Xfrm(target) => target.fmt(f),
+            EngineUrl::Remote { target, engine } if engine.is_empty() => target.fmt(f),
+            EngineUrl::Remote { target, engine } => write!(f, "{target}#{engine}"),
         }
     }
 }
@@ -129,7 +224,13 @@ mod tests {
             "capture:/var/a:b",
             "memory:",
             "xfrm:",
+            "xfrm:adopt",
+            "xfrm:netns=blue",
+            "xfrm:netns=blue,adopt",
+            "xfrm:pid=4711",
             "unix:/run/openwfp/engine.sock",
+            "unix:/run/openwfp/engine.sock#blue",
+            "https://gateway:8320#blue",
             "https://gateway.example.org:8320",
             "https://[2001:db8::1]:99",
             "http://127.0.0.1:8321",
@@ -149,6 +250,7 @@ mod tests {
             ("[2001:db8::1]:7", "https://[2001:db8::1]:7"),
             ("unix:/tmp/engine.sock", "unix:/tmp/engine.sock"),
             ("https://gateway", "https://gateway:8320"),
+            ("gateway:9000#blue", "https://gateway:9000#blue"),
         ] {
             assert_eq!(EngineUrl::of_server(name).unwrap().to_string(), url);
         }
@@ -169,12 +271,19 @@ mod tests {
             "capture",
             "xfrm",
             "xfrm:eth0",
+            "xfrm:netns=",
+            "xfrm:netns=../etc",
+            "xfrm:pid=0",
+            "xfrm:pid=me",
+            "xfrm:,adopt",
             "memory:1",
             "unix:",
             "https:",
             "https://",
             "https://a b",
             "http:/host",
+            "https://host#",
+            "https://host#a b",
             "samples/strongswan-16",
         ] {
             let error = text.parse::<EngineUrl>().unwrap_err();

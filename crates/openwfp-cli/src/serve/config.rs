@@ -2,6 +2,7 @@
 
 use openwfp::DAEMON_SOCKET;
 use openwfp::EngineUrl;
+use openwfp::NamedUrl;
 use openwfp::api::Principal;
 use openwfp::api::SecurityDescriptor;
 use openwfp::api::Sid;
@@ -27,6 +28,7 @@ const ENVIRONMENT: &str = "WFP_SERVE_";
 pub(crate) const KEYS: &[&str] = &[
     "engine",
     "state.directory",
+    "state.runtime",
     "listen.unix",
     "listen.unix_mode",
     "listen.unix_group",
@@ -61,8 +63,8 @@ pub(crate) const KEYS: &[&str] = &[
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
-    #[serde(deserialize_with = "text::<_, EngineText>")]
-    pub(crate) engine: EngineText,
+    #[serde(deserialize_with = "engines")]
+    pub(crate) engine: EnginesText,
     pub(crate) state: State,
     pub(crate) listen: Listen,
     pub(crate) tls: Option<Tls>,
@@ -72,9 +74,9 @@ pub(crate) struct Config {
     pub(crate) log: Log,
 }
 
-/// The engine's URL.
+/// The engines' URLs with their names, the first one first.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct EngineText(pub(crate) EngineUrl);
+pub(crate) struct EnginesText(pub(crate) Vec<NamedUrl>);
 
 /// Where persistent objects are.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -82,6 +84,8 @@ pub(crate) struct EngineText(pub(crate) EngineUrl);
 pub(crate) struct State {
     /// None: the usual place, if it can be used. Empty: nowhere.
     pub(crate) directory: Option<PathBuf>,
+    /// Where it is noted which of the kernel's states are the daemon's.
+    pub(crate) runtime: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -218,17 +222,32 @@ fn list<'de, D: Deserializer<'de>, T: Text>(from: D) -> Result<Vec<T>, D::Error>
     texts.iter().map(|text| T::read(text)).collect::<Result<_, _>>().map_err(D::Error::custom)
 }
 
-impl Text for EngineText {
-    fn read(text: &str) -> Result<EngineText, String> {
-        let url: EngineUrl = text.parse().map_err(|error: openwfp::api::Error| error.what().to_owned())?;
-        check_engine(&url).map(|()| EngineText(url))
+/// One engine, or a list.
+fn engines<'de, D: Deserializer<'de>>(from: D) -> Result<EnginesText, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
     }
+    let texts = match OneOrMore::deserialize(from)? {
+        OneOrMore::One(text) => vec![text],
+        OneOrMore::More(texts) => texts,
+    };
+    if texts.is_empty() {
+        return Err(D::Error::custom("there is no engine in the list"));
+    }
+    let read = |text: &String| -> Result<NamedUrl, String> {
+        let named: NamedUrl = text.parse().map_err(|error: openwfp::api::Error| error.what().to_owned())?;
+        check_engine(&named.url).map(|()| named)
+    };
+    texts.iter().map(read).collect::<Result<_, _>>().map(EnginesText).map_err(D::Error::custom)
 }
 
 /// A daemon serves an engine of its own.
 pub(crate) fn check_engine(url: &EngineUrl) -> Result<(), String> {
     match url {
-        EngineUrl::Remote(_) => {
+        EngineUrl::Remote { .. } => {
             Err(format!("{url} is a daemon's engine; a daemon serves xfrm:, memory: or capture:DIR"))
         }
         _ => Ok(()),
@@ -308,9 +327,9 @@ impl Text for Level {
     }
 }
 
-impl Default for EngineText {
-    fn default() -> EngineText {
-        EngineText(EngineUrl::Xfrm)
+impl Default for EnginesText {
+    fn default() -> EnginesText {
+        EnginesText(vec![EngineUrl::XFRM.into()])
     }
 }
 

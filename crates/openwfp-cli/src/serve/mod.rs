@@ -7,7 +7,9 @@ use crate::args::ServeArgs;
 use crate::failure::Failure;
 use config::Config;
 use openwfp::Engine;
-use openwfp::EngineUrl;
+use openwfp::EngineOptions;
+use openwfp::Engines;
+use openwfp::NamedUrl;
 use openwfp::RedbStore;
 use openwfp::SessionOptions;
 use openwfp::api::Code;
@@ -16,7 +18,6 @@ use openwfp::api::Securable;
 use openwfp::api::SecurityDescriptor;
 use openwfp::api::SecurityInformation;
 use openwfp::api::object::store::ObjectStore;
-use openwfp::rpc::ClientOptions;
 use openwfp::rpc::Server;
 use openwfp::rpc::UnixSocket;
 use sd_notify::NotifyState;
@@ -28,8 +29,8 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
 /// Runs the daemon until it is told to stop.
-pub(crate) fn serve(engine: Option<&EngineUrl>, args: &ServeArgs) -> Result<(), Failure> {
-    let config = read(engine, args)?;
+pub(crate) fn serve(engines: &[NamedUrl], args: &ServeArgs) -> Result<(), Failure> {
+    let config = read(engines, args)?;
     if args.check_config {
         if let Some(tls) = &config.tls {
             tls.server().check()?;
@@ -39,16 +40,16 @@ pub(crate) fn serve(engine: Option<&EngineUrl>, args: &ServeArgs) -> Result<(), 
     }
     let log = log::start(&config.log);
     raise_file_limit();
-    let url = config.engine.0.clone();
+    let served: Vec<String> = config.engine.0.iter().map(NamedUrl::to_string).collect();
     let daemon = Daemon::start(config)?;
-    tracing::info!(engine = %url, version = env!("CARGO_PKG_VERSION"), "ready");
+    tracing::info!(engine = served.join(" "), version = env!("CARGO_PKG_VERSION"), "ready");
     tell(&[NotifyState::Ready]);
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("no signals: {error}")))?;
-    let stop = runtime.block_on(daemon.watch(engine, args, &log))?;
+    let stop = runtime.block_on(daemon.watch(engines, args, &log))?;
     tracing::info!("stopping");
     tell(&[NotifyState::Stopping]);
     let bound = stop.timeouts.stop.0;
@@ -61,7 +62,7 @@ pub(crate) fn serve(engine: Option<&EngineUrl>, args: &ServeArgs) -> Result<(), 
 }
 
 /// The configuration with all that is said instead of it.
-fn read(engine: Option<&EngineUrl>, args: &ServeArgs) -> Result<Config, Error> {
+fn read(engines: &[NamedUrl], args: &ServeArgs) -> Result<Config, Error> {
     let bad = |what: String| Error::new(Code::FWP_E_INVALID_PARAMETER, what);
     let mut flags = args.set.clone();
     for (key, value) in
@@ -72,9 +73,11 @@ fn read(engine: Option<&EngineUrl>, args: &ServeArgs) -> Result<Config, Error> {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let mut config = Config::read(args.config.as_deref(), environment, &flags).map_err(bad)?;
-    if let Some(url) = engine {
-        config::check_engine(url).map_err(|error| bad(format!("--engine: {error}")))?;
-        config.engine.0 = url.clone();
+    for named in engines {
+        config::check_engine(&named.url).map_err(|error| bad(format!("--engine: {error}")))?;
+    }
+    if !engines.is_empty() {
+        config.engine.0 = engines.to_vec();
     }
     Ok(config)
 }
@@ -100,17 +103,26 @@ fn tell(states: &[NotifyState<'_>]) {
 
 struct Daemon {
     config: Config,
-    engine: Engine,
+    engines: Engines,
     server: Server,
 }
 
 impl Daemon {
     fn start(config: Config) -> Result<Daemon, Error> {
-        let store = open_store(&config.state)?;
-        let engine = Engine::with_store(&config.engine.0, ClientOptions::default(), store)?;
-        set_access(&engine, &config, None)?;
-        let server = Server::start(Arc::new(engine.clone()), config.server_options())?;
-        let daemon = Daemon { config, engine, server };
+        let mut engines = Vec::new();
+        for (place, named) in config.engine.0.iter().enumerate() {
+            let mut options = EngineOptions::default();
+            options.store = open_store(&config.state, if place == 0 { "" } else { &named.name })?;
+            options.runtime.clone_from(&config.state.runtime);
+            options.recover = true;
+            engines.push((named.name.clone(), Engine::here(&named.url, options)?));
+        }
+        let engines = Engines::new(engines)?;
+        for (_, engine) in engines.iter() {
+            set_access(engine, &config, None)?;
+        }
+        let server = Server::start(Arc::new(engines.clone()), config.server_options())?;
+        let daemon = Daemon { config, engines, server };
         daemon.listen()?;
         Ok(daemon)
     }
@@ -170,7 +182,7 @@ impl Daemon {
     /// Waits for signals; the configuration with which to stop.
     async fn watch(
         &self,
-        engine: Option<&EngineUrl>,
+        engines: &[NamedUrl],
         args: &ServeArgs,
         log: &log::Handle,
     ) -> Result<Config, Error> {
@@ -191,7 +203,7 @@ impl Daemon {
                 () = alive, if watchdog.is_some() => tell(&[NotifyState::Watchdog]),
                 _ = hangup.recv() => {
                     tell(&[NotifyState::Reloading, NotifyState::monotonic_usec_now().map_err(failed)?]);
-                    match read(engine, args).and_then(|new| self.reload(&config, new, log)) {
+                    match read(engines, args).and_then(|new| self.reload(&config, new, log)) {
                         Ok(new) => {
                             tracing::info!("configuration read again");
                             config = new;
@@ -209,7 +221,9 @@ impl Daemon {
         if let Some(tls) = &new.tls {
             self.server.set_tls(&tls.server())?;
         }
-        set_access(&self.engine, &new, Some(old))?;
+        for (_, engine) in self.engines.iter() {
+            set_access(engine, &new, Some(old))?;
+        }
         self.server.set_limits(new.limits.limits());
         log.set_level(&new.log.level);
         let fixed = |config: &Config| {
@@ -234,10 +248,12 @@ impl Daemon {
 const STATE_DIRECTORY: &str = "/var/lib/openwfp";
 
 /// The store of persistent objects; none where there is to be none, or where the usual place cannot be used.
-fn open_store(state: &config::State) -> Result<Option<Arc<dyn ObjectStore>>, Error> {
+/// Each engine has its own, the first one without its name.
+fn open_store(state: &config::State, engine: &str) -> Result<Option<Arc<dyn ObjectStore>>, Error> {
+    let file = if engine.is_empty() { "objects.redb".to_owned() } else { format!("objects-{engine}.redb") };
     let open = |directory: &Path| -> Result<Arc<dyn ObjectStore>, Error> {
         make_directory(directory)?;
-        let store = RedbStore::open(&directory.join("objects.redb"))?;
+        let store = RedbStore::open(&directory.join(&file))?;
         tracing::info!(directory = %directory.display(), "persistent objects are kept");
         Ok(Arc::new(store))
     };

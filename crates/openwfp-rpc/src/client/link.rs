@@ -68,6 +68,7 @@ impl Link {
         let runtime = runtime()?;
         let refusal = Refusal::default();
         let transaction_wait = session.transaction_wait;
+        let engine = if session.engine.is_empty() { options.engine.clone() } else { session.engine };
         let opening = async {
             let (target, options, refusal) = (target.clone(), options.clone(), Arc::clone(&refusal));
             let noted = Arc::clone(&refusal);
@@ -82,6 +83,7 @@ impl Link {
                 description: session.description,
                 dynamic: session.dynamic,
                 transaction_wait_ns: convert::nanos(transaction_wait),
+                engine,
             };
             let failed = |status: Status| failure(&status, &refusal);
             let mut stream = client.engine_open(request).await.map_err(failed)?.into_inner();

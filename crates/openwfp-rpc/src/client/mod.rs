@@ -73,6 +73,8 @@ pub struct ClientOptions {
     pub keepalive_interval: Duration,
     /// How long its answer may take; then it is gone.
     pub keepalive_timeout: Duration,
+    /// Which of the daemon's engines sessions are opened with that do not say it themselves; empty: its first.
+    pub engine: String,
 }
 
 impl Default for ClientOptions {
@@ -83,6 +85,7 @@ impl Default for ClientOptions {
             call_timeout: Duration::from_secs(60),
             keepalive_interval: Duration::from_secs(5),
             keepalive_timeout: Duration::from_secs(5),
+            engine: String::new(),
         }
     }
 }

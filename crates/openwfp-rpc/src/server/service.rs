@@ -160,6 +160,7 @@ impl Service {
             .name(request.name)
             .description(request.description)
             .key(codec::get_guid(&request.key)?)
+            .engine(request.engine)
             .transaction_wait(Duration::from_nanos(request.transaction_wait_ns))
             .handles_max(limits.enumerators_per_session, limits.subscriptions_per_session);
         if request.dynamic {

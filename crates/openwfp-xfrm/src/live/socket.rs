@@ -1,5 +1,6 @@
 //! Netlink sockets: whole dumps, and the event groups.
 
+use crate::wire::Attributes;
 use crate::wire::Message;
 use crate::wire::MessageKind;
 use crate::wire::Messages;
@@ -11,25 +12,30 @@ use openwfp_api::Code;
 use openwfp_api::Error;
 use openwfp_api::Result;
 use std::io;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use zeroize::Zeroizing;
 
 /// Room for one receive: the kernel fills what it is offered, up to 32 KiB, and cuts off silently what
 /// does not fit.
 const RECEIVE_LEN: usize = 64 * 1024;
-/// The event socket's buffer; the kernel gives as much of it as `net.core.rmem_max` allows.
-const EVENT_BUFFER_LEN: u32 = 16 * 1024 * 1024;
+/// The buffer for answers.
+const REPLY_BUFFER_LEN: u32 = 1024 * 1024;
+/// So many single things are asked for at a time: their answers fit the buffer.
+pub(super) const LOOK_UPS: usize = 64;
 
-const XFRM_MSG_GETSA: u16 = 0x12;
-const XFRM_MSG_GETPOLICY: u16 = 0x15;
 const RTM_GETADDR: u16 = 22;
 const NLM_F_REQUEST: u16 = 1;
+const NLM_F_ACK: u16 = 4;
 const NLM_F_DUMP: u16 = 0x300;
 
 const MSG_TRUNC: i32 = 0x20;
 const MSG_DONTWAIT: i32 = 0x40;
 
-/// `XFRMNLGRP_*`: hard expiry, states, policies, moves and mappings.
-const EVENT_GROUPS: [u32; 5] = [2, 3, 4, 7, 8];
+/// `XFRMNLGRP_*`: acquires, expiries, states, policies and moves.
+const EVENT_GROUPS: [u32; 5] = [1, 2, 3, 4, 7];
+/// `XFRMNLGRP_AEVENTS`: whoever joins it has the kernel send an event for every few packets of each state.
+const AEVENT_GROUP: u32 = 5;
 
 const EPERM: i32 = 1;
 const EACCES: i32 = 13;
@@ -45,57 +51,172 @@ pub(super) type Meanwhile<'m> = &'m mut dyn FnMut() -> Result;
 pub(super) struct Requests {
     socket: Socket,
     sequence: u32,
+    /// What is sent and received, kept for the next request; it may have held keys.
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+/// The kernel's no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// Its `errno`; 0 where it could not be asked.
+    pub(super) errno: i32,
+    /// Its own words, where it has some (`NLMSGERR_ATTR_MSG`).
+    pub(super) words: Option<String>,
+}
+
+impl Refusal {
+    /// What was meant is not there.
+    pub(super) fn is_missing(&self) -> bool {
+        // ENOENT, ESRCH
+        matches!(self.errno, 2 | 3)
+    }
 }
 
 impl Requests {
     pub(super) fn open() -> Result<Requests> {
-        Ok(Requests { socket: open(NETLINK_XFRM)?, sequence: 0 })
+        let socket = open(NETLINK_XFRM)?;
+        // Older kernels have neither, and then say less.
+        let _ = socket.set_ext_ack(true);
+        let _ = socket.set_cap_ack(true);
+        force_buffer(&socket, REPLY_BUFFER_LEN);
+        Ok(Requests { socket, sequence: 0, bytes: Zeroizing::new(Vec::new()) })
     }
 
     /// The dump of states. A request without a payload: one with draws warnings from the kernel.
     pub(super) fn states(&mut self, meanwhile: Meanwhile<'_>) -> Result<Zeroizing<Vec<u8>>> {
         self.sequence += 1;
-        whole_dump(&self.socket, XFRM_MSG_GETSA, self.sequence, &[], "the kernel's SAs", meanwhile)
+        whole_dump(&self.socket, MessageKind::GetSa, self.sequence, &[], "the kernel's SAs", meanwhile)
     }
 
     /// The dump of policies.
     pub(super) fn policies(&mut self, meanwhile: Meanwhile<'_>) -> Result<Zeroizing<Vec<u8>>> {
         self.sequence += 1;
         let of_what = "the kernel's IPsec policies";
-        whole_dump(&self.socket, XFRM_MSG_GETPOLICY, self.sequence, &[], of_what, meanwhile)
+        whole_dump(&self.socket, MessageKind::GetPolicy, self.sequence, &[], of_what, meanwhile)
+    }
+
+    /// Has the kernel do one thing.
+    pub(super) fn order(&mut self, kind: MessageKind, flags: u16, payload: &[u8]) -> Result<(), Refusal> {
+        let mut answer = Err(Refusal { errno: 0, words: None });
+        let payloads = [payload];
+        self.exchange(kind, flags | NLM_F_ACK, &payloads, |_, reply| {
+            if reply.kind == MessageKind::Error {
+                answer = verdict(reply);
+            }
+        })
+        .map_err(|error| Refusal {
+            errno: error.raw_os_error().unwrap_or(0),
+            words: Some(error.to_string()),
+        })?;
+        answer
+    }
+
+    /// Asks for single things, [`LOOK_UPS`] at most; `each` gets the place of each and the answer, none for what is not
+    /// there.
+    pub(super) fn look_up(
+        &mut self,
+        kind: MessageKind,
+        payloads: &[&[u8]],
+        mut each: impl FnMut(usize, Option<&[u8]>),
+    ) -> Result {
+        self.exchange(kind, 0, payloads, |place, reply| {
+            each(place, (reply.kind != MessageKind::Error).then_some(reply.payload));
+        })
+        .map_err(|error| refused("ask the kernel for single SAs", &error))
+    }
+
+    /// Sends requests and receives an answer to each.
+    fn exchange(
+        &mut self,
+        kind: MessageKind,
+        flags: u16,
+        payloads: &[&[u8]],
+        mut each: impl FnMut(usize, &Message<'_>),
+    ) -> io::Result<()> {
+        let first = self.sequence.wrapping_add(1);
+        self.bytes.clear();
+        for payload in payloads {
+            self.sequence = self.sequence.wrapping_add(1);
+            let flags = flags | NLM_F_REQUEST;
+            let request = Message { offset: 0, kind, flags, sequence: self.sequence, port: 0, payload };
+            request.emit(&mut self.bytes);
+        }
+        self.socket.send_to(&self.bytes, &SocketAddr::new(0, 0), 0)?;
+        let mut left = payloads.len();
+        while left > 0 {
+            self.bytes.clear();
+            if receive(&self.socket, &mut self.bytes, 0)? == Received::Cut {
+                return Err(io::Error::other("an answer of the kernel was cut off"));
+            }
+            for reply in Messages::new(&self.bytes).flatten() {
+                // Answers to what was given up earlier are passed over.
+                let place = usize::try_from(reply.sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
+                if place < payloads.len() {
+                    each(place, &reply);
+                    left -= 1;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What an acknowledgement says.
+fn verdict(reply: &Message<'_>) -> Result<(), Refusal> {
+    /// `NLM_F_ACK_TLVS`.
+    const WORDS: u16 = 0x200;
+    /// `NLMSGERR_ATTR_MSG`.
+    const MESSAGE: u16 = 1;
+    match reply.errno() {
+        0 => Ok(()),
+        errno => {
+            // The errno and the request's header, since the rest was asked to be left out.
+            let start = 4 + Message::HEADER_LEN;
+            let words = Attributes::new(reply.payload, start)
+                .flatten()
+                .find(|(kind, ..)| reply.flags & WORDS != 0 && *kind == MESSAGE)
+                .map(|(_, text, _)| String::from_utf8_lossy(text).trim_end_matches('\0').to_owned());
+            Err(Refusal { errno, words })
+        }
     }
 }
 
 /// The dump of this machine's addresses.
 pub(super) fn addresses() -> Result<Zeroizing<Vec<u8>>> {
     // ifaddrmsg with every field unspecified: all families, all interfaces.
-    whole_dump(&open(NETLINK_ROUTE)?, RTM_GETADDR, 1, &[0; 8], "this machine's addresses", &mut || Ok(()))
+    let kind = MessageKind::from_number(RTM_GETADDR);
+    whole_dump(&open(NETLINK_ROUTE)?, kind, 1, &[0; 8], "this machine's addresses", &mut || Ok(()))
 }
 
 /// The kernel's event groups, joined.
 pub(super) struct Groups(Socket);
 
 /// Whether all events were received.
+#[derive(Debug)]
 pub(super) enum Drained {
     All,
+    /// There is more, of which nothing is lost yet.
+    More,
     Lost(String),
 }
 
 impl Groups {
-    pub(super) fn join() -> Result<Groups> {
+    /// Joins the groups; the buffer gets `buffer` bytes, or as many as the kernel allows.
+    pub(super) fn join(buffer: u32, aevents: bool) -> Result<Groups> {
         let socket = open(NETLINK_XFRM)?;
         // A smaller buffer than asked for only makes a loss more likely, and a loss is noticed.
-        let _ = socket.set_rx_buf_sz(EVENT_BUFFER_LEN);
-        for group in EVENT_GROUPS {
+        force_buffer(&socket, buffer);
+        for group in EVENT_GROUPS.into_iter().chain(aevents.then_some(AEVENT_GROUP)) {
             socket.add_membership(group).map_err(|e| refused("join the kernel's IPsec events", &e))?;
         }
         Ok(Groups(socket))
     }
 
-    /// Receives what is queued, without waiting for more.
-    pub(super) fn drain(&self, events: &mut Zeroizing<Vec<u8>>) -> Result<Drained> {
+    /// Receives what is queued, without waiting for more, until there are so many bytes.
+    pub(super) fn drain(&self, events: &mut Zeroizing<Vec<u8>>, bytes_max: usize) -> Result<Drained> {
         loop {
             match receive(&self.0, events, MSG_DONTWAIT) {
+                Ok(Received::Whole) if events.len() >= bytes_max => return Ok(Drained::More),
                 Ok(Received::Whole) => {}
                 Ok(Received::Cut) => return Ok(Drained::Lost("an event of the kernel was cut off".into())),
                 Err(e) if e.raw_os_error() == Some(EAGAIN) => return Ok(Drained::All),
@@ -105,6 +226,32 @@ impl Groups {
                 Err(e) => return Err(refused("read the kernel's IPsec events", &e)),
             }
         }
+    }
+
+    /// Throws away all that is queued.
+    pub(super) fn discard(&self) -> Result {
+        let mut events = Zeroizing::new(Vec::new());
+        loop {
+            events.clear();
+            match self.drain(&mut events, RECEIVE_LEN)? {
+                Drained::All => return Ok(()),
+                Drained::More | Drained::Lost(_) => {}
+            }
+        }
+    }
+}
+
+impl AsFd for Groups {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Gives a socket's receive buffer this size, whatever the limit for ordinary users is, as far as allowed.
+fn force_buffer(socket: &Socket, bytes: u32) {
+    let size = usize::try_from(bytes).unwrap_or(usize::MAX);
+    if nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::RcvBufForce, &size).is_err() {
+        let _ = socket.set_rx_buf_sz(bytes);
     }
 }
 
@@ -117,21 +264,14 @@ fn open(protocol: isize) -> Result<Socket> {
 /// Asks for a dump and receives it up to its end mark.
 fn whole_dump(
     socket: &Socket,
-    kind: u16,
+    kind: MessageKind,
     sequence: u32,
     payload: &[u8],
     of_what: &str,
     meanwhile: Meanwhile<'_>,
 ) -> Result<Zeroizing<Vec<u8>>> {
     let doing = format!("list {of_what}");
-    let request = Message {
-        offset: 0,
-        kind: MessageKind::from_number(kind),
-        flags: NLM_F_REQUEST | NLM_F_DUMP,
-        sequence,
-        port: 0,
-        payload,
-    };
+    let request = Message { offset: 0, kind, flags: NLM_F_REQUEST | NLM_F_DUMP, sequence, port: 0, payload };
     let mut bytes = Vec::new();
     request.emit(&mut bytes);
     socket.send_to(&bytes, &SocketAddr::new(0, 0), 0).map_err(|e| refused(&doing, &e))?;
@@ -194,7 +334,7 @@ fn receive_within(socket: &Socket, bytes: &mut Vec<u8>, flags: i32) -> io::Resul
     }
 }
 
-fn refused(doing: &str, error: &io::Error) -> Error {
+pub(super) fn refused(doing: &str, error: &io::Error) -> Error {
     let what = format!("cannot {doing}: {error}");
     match error.raw_os_error() {
         Some(EPERM | EACCES) => Error::new(

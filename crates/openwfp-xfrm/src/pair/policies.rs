@@ -3,6 +3,7 @@
 use super::Directed;
 use super::chains::Chains;
 use crate::map;
+use crate::table::ANYWHERE;
 use crate::table::PolicyRecord;
 use crate::table::StateRecord;
 use crate::wire::PolicyTemplate;
@@ -10,10 +11,6 @@ use openwfp_api::Direction;
 use openwfp_api::FilterId;
 use openwfp_api::Selector;
 use std::net::IpAddr;
-use std::net::Ipv4Addr;
-
-/// Where a template with no addresses of its own is filed, if its policy is for more than two hosts.
-const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// The policies by what their templates ask for.
 pub(super) struct PolicyIndex<'p, 'a> {
@@ -41,7 +38,7 @@ impl<'p, 'a> PolicyIndex<'p, 'a> {
         // Backwards, so that each chain runs in the order of the policies.
         for (policy, record) in policies.iter().enumerate().rev() {
             for template in record.templates().iter() {
-                let (source, destination) = filed_under(record, &template);
+                let (source, destination) = record.filed_under(&template);
                 some_anywhere |= (source, destination) == (ANYWHERE, ANYWHERE);
                 chains.push(&(source, destination, template.reqid));
                 nodes.push((policy, template));
@@ -113,19 +110,5 @@ impl<'p, 'a> PolicyIndex<'p, 'a> {
         filters.selectors.sort_unstable();
         filters.selectors.dedup();
         filters
-    }
-}
-
-fn filed_under(record: &PolicyRecord<'_>, template: &PolicyTemplate) -> (IpAddr, IpAddr) {
-    if !template.is_wildcard() {
-        return (template.source, template.destination);
-    }
-    match record.selector().and_then(|selector| selector.networks()) {
-        Some((from, to))
-            if from.prefix_len() == from.max_prefix_len() && to.prefix_len() == to.max_prefix_len() =>
-        {
-            (from.addr(), to.addr())
-        }
-        _ => (ANYWHERE, ANYWHERE),
     }
 }

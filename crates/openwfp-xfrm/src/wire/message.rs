@@ -50,6 +50,20 @@ pub enum MessageKind {
     FlushSa,
     /// `XFRM_MSG_FLUSHPOLICY` 0x1d.
     FlushPolicy,
+    /// `XFRM_MSG_GETSA` 0x12.
+    GetSa,
+    /// `XFRM_MSG_GETPOLICY` 0x15.
+    GetPolicy,
+    /// `XFRM_MSG_ACQUIRE` 0x17.
+    Acquire,
+    /// `XFRM_MSG_POLEXPIRE` 0x1b.
+    PolicyExpire,
+    /// `XFRM_MSG_NEWAE` 0x1e.
+    NewAe,
+    /// `XFRM_MSG_MIGRATE` 0x21.
+    Migrate,
+    /// `XFRM_MSG_MAPPING` 0x26.
+    Mapping,
     /// Any other, by its number.
     Other(u16),
 }
@@ -71,6 +85,13 @@ impl MessageKind {
             0x1a => MessageKind::UpdSa,
             0x1c => MessageKind::FlushSa,
             0x1d => MessageKind::FlushPolicy,
+            0x12 => MessageKind::GetSa,
+            0x15 => MessageKind::GetPolicy,
+            0x17 => MessageKind::Acquire,
+            0x1b => MessageKind::PolicyExpire,
+            0x1e => MessageKind::NewAe,
+            0x21 => MessageKind::Migrate,
+            0x26 => MessageKind::Mapping,
             other => MessageKind::Other(other),
         }
     }
@@ -91,6 +112,13 @@ impl MessageKind {
             MessageKind::UpdSa => 0x1a,
             MessageKind::FlushSa => 0x1c,
             MessageKind::FlushPolicy => 0x1d,
+            MessageKind::GetSa => 0x12,
+            MessageKind::GetPolicy => 0x15,
+            MessageKind::Acquire => 0x17,
+            MessageKind::PolicyExpire => 0x1b,
+            MessageKind::NewAe => 0x1e,
+            MessageKind::Migrate => 0x21,
+            MessageKind::Mapping => 0x26,
             MessageKind::Other(number) => number,
         }
     }

@@ -13,11 +13,13 @@
 //! ```
 
 mod bytes;
+mod event;
 mod message;
 mod policy;
 mod state;
 
 pub use bytes::{Problem, WireError};
+pub use event::{Acquire, Event, Last, Move, PolicyId, SaId};
 pub use message::{Attributes, Message, MessageKind, Messages};
 pub use policy::{Policy, PolicyDirection, PolicyTemplate, Templates};
 pub use state::{

@@ -99,7 +99,7 @@ pub struct PolicyTemplate {
 }
 
 impl PolicyDirection {
-    fn number(self) -> u8 {
+    pub(crate) fn number(self) -> u8 {
         match self {
             PolicyDirection::In => 0,
             PolicyDirection::Out => 1,
@@ -164,6 +164,12 @@ impl<'a> Policy<'a> {
             policy.take_attribute(kind, bytes).map_err(|problem| message.error(at, problem))?;
         }
         Ok(policy)
+    }
+
+    /// The policy of a payload that was parsed before; none if it was not.
+    pub(crate) fn of(payload: &'a [u8]) -> Option<Policy<'a>> {
+        let kind = super::message::MessageKind::NewPolicy;
+        Policy::parse(&Message { offset: 0, kind, flags: 0, sequence: 0, port: 0, payload }).ok()
     }
 
     fn take_attribute(&mut self, kind: u16, bytes: &'a [u8]) -> Result<(), Problem> {

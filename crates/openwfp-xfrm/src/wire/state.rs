@@ -302,7 +302,7 @@ impl RawSelector {
             && self.source_port.1 == 0
     }
 
-    pub(super) fn emit(&self, out: &mut Vec<u8>) {
+    pub(crate) fn emit(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.destination);
         out.extend_from_slice(&self.source);
         for (port, mask) in [self.destination_port, self.source_port] {
@@ -396,6 +396,12 @@ impl<'a> State<'a> {
             state.take_attribute(kind, bytes).map_err(|problem| message.error(at, problem))?;
         }
         Ok(state)
+    }
+
+    /// The state of a payload that was parsed before; none if it was not.
+    pub(crate) fn of(payload: &'a [u8]) -> Option<State<'a>> {
+        let kind = super::message::MessageKind::NewSa;
+        State::parse(&Message { offset: 0, kind, flags: 0, sequence: 0, port: 0, payload }).ok()
     }
 
     fn parse_info(message: &Message<'a>) -> Result<State<'a>, WireError> {
