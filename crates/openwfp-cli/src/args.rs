@@ -46,6 +46,21 @@ Examples:
 Without a daemon, xfrm: numbers the contexts anew for each command, in the order of their creation. An
 SPI names a context for as long as it lives, so --after and `sa show` take one too.";
 
+const WATCH_HELP: &str = "\
+Examples:
+  wfp sa watch                                   a line for each change
+  wfp sa watch --remote 203.0.113.0/24 -o jsonl | jq -r '.event + \" \" + .context.remote'
+
+Changes: add, change, delete (with the last counters), expire, soft-expiry (a limit is near), acquire (traffic that a
+policy protects has no SA yet).";
+
+const EXPORT_HELP: &str = "\
+Examples:
+  wfp sa export --format wireshark >~/.config/wireshark/esp_sa
+  tshark -r capture.pcap -o esp.enable_encryption_decode:TRUE
+
+The output holds the SAs' keys, and takes the right to them (READ_KEYS).";
+
 const OBJECT_HELP: &str = "\
 Examples:
   wfp filter list
@@ -150,6 +165,16 @@ pub(crate) enum SaCommand {
     List(ListArgs),
     /// Shows all of one SA context
     Show(ShowArgs),
+    /// Prints changes as they happen, until it is stopped
+    #[command(after_help = WATCH_HELP)]
+    Watch(WatchArgs),
+    /// Has SA contexts expire: outbound at once, inbound a minute later, for packets on the wire
+    Expire(ChangeArgs),
+    /// Deletes SA contexts with all their SAs
+    Delete(ChangeArgs),
+    /// Writes the SAs with their keys for another program
+    #[command(after_help = EXPORT_HELP)]
+    Export(ExportArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -285,6 +310,48 @@ pub(crate) struct ListArgs {
     /// Print the keys as well, in every format
     #[arg(long)]
     pub(crate) show_keys: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct WatchArgs {
+    /// Only contexts whose own address is in this network, range (A-B) or is this address
+    #[arg(long, value_name = "NET", value_parser = address_match)]
+    pub(crate) local: Option<AddressMatch>,
+    /// Only contexts whose peer's address is in this network, range (A-B) or is this address
+    #[arg(long, value_name = "NET", value_parser = address_match)]
+    pub(crate) remote: Option<AddressMatch>,
+    /// Stop after so many changes
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// The format: a table, or JSON, one object a line
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ChangeArgs {
+    /// The contexts: their ids, or one SPI of each with 0x
+    #[arg(value_name = "ID", value_parser = reference, required = true)]
+    pub(crate) ids: Vec<Reference>,
+    /// Do not show and ask first
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ExportArgs {
+    /// The contexts: their ids, or one SPI of each with 0x; none: all
+    #[arg(value_name = "ID", value_parser = reference)]
+    pub(crate) ids: Vec<Reference>,
+    /// For which program
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: ExportFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// Wireshark's and tshark's table of ESP SAs
+    Wireshark,
 }
 
 #[derive(Debug, ClapArgs)]

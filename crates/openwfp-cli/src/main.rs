@@ -2,12 +2,15 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod change;
 mod explain;
+mod export;
 mod failure;
 mod format;
 mod object;
 mod sa;
 mod serve;
+mod watch;
 
 use args::Args;
 use args::Certificate;
@@ -15,6 +18,7 @@ use args::Command;
 use args::ObjectCommand;
 use args::PolicyCommand;
 use args::SaCommand;
+use change::Change;
 use clap::Parser;
 use failure::Failure;
 use openwfp::Engine;
@@ -35,6 +39,18 @@ fn main() -> ExitCode {
         Command::Serve(serve) => serve::serve(&engines(&args), serve),
         Command::Sa(SaCommand::List(list)) => {
             engine(&args).and_then(|(url, engine)| sa::list(&url, &engine, list))
+        }
+        Command::Sa(SaCommand::Watch(watch)) => {
+            engine(&args).and_then(|(_, engine)| watch::watch(engine, watch))
+        }
+        Command::Sa(SaCommand::Expire(expire)) => {
+            engine(&args).and_then(|(_, engine)| change::change(&engine, Change::Expire, expire))
+        }
+        Command::Sa(SaCommand::Delete(delete)) => {
+            engine(&args).and_then(|(_, engine)| change::change(&engine, Change::Delete, delete))
+        }
+        Command::Sa(SaCommand::Export(export)) => {
+            engine(&args).and_then(|(_, engine)| export::export(&engine, export))
         }
         Command::Sa(SaCommand::Show(show)) => engine(&args).and_then(|(_, engine)| sa::show(&engine, show)),
         Command::Filter(command) => objects(&args, ObjectKind::Filter, command),

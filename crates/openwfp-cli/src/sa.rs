@@ -115,7 +115,7 @@ fn key_access(session: &dyn Session, wanted: bool) -> Result<Option<KeyAccess>, 
 }
 
 /// The id of the context that a person named.
-fn resolve(session: &dyn Session, reference: Reference) -> Result<SaContextId, Error> {
+pub(crate) fn resolve(session: &dyn Session, reference: Reference) -> Result<SaContextId, Error> {
     let spi = match reference {
         Reference::Id(id) => return Ok(id),
         Reference::Spi(spi) => spi,

@@ -94,6 +94,27 @@ impl Listing for Lines {
     }
 }
 
+/// A change of a context.
+#[derive(Serialize)]
+struct Event<'a> {
+    version: u32,
+    event: &'a str,
+    time: &'a str,
+    context: Context,
+}
+
+/// Writes a change of a context and the end of its line.
+pub(crate) fn write_event(
+    out: &mut dyn Write,
+    event: &str,
+    time: &str,
+    context: &SaContext,
+) -> io::Result<()> {
+    let context = Context::new(context, None, None);
+    serde_json::to_writer(&mut *out, &Event { version: VERSION, event, time, context })?;
+    writeln!(out)
+}
+
 /// Writes one context and the end of its line.
 pub(crate) fn write_one(
     out: &mut dyn Write,

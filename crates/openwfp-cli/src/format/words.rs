@@ -150,6 +150,11 @@ pub(crate) fn time(seconds: u64) -> Option<String> {
     Some(humantime::format_rfc3339_seconds(time).to_string())
 }
 
+/// This moment, to the millisecond.
+pub(crate) fn now() -> String {
+    humantime::format_rfc3339_millis(SystemTime::now()).to_string()
+}
+
 /// A key in hexadecimal for one who may read it; none where the kernel hid it.
 pub(crate) fn key(key: &Key, access: &KeyAccess) -> Option<String> {
     use std::fmt::Write;
