@@ -73,12 +73,14 @@ fn line(context: &SaContext, direction: Direction, sa: &Sa, keys: &KeyAccess) ->
     let none: (&str, String) = ("NULL", String::new());
     let (cipher, auth) = match &sa.transform {
         Transform::EspAead(aead) => {
-            let name = match aead.algorithm {
-                AeadAlgorithm::AesGcm => "AES-GCM [RFC4106]",
-                AeadAlgorithm::ChaCha20Poly1305 => "ChaCha20 with Poly1305 [RFC7634]",
+            let name = match (aead.algorithm, aead.icv_bits) {
+                (AeadAlgorithm::AesGcm, 64) => "AES-GCM with 8 octet ICV [RFC4106]",
+                (AeadAlgorithm::AesGcm, 96) => "AES-GCM with 12 octet ICV [RFC4106]",
+                (AeadAlgorithm::AesGcm, 128) => "AES-GCM with 16 octet ICV [RFC4106]",
+                (AeadAlgorithm::ChaCha20Poly1305, _) => "ChaCha20 with Poly1305 [RFC7634]",
                 _ => return None,
             };
-            ((name, hex(&aead.key, keys)?), (unchecked(aead.icv_bits)?, String::new()))
+            ((name, hex(&aead.key, keys)?), none)
         }
         Transform::EspAuth(auth) => (none, integrity(auth, keys)?),
         Transform::EspCipher(cipher) => ((cipher_name(cipher.algorithm)?, hex(&cipher.key, keys)?), none),
@@ -89,9 +91,10 @@ fn line(context: &SaContext, direction: Direction, sa: &Sa, keys: &KeyAccess) ->
         _ => return None,
     };
     let esn = sa.linux.as_ref().is_some_and(|linux| linux.esn);
-    let length = if esn { "64-bit" } else { "32-bit" };
+    // Columns of Wireshark 4.2 and later, which older ones pass over; 32 bits is what is meant without them.
+    let length = if esn { ",\"64-bit\",\"0\"" } else { "" };
     Some(format!(
-        "\"{version}\",\"{source}\",\"{destination}\",\"{}\",\"{}\",\"{}\",\"{}\",\"{}\",\"{length}\",\"0x00000000\"",
+        "\"{version}\",\"{source}\",\"{destination}\",\"{}\",\"{}\",\"{}\",\"{}\",\"{}\"{length}",
         sa.spi, cipher.0, cipher.1, auth.0, auth.1
     ))
 }

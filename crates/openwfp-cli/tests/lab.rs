@@ -1,6 +1,8 @@
 //! Live listings in the kernel lab: `cargo test -p openwfp-cli --test lab`, as `scripts/test` does.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "lab_inside/mod.rs"]
+mod inside;
 #[path = "../../openwfp-xfrm/tests/swanctl/mod.rs"]
 mod swanctl;
 
@@ -42,6 +44,51 @@ fn run(script: &str) -> Directory {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
     out
+}
+
+/// Runs a test of `tests/lab_inside/` in the kernel lab, which this program does there.
+fn run_inside(test: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    let output = Command::new(root.join("scripts/kernel-lab"))
+        .args(["-t", "280", "env"])
+        .arg(format!("WFP={}", env!("CARGO_BIN_EXE_wfp")))
+        .arg(std::env::current_exe().unwrap())
+        .args([&format!("inside::{test}"), "--exact", "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let out = text(&output.stdout);
+    assert!(output.status.success() && out.contains("1 passed"), "{out}\n{}", text(&output.stderr));
+}
+
+#[test]
+fn engines_drive_both_ends_of_every_kind_of_tunnel() {
+    run_inside("drive::both_ends_of_every_kind_of_tunnel_work_and_leave_nothing_behind");
+}
+
+#[test]
+fn limits_wrong_keys_rekeys_moves_and_refusals() {
+    run_inside("drive::limits_wrong_keys_rekeys_moves_and_refusals_are_as_promised");
+}
+
+#[test]
+fn tcp_through_a_tunnel() {
+    run_inside("drive::tcp_goes_through_a_tunnel");
+}
+
+#[test]
+fn tshark_with_the_exported_keys() {
+    run_inside("drive::tshark_decrypts_a_capture_with_the_exported_keys");
+}
+
+#[test]
+fn a_killed_daemon() {
+    run_inside("recover::a_killed_daemon_leaves_whole_contexts_and_no_halves");
+}
+
+#[test]
+fn one_daemon_for_several_namespaces() {
+    run_inside("recover::one_daemon_serves_several_namespaces_which_may_come_and_go");
 }
 
 fn list(value: &Value) -> Vec<String> {

@@ -68,7 +68,7 @@ pub(crate) struct Asked {
 struct OwnedSa {
     key: u64,
     direction: Direction,
-    /// The kernel has said yes.
+    /// The kernel has said yes, and nothing is being done with it.
     installed: bool,
 }
 
@@ -179,14 +179,25 @@ impl Ownership {
         Ok(unused)
     }
 
-    /// Notes that the kernel said yes; `whole`: to both directions.
-    pub(crate) fn done(&self, key: u64, sas: &[SaId], whole: bool) {
+    /// Notes whether states are installed now, or are just being worked on, so that their coming and going means nothing.
+    pub(crate) fn settle(&self, sas: &[SaId], installed: bool) {
         let mut owned = self.lock();
         for id in sas {
             if let Some(sa) = owned.sas.get_mut(&identity(id, 0)) {
-                sa.installed = true;
+                sa.installed = installed;
             }
         }
+    }
+
+    /// Whether a state is installed, and not being worked on.
+    pub(crate) fn is_settled(&self, identity: &StateIdentity) -> bool {
+        self.lock().sas.get(identity).is_some_and(|sa| sa.installed)
+    }
+
+    /// Notes that the kernel said yes; `whole`: to both directions.
+    pub(crate) fn done(&self, key: u64, sas: &[SaId], whole: bool) {
+        self.settle(sas, true);
+        let mut owned = self.lock();
         if whole && let Some(context) = owned.contexts.get_mut(&key) {
             context.whole = true;
             let _ = owned.write(&format!("whole {key}\n"));
@@ -300,14 +311,14 @@ impl Owned {
     fn write(&mut self, lines: &str) -> Result {
         let live = 3 * self.contexts.len() + 1024;
         let Some(journal) = &mut self.journal else { return Ok(()) };
-        journal.lines += lines.lines().count();
-        let long = journal.lines > 4 * live;
-        journal.file.write_all(lines.as_bytes()).map_err(|e| failed(&journal.path, &e))?;
-        if long {
+        // What is in memory was written; what is being written now is not in memory yet.
+        if journal.lines > 4 * live {
             let path = journal.path.clone();
-            return self.rewrite().map_err(|e| failed(&path, &e));
+            self.rewrite().map_err(|e| failed(&path, &e))?;
         }
-        Ok(())
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        journal.lines += lines.lines().count();
+        journal.file.write_all(lines.as_bytes()).map_err(|e| failed(&journal.path, &e))
     }
 
     /// Writes the file anew with what still counts.

@@ -318,9 +318,12 @@ impl Dataplane for Driver {
         let to_install = self.ownership.begin(key, direction, &[], &added)?;
         let mut done = Done::default();
         let only_policies = Plan { states: Vec::new(), policies: plan.policies };
+        self.ownership.settle(&before, false);
         let outcome = self
             .carry_out(&only_policies, &to_install, &mut done)
             .and_then(|()| self.renew_states(&before, &Plan { states: plan.states, policies: Vec::new() }));
+        self.ownership.settle(&before, true);
+        self.ownership.settle(&install::ids(new, direction), true);
         if let Err(error) = outcome {
             self.undo(&done);
             self.ownership.release(key, &added);
@@ -343,7 +346,8 @@ impl Dataplane for Driver {
     fn remove(&self, context: &SaContext, direction: Direction) -> Result<Option<CounterUpdate>> {
         let ids = install::ids(context, direction);
         self.check_owner(context, &ids, "removed")?;
-        let last = self.remove_states(&ids)?;
+        self.ownership.settle(&ids, false);
+        let last = self.remove_states(&ids).inspect_err(|_| self.ownership.settle(&ids, true))?;
         // Policies stay while the context has a direction: what it protected does not leave in clear meanwhile.
         let unused = self.ownership.forget(ids.iter().map(|id| identity(id, 0)));
         self.kernel.drop_policies(&unused);

@@ -439,7 +439,8 @@ impl Following {
         Ok(leaving)
     }
 
-    /// What it means that a state is gone that the engine had installed; nothing if it is there again.
+    /// What it means that a state is gone that the engine had installed; nothing if the engine itself has removed or moved
+    /// it, or it is there again.
     fn lost(
         &self,
         identity: &StateIdentity,
@@ -448,7 +449,9 @@ impl Following {
         expired: bool,
         counters: Option<CounterUpdate>,
     ) -> Result<Option<MirrorChange>, End> {
-        if self.kernel.last(&[id_of(identity)])?.first().is_some_and(Option::is_some) {
+        if !self.ownership.is_settled(identity)
+            || self.kernel.last(&[id_of(identity)])?.first().is_some_and(Option::is_some)
+        {
             return Ok(None);
         }
         self.kernel.drop_policies(&self.ownership.forget([*identity]));
@@ -608,24 +611,12 @@ impl Following {
     /// Tells that nothing is left, without asking a kernel that is gone.
     fn flush_nothing(&mut self) -> Result<(), End> {
         let changes = std::mem::take(&mut self.inventory.changes);
-        let mut told: Vec<MirrorChange> = Vec::new();
-        let mut ids: HashSet<SaContextId> = HashSet::new();
-        for (identity, gone) in &changes.gone {
-            if let Some(id) = Ownership::context_of(gone.facts.tie) {
-                self.ownership.forget([*identity]);
-                let direction = gone.facts.direction.unwrap_or(Direction::Outbound);
-                told.extend(Spi::new(identity.2).map(|spi| MirrorChange::Lost {
-                    id,
-                    direction,
-                    spi,
-                    expired: false,
-                    counters: None,
-                }));
-            }
-        }
-        for owner in self.owners.values().filter(|owner| ids.insert(owner.id)) {
-            told.push(MirrorChange::Remove { id: owner.id, counters: Vec::new() });
-        }
+        self.ownership.forget(changes.gone.keys().copied());
+        let installed = self.ownership.installed();
+        let ids: HashSet<SaContextId> =
+            self.owners.values().map(|owner| owner.id).chain(installed.iter().map(|(_, id, _)| *id)).collect();
+        self.ownership.forget(installed.into_iter().map(|(identity, ..)| identity));
+        let told = ids.into_iter().map(|id| MirrorChange::Remove { id, counters: Vec::new() }).collect();
         self.owners.clear();
         self.counting.clear();
         self.mirror.apply(told, self.completeness.clone()).map(drop).map_err(|_| End::NoEngine)

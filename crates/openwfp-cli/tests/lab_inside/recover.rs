@@ -1,0 +1,168 @@
+//! What becomes of an engine's SAs when it is killed.
+
+use super::*;
+use std::path::Path;
+use std::process::Child;
+
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+const SOCKET: &str = "/run/engine.sock";
+
+fn daemon(engines: &[&str]) -> Daemon {
+    let _ = std::fs::remove_file(SOCKET);
+    let log = std::fs::OpenOptions::new().create(true).append(true).open("/run/daemon.log").unwrap();
+    let mut command = Command::new(wfp());
+    command.args(["serve", "--unix", SOCKET, "--set", "state.directory="]);
+    command.args(["--set", "limits.requests_per_second=1000000"]);
+    for engine in engines {
+        command.args(["--engine", engine]);
+    }
+    let daemon = Daemon(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
+    until("the daemon", || succeeds(&format!("{} --engine unix:{SOCKET} sa list", wfp())));
+    daemon
+}
+
+fn connect(engine: &str) -> Arc<dyn Session> {
+    openwfp::open(&format!("unix:{SOCKET}{engine}").parse().unwrap()).unwrap()
+}
+
+fn bundle(spi: u32) -> SaBundle {
+    let key = Key::new(&[7; 20]);
+    let aead = Aead { algorithm: AeadAlgorithm::AesGcm, icv_bits: 128, key };
+    let transform = Transform::EspAead(aead);
+    SaBundle::new(SaList::one(Sa { spi: Spi::new(spi).unwrap(), transform, linux: None }))
+}
+
+fn traffic(peer: u32) -> Traffic {
+    let remote = std::net::Ipv4Addr::from(0x0A09_0100 + peer);
+    Traffic::new(Endpoints::new([10, 9, 0, 1].into(), remote.into()).unwrap(), Mode::Transport)
+}
+
+fn request(peer: u32) -> InboundRequest {
+    InboundRequest { traffic: traffic(peer), filter_id: FilterId(0), udp_encapsulation: None }
+}
+
+#[test]
+#[ignore = "in the kernel lab: lab.rs starts it"]
+fn a_killed_daemon_leaves_whole_contexts_and_no_halves() {
+    two_hosts();
+    let running = daemon(&["xfrm:netns=a"]);
+    let session = connect("");
+    let establish = |session: &dyn Session, peer: u32| {
+        let bundles = BundlePair { inbound: bundle(0x1000 + peer), outbound: bundle(0x2000 + peer) };
+        session.sa_context_step(SaContextStep::Establish(NewSaContext::new(traffic(peer)), request(peer), Box::new(bundles)))
+    };
+    establish(&*session, 1).unwrap();
+    // The second one has its inbound half when the daemon dies.
+    let half = session.sa_context_create(&NewSaContext::new(traffic(2))).unwrap();
+    session.sa_context_set_spi(half, &request(2), Spi::new(0x1002).unwrap()).unwrap();
+    session.sa_context_add_inbound(half, bundle(0x1002)).unwrap();
+    // And somebody else's.
+    sh("ip -n a xfrm state add src 10.9.0.1 dst 10.9.9.9 proto esp spi 0x9999 mode tunnel aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128");
+    assert_eq!(in_kernel("a"), (4, 3));
+    drop(running);
+    assert_eq!(in_kernel("a"), (4, 3), "nobody removed anything");
+
+    let running = daemon(&["xfrm:netns=a"]);
+    assert_eq!(in_kernel("a"), (3, 2), "the half is gone with its policy, the whole one and the other's are there");
+    let session = connect("");
+    let found = contexts(&*session);
+    let states: Vec<_> = found.iter().map(|context| context.state).collect();
+    assert_eq!(states, [SaState::Complete, SaState::Outbound]);
+    // What is ours can be deleted, what is not cannot.
+    assert_eq!(session.sa_context_delete_by_id(found[1].id).unwrap_err().code(), Code::ERROR_ACCESS_DENIED);
+    session.sa_context_delete_by_id(found[0].id).unwrap();
+    assert_eq!(in_kernel("a"), (1, 0), "with its policies");
+    drop(running);
+
+    // Killed at any moment while it installs as fast as it can.
+    let mut confirmed = std::collections::BTreeSet::new();
+    for round in 0..8_u32 {
+        let running = daemon(&["xfrm:netns=a"]);
+        let session = connect("");
+        let killer = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50 + 37 * u64::from(round)));
+            drop(running);
+        });
+        for peer in 0..20_000 {
+            let peer = 16 + round * 20_000 + peer;
+            if establish(&*session, peer).is_err() {
+                break;
+            }
+            confirmed.insert(0x1000 + peer);
+        }
+        killer.join().unwrap();
+    }
+    let running = daemon(&["xfrm:netns=a"]);
+    let session = connect("");
+    let found = contexts(&*session);
+    let whole: std::collections::BTreeSet<u32> = found
+        .iter()
+        .filter(|context| context.state == SaState::Complete)
+        .map(|context| context.inbound.as_ref().unwrap().bundle.sas.first().spi.get())
+        .collect();
+    let missing: Vec<_> = confirmed.difference(&whole).collect();
+    let log = || sh("grep -v listening /run/daemon.log | tail -n 30");
+    assert!(missing.is_empty(), "{} of {} that were confirmed are not there\n{}", missing.len(), confirmed.len(), log());
+    assert!(whole.len() <= confirmed.len() + 8, "and at most the one that was under way each time");
+    assert_eq!(found.len(), whole.len() + 1, "no halves, and the other's one");
+    assert_eq!(in_kernel("a"), (2 * whole.len() + 1, 2 * whole.len()));
+    for context in found.iter().filter(|context| context.state == SaState::Complete) {
+        session.sa_context_delete_by_id(context.id).unwrap();
+    }
+    assert_eq!(in_kernel("a"), (1, 0));
+    drop(running);
+    assert!(std::fs::read_dir("/run/openwfp").unwrap().count() <= 2, "old journals are gone");
+}
+
+#[test]
+#[ignore = "in the kernel lab: lab.rs starts it"]
+fn one_daemon_serves_several_namespaces_which_may_come_and_go() {
+    two_hosts();
+    let running = daemon(&["xfrm:netns=a", "right=xfrm:netns=b", "xfrm:"]);
+    let (a, b, own) = (connect(""), connect("#right"), connect("#xfrm"));
+    let bundles = |peer| Box::new(BundlePair { inbound: bundle(0x1000 + peer), outbound: bundle(0x2000 + peer) });
+    let establish = |session: &dyn Session, peer| {
+        let new = NewSaContext::new(traffic(peer));
+        session.sa_context_step(SaContextStep::Establish(new, request(peer), bundles(peer))).unwrap().id
+    };
+    establish(&*a, 1);
+    establish(&*b, 2);
+    establish(&*b, 3);
+    let counts = || [&a, &b, &own].map(|session| contexts(&**session).len());
+    assert_eq!(counts(), [1, 2, 0]);
+    assert_eq!([in_kernel("a").0, in_kernel("b").0], [2, 4]);
+    let unknown = openwfp::open(&format!("unix:{SOCKET}#left").parse().unwrap()).err().unwrap();
+    assert_eq!(unknown.code(), Code::FWP_E_NOT_FOUND);
+    assert!(unknown.to_string().contains("right"), "it says which there are: {unknown}");
+    assert!(succeeds(&format!("{} --engine 'unix:{SOCKET}#right' sa show 0x1002", wfp())));
+
+    // A namespace goes, and all in it; then one of its name comes.
+    let mut events = b.events(&SubscriptionOptions::all()).unwrap();
+    sh("ip netns delete b");
+    until("the namespace's end", || contexts(&*b).is_empty());
+    assert!(matches!(b.completeness().unwrap(), Completeness::Incomplete(why) if why.contains("gone")));
+    let mut gone = 0;
+    while let Some(Notification::Event(event)) = events.next(Duration::from_millis(100)).unwrap() {
+        assert_eq!(event.kind, EventKind::Delete);
+        gone += 1;
+    }
+    assert_eq!(gone, 2);
+    let create = b.sa_context_create(&NewSaContext::new(traffic(4))).unwrap();
+    b.sa_context_set_spi(create, &request(4), Spi::new(0x1004).unwrap()).unwrap();
+    let error = b.sa_context_add_inbound(create, bundle(0x1004)).unwrap_err();
+    assert_eq!(error.code(), Code::FWP_E_NOT_FOUND, "{error}");
+    sh("ip netns add b");
+    sh("ip -n b xfrm state add src 10.0.0.1 dst 10.0.0.2 proto esp spi 0x100 aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128");
+    until("the new namespace", || contexts(&*b).iter().any(|context| context.outbound.is_some() || context.inbound.is_some()));
+    assert_eq!(b.completeness().unwrap(), Completeness::Whole);
+    assert!(Path::new("/run/netns/b").exists());
+    drop(running);
+}
