@@ -77,7 +77,6 @@ fn line(context: &SaContext, direction: Direction, sa: &Sa, keys: &KeyAccess) ->
                 (AeadAlgorithm::AesGcm, 64) => "AES-GCM with 8 octet ICV [RFC4106]",
                 (AeadAlgorithm::AesGcm, 96) => "AES-GCM with 12 octet ICV [RFC4106]",
                 (AeadAlgorithm::AesGcm, 128) => "AES-GCM with 16 octet ICV [RFC4106]",
-                (AeadAlgorithm::ChaCha20Poly1305, _) => "ChaCha20 with Poly1305 [RFC7634]",
                 _ => return None,
             };
             ((name, hex(&aead.key, keys)?), none)

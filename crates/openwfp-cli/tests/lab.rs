@@ -50,8 +50,10 @@ fn run(script: &str) -> Directory {
 fn run_inside(test: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
     let output = Command::new(root.join("scripts/kernel-lab"))
-        .args(["-t", "280", "env"])
+        .args(["-t", "3600", "env"])
         .arg(format!("WFP={}", env!("CARGO_BIN_EXE_wfp")))
+        // How long strongSwan is watched: `scripts/test --long` makes it a quarter of an hour.
+        .arg(format!("LAB_SECONDS={}", std::env::var("OPENWFP_LAB_SECONDS").unwrap_or("40".into())))
         .arg(std::env::current_exe().unwrap())
         .args([&format!("inside::{test}"), "--exact", "--ignored", "--nocapture"])
         .output()
@@ -79,6 +81,21 @@ fn tcp_through_a_tunnel() {
 #[test]
 fn tshark_with_the_exported_keys() {
     run_inside("drive::tshark_decrypts_a_capture_with_the_exported_keys");
+}
+
+#[test]
+fn strongswan_rekeys_closes_and_reopens_sixteen_tunnels() {
+    run_inside("follow::sixteen_tunnels_rekey_close_and_reopen_and_the_engine_follows");
+}
+
+#[test]
+fn a_storm_with_a_small_buffer() {
+    run_inside("follow::a_storm_overruns_a_small_buffer_and_the_engine_ends_equal_to_the_kernel");
+}
+
+#[test]
+fn moves_that_nobody_tells_of_one_by_one() {
+    run_inside("follow::states_that_migrate_keep_their_contexts");
 }
 
 #[test]

@@ -85,6 +85,8 @@ pub(crate) struct Changes {
     pub(crate) soft: Vec<StateIdentity>,
     /// States that have counted.
     pub(crate) counted: Vec<(StateIdentity, Last)>,
+    /// States that were updated: the kernel tells of what it was given, and keeps its own counters and times.
+    pub(crate) stale: Set<StateIdentity>,
     /// Moves that are still to be looked into.
     pub(crate) moves: Vec<Move>,
     /// The new identity of a state that moved, and its old one.
@@ -108,6 +110,7 @@ impl Changes {
             && self.soft.is_empty()
             && self.counted.is_empty()
             && self.moves.is_empty()
+            && self.stale.is_empty()
     }
 }
 
@@ -180,7 +183,10 @@ impl Inventory {
                 self.changes.states.contains(&identity(id, *sequence))
             }
             Event::StatesFlushed(_) => !self.changes.states.is_empty(),
-            Event::Migrated(_) => !self.changes.is_empty(),
+            // Several moves in a row are one.
+            Event::Migrated(_) => {
+                !self.changes.states.is_empty() || !self.changes.gone.is_empty() || !self.changes.buckets.is_empty()
+            }
             _ => !self.changes.moves.is_empty(),
         }
     }
@@ -192,6 +198,11 @@ impl Inventory {
                 if let Some(facts) = Facts::of(&state) {
                     if facts.spi != 0 {
                         self.drop_answered(&state);
+                    }
+                    let is_mature = |held: &Held| !held.facts.larval;
+                    let identity = facts.identity();
+                    if message.kind == MessageKind::UpdSa && self.states.get(&identity).is_some_and(is_mature) {
+                        self.changes.stale.insert(identity);
                     }
                     self.put_state(message.payload, facts);
                 }
@@ -315,6 +326,7 @@ impl Inventory {
     fn drop_state(&mut self, identity: &StateIdentity, last: Option<Last>, expired: bool) {
         if let Some(held) = self.take_out(identity) {
             self.changes.states.remove(identity);
+            self.changes.stale.remove(identity);
             self.changes.buckets.entry(bucket(&held.facts)).or_default();
             let last = last.or_else(|| State::of(&held.payload).map(|state| Last::of(&state)));
             self.changes.gone.insert(*identity, Gone { facts: held.facts, last, expired });

@@ -149,22 +149,21 @@ impl Kernel {
     /// What states have counted; none for those that are not there.
     fn last(&self, ids: &[SaId]) -> Result<Vec<Option<Last>>> {
         let mut found = vec![None; ids.len()];
-        self.look_up(
-            MessageKind::GetSa,
-            ids.iter().map(|id| emitted(|out| id.emit(out))),
-            |place, payload| {
-                found[place] = State::of(payload).map(|state| Last::of(&state));
-            },
-        )?;
+        self.states(ids.iter().copied(), |place, payload| {
+            found[place] = State::of(payload).map(|state| Last::of(&state));
+        })?;
         Ok(found)
+    }
+
+    /// States' payloads, each with its place among those asked for; those that are not there are left out.
+    fn states(&self, ids: impl Iterator<Item = SaId>, each: impl FnMut(usize, &[u8])) -> Result {
+        self.look_up(MessageKind::GetSa, ids.map(|id| emitted(|out| id.emit(out))), each)
     }
 
     /// One state's payload, if it is there.
     fn state(&self, id: &SaId) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let mut found = None;
-        self.look_up(MessageKind::GetSa, [emitted(|out| id.emit(out))], |_, payload| {
-            found = Some(Zeroizing::new(payload.to_vec()));
-        })?;
+        self.states(std::iter::once(*id), |_, payload| found = Some(Zeroizing::new(payload.to_vec())))?;
         Ok(found)
     }
 

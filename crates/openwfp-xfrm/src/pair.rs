@@ -3,8 +3,9 @@
 //! 1. Each state gets a direction: what the kernel says (`XFRMA_SA_DIR`), else that of the policies that
 //!    ask for it, else from which of its addresses is this machine's, else a guess: the address that
 //!    more states share is taken for this machine's.
-//! 2. States that were installed together belong together; else those of one (reqid, interface id, mark, local and remote address); without a
-//!    reqid the mode must agree too.
+//! 2. States that were installed together belong together; else those of one (reqid, interface id, local and
+//!    remote address); without a reqid mode and mark must agree too, with one those of one mark are paired
+//!    before what is left.
 //! 3. In a direction, ESP with AH and IPCOMP is one bundle, if a reqid or a policy ties them.
 //! 4. Inbound goes with outbound, newest with newest, so that the generations of a rekey are contexts
 //!    each; where one side has more, those whose times of addition agree best are paired.
@@ -220,13 +221,13 @@ fn decide_by_addresses(states: &mut [Directed<'_>], known: &HashSet<IpAddr>) {
     }
 }
 
-/// What states of one context have in common; without a reqid the mode counts too.
-type GroupKey = (u64, u32, u32, (u32, u32), Option<u8>, IpAddr, IpAddr);
+/// What states of one context have in common; without a reqid mode and mark count too.
+type GroupKey = (u64, u32, u32, Option<(u8, (u32, u32))>, IpAddr, IpAddr);
 
 fn group_key(state: &Directed<'_>) -> GroupKey {
     let record = state.record;
-    let mode = (record.reqid == 0).then_some(record.mode);
-    (record.tie, record.reqid, record.if_id, record.mark, mode, state.local(), state.remote())
+    let without_reqid = (record.reqid == 0).then_some((record.mode, record.mark));
+    (record.tie, record.reqid, record.if_id, without_reqid, state.local(), state.remote())
 }
 
 /// Calls back with each group of states that may belong together, as indices in the order of the dump.
@@ -373,19 +374,40 @@ fn attach(
     left
 }
 
-/// Pairs inbound and outbound states of one protocol, mode by mode, into new units.
+/// Pairs inbound and outbound states of one protocol, mode by mode, into new units: those of one mark with one another, and
+/// then what is left, since a tunnel's mark may be on one direction only (strongSwan's `mark_in_sa = no`).
 fn add_pairs(states: &[Directed<'_>], indices: Vec<usize>, place: usize, units: &mut Vec<Unit>) {
-    let mut by_mode: Vec<(u8, [Vec<usize>; 2])> = Vec::new();
+    let marks: HashSet<(u32, u32)> = indices.iter().map(|index| states[*index].record.mark).collect();
+    let left = match marks.len() {
+        0 | 1 => indices,
+        _ => {
+            let start = units.len();
+            add_pairs_of(states, indices, place, units, |record| (record.mode, record.mark));
+            let halves = units.extract_if(start.., |unit| unit.states().count() == 1);
+            halves.flat_map(|unit| unit.states().collect::<Vec<_>>()).collect()
+        }
+    };
+    add_pairs_of(states, left, place, units, |record| record.mode);
+}
+
+fn add_pairs_of<K: PartialEq>(
+    states: &[Directed<'_>],
+    indices: Vec<usize>,
+    place: usize,
+    units: &mut Vec<Unit>,
+    key: impl Fn(&Facts) -> K,
+) {
+    let mut by_key: Vec<(K, [Vec<usize>; 2])> = Vec::new();
     for index in indices {
         let state = &states[index];
-        let mode = state.record.mode;
-        let at = by_mode.iter().position(|(other, _)| *other == mode).unwrap_or_else(|| {
-            by_mode.push((mode, Default::default()));
-            by_mode.len() - 1
+        let key = key(state.record);
+        let at = by_key.iter().position(|(other, _)| *other == key).unwrap_or_else(|| {
+            by_key.push((key, Default::default()));
+            by_key.len() - 1
         });
-        by_mode[at].1[usize::from(state.direction == Direction::Outbound)].push(index);
+        by_key[at].1[usize::from(state.direction == Direction::Outbound)].push(index);
     }
-    for (_, mut sides) in by_mode {
+    for (_, mut sides) in by_key {
         for side in &mut sides {
             // Stable: within one second the dump's order, newest first, stays.
             side.sort_by_key(|index| std::cmp::Reverse(states[*index].record.added));

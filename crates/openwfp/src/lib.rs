@@ -67,6 +67,9 @@ pub struct EngineOptions {
     pub runtime: Option<PathBuf>,
     /// Whether an `xfrm:` engine finishes or removes what earlier ones left behind, as a daemon does; default: no.
     pub recover: bool,
+    /// The buffer of an `xfrm:` engine for the kernel's events, in bytes; default: 16 MiB. What does not fit is found by
+    /// listing anew.
+    pub event_buffer: Option<u32>,
 }
 
 impl Engine {
@@ -176,24 +179,13 @@ fn of_kernel(
     if let Some(runtime) = options.runtime {
         of_driver.runtime = Some(runtime);
     }
-    if let Some(bytes) = event_buffer()? {
+    if let Some(bytes) = options.event_buffer {
         of_driver.event_buffer = bytes;
     }
     let driver = Arc::new(live::Driver::open(namespace, of_driver)?);
     let engine = builder.dataplane(Arc::clone(&driver) as Arc<dyn openwfp_api::Dataplane>).open()?;
     driver.follow(Box::new(engine.weak_mirror()))?;
     Ok(engine)
-}
-
-/// The size of the buffer for the kernel's events that the environment asks for (`OPENWFP_EVENT_BUFFER`, bytes).
-#[cfg(target_os = "linux")]
-fn event_buffer() -> Result<Option<u32>> {
-    let Some(text) = std::env::var_os("OPENWFP_EVENT_BUFFER") else { return Ok(None) };
-    let bad = || {
-        let what = format!("OPENWFP_EVENT_BUFFER is {}, and not a number of bytes", text.display());
-        Error::new(Code::FWP_E_INVALID_PARAMETER, what)
-    };
-    text.to_str().and_then(|text| text.parse().ok()).map(Some).ok_or_else(bad)
 }
 
 #[cfg(not(target_os = "linux"))]

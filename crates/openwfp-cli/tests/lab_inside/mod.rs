@@ -2,6 +2,7 @@
 //! `lab.rs` start these by name.
 
 mod drive;
+mod follow;
 mod recover;
 
 use openwfp::Engine;
@@ -56,6 +57,13 @@ pub(crate) fn two_hosts() {
           ip -n $1 route add fd0$3::/64 via fd09::$3 src fd0$2::1
         done");
     until("the wire", || succeeds("ip netns exec a ping -q -c 1 -W 1 10.9.0.2 && ip netns exec a ping -q -c 1 -W 1 fd09::2"));
+}
+
+/// Has what the engines log written to a file, which is returned.
+pub(crate) fn log() -> &'static str {
+    let file = std::fs::File::create("/run/test.log").unwrap();
+    tracing_subscriber::fmt().with_ansi(false).with_writer(std::sync::Mutex::new(file)).init();
+    "/run/test.log"
 }
 
 /// An engine of a host, in this process, that notes what it owns in a directory.

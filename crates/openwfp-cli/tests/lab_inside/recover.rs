@@ -84,7 +84,7 @@ fn a_killed_daemon_leaves_whole_contexts_and_no_halves() {
 
     // Killed at any moment while it installs as fast as it can.
     let mut confirmed = std::collections::BTreeSet::new();
-    for round in 0..8_u32 {
+    for round in 0..5_u32 {
         let running = daemon(&["xfrm:netns=a"]);
         let session = connect("");
         let killer = std::thread::spawn(move || {
@@ -111,12 +111,12 @@ fn a_killed_daemon_leaves_whole_contexts_and_no_halves() {
     let missing: Vec<_> = confirmed.difference(&whole).collect();
     let log = || sh("grep -v listening /run/daemon.log | tail -n 30");
     assert!(missing.is_empty(), "{} of {} that were confirmed are not there\n{}", missing.len(), confirmed.len(), log());
-    assert!(whole.len() <= confirmed.len() + 8, "and at most the one that was under way each time");
+    assert!(whole.len() <= confirmed.len() + 5, "and at most the one that was under way each time");
     assert_eq!(found.len(), whole.len() + 1, "no halves, and the other's one");
     assert_eq!(in_kernel("a"), (2 * whole.len() + 1, 2 * whole.len()));
-    for context in found.iter().filter(|context| context.state == SaState::Complete) {
-        session.sa_context_delete_by_id(context.id).unwrap();
-    }
+    let ours = found.iter().filter(|context| context.state == SaState::Complete);
+    let deletions = ours.map(|context| SaContextStep::Delete(context.id)).collect();
+    assert!(session.sa_context_batch(deletions, BatchMode::Each).unwrap().iter().all(Result::is_ok));
     assert_eq!(in_kernel("a"), (1, 0));
     drop(running);
     assert!(std::fs::read_dir("/run/openwfp").unwrap().count() <= 2, "old journals are gone");

@@ -371,6 +371,7 @@ impl Following {
     /// Tells the engine what has changed.
     fn flush(&mut self) -> Result<(), End> {
         self.look_into_moves()?;
+        self.look_at_updated()?;
         if self.inventory.changes.is_empty() {
             return Ok(());
         }
@@ -497,7 +498,8 @@ impl Following {
                 continue;
             }
             let owners = || members.iter().filter_map(|(identity, ..)| self.owners.get(identity));
-            let id = owners().map(|owner| owner.id).find(|id| !batch.claimed.contains(id));
+            // Of several that came together it is the oldest one.
+            let id = owners().map(|owner| owner.id).filter(|id| !batch.claimed.contains(id)).min();
             batch.claimed.extend(id);
             let is_same = id.is_some_and(|id| {
                 !leaving.contains_key(&id)
@@ -519,6 +521,23 @@ impl Following {
             self.look_into(&moved)?;
         }
         Ok(())
+    }
+
+    /// Asks for states that were updated: the event shows what the kernel was given, not what it made of it.
+    fn look_at_updated(&mut self) -> Result<(), End> {
+        let stale: Vec<StateIdentity> = self.inventory.changes.stale.drain().collect();
+        if stale.is_empty() {
+            return Ok(());
+        }
+        let inventory = &mut self.inventory;
+        let mut bad = None;
+        self.kernel.states(stale.iter().map(id_of), |place, payload| {
+            if let Err(error) = inventory.set_state(&stale[place], Some(payload)) {
+                bad = Some(crate::error::bytes("the kernel's states", &error));
+            }
+        })?;
+        // One that is gone meanwhile has an event of its own.
+        bad.map_or(Ok(()), |error| Err(error.into()))
     }
 
     fn look_into(&mut self, moved: &Move) -> Result<(), End> {

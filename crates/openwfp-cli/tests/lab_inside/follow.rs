@@ -1,0 +1,285 @@
+//! Engines that follow a kernel which others change: a real strongSwan, `ip xfrm`, and whoever moves states.
+
+use super::*;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+/// An engine's contexts as its events alone tell them.
+struct Replay {
+    events: Box<dyn EventStream>,
+    contexts: BTreeMap<SaContextId, Arc<SaContext>>,
+    told: u64,
+}
+
+impl Replay {
+    fn new(session: &dyn Session) -> Replay {
+        let events = session.events(&SubscriptionOptions::all()).unwrap();
+        let contexts = contexts(session).into_iter().map(|context| (context.id, context)).collect();
+        Replay { events, contexts, told: 0 }
+    }
+
+    /// Takes the events so far; each has to fit what was known.
+    fn take(&mut self) {
+        while let Some(notification) = self.events.next(Duration::from_millis(1)).unwrap() {
+            let Notification::Event(event) = notification else { panic!("{notification:?}") };
+            self.told += 1;
+            let context = event.context.clone().unwrap();
+            let known = match event.kind {
+                EventKind::Add => self.contexts.insert(event.id, context).is_none(),
+                EventKind::Delete => self.contexts.remove(&event.id).is_some(),
+                EventKind::Change | EventKind::Expire => self.contexts.insert(event.id, context).is_some(),
+                _ => true,
+            };
+            assert!(known, "{event:?} does not fit what was told before");
+        }
+    }
+}
+
+/// What a context is, without its id and what it counts.
+fn shown(context: &SaContext) -> String {
+    let mut context = context.clone();
+    context.id = SaContextId(0);
+    context.counters = Arc::default();
+    for details in [&mut context.inbound, &mut context.outbound].into_iter().flatten() {
+        let sas: Vec<Sa> = details.bundle.sas.iter().cloned().collect();
+        let quiet = sas.into_iter().map(|mut sa| {
+            if let Some(linux) = &mut sa.linux {
+                linux.first_used = 0;
+                if let Some(extras) = &mut linux.extras {
+                    extras.replay = None;
+                    if **extras == LinuxExtras::default() {
+                        linux.extras = None;
+                    }
+                }
+            }
+            sa
+        });
+        details.bundle.sas = SaList::new(quiet).unwrap();
+    }
+    format!("{context:?}")
+}
+
+fn all(contexts: &[Arc<SaContext>]) -> Vec<String> {
+    let mut all: Vec<String> = contexts.iter().map(|context| shown(context)).collect();
+    all.sort();
+    all
+}
+
+/// The engine shows what a fresh listing of the kernel shows, and its events have told the same. What is asked for late may
+/// be late; in ten seconds it has to be so.
+fn agree(host: &str, session: &dyn Session, replay: &mut Replay) {
+    let begun = Instant::now();
+    loop {
+        let listed = all(&contexts(&*open(&engine(host, None))));
+        let followed = contexts(session);
+        let again = all(&contexts(&*open(&engine(host, None))));
+        replay.take();
+        let told: Vec<_> = replay.contexts.values().map(|context| (context.id, shown(context))).collect();
+        let is: Vec<_> = followed.iter().map(|context| (context.id, shown(context))).collect();
+        if listed == again && all(&followed) == listed && told == is {
+            return;
+        }
+        let difference = || {
+            let (one, other): (BTreeSet<_>, BTreeSet<_>) =
+                (listed.iter().cloned().collect(), all(&followed).into_iter().collect());
+            let only = |a: &BTreeSet<String>, b: &BTreeSet<String>| a.difference(b).take(3).cloned().collect::<Vec<_>>().join("\n");
+            format!(
+                "listed {}, followed {}, told {told:?}\nonly listed:\n{}\nonly followed:\n{}",
+                one.len(), other.len(), only(&one, &other), only(&other, &one)
+            )
+        };
+        assert!(begun.elapsed() < Duration::from_secs(10), "{host}: {}", difference());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The inbound and outbound SPIs of the children that strongSwan has installed.
+fn installed(host: &str) -> BTreeSet<(String, String)> {
+    let text = sh(&format!("swanctl --list-sas --uri unix:///run/of-{host}/charon.vici"));
+    let (mut found, mut inbound, mut of_child) = (BTreeSet::new(), String::new(), false);
+    for line in text.lines().map(str::trim) {
+        let spi = |line: &str| format!("0x{}", line.split_whitespace().nth(1).unwrap().trim_end_matches(','));
+        if line.contains(", reqid ") {
+            of_child = line.contains(", INSTALLED, ");
+        } else if of_child && line.starts_with("in  ") {
+            inbound = spi(line);
+        } else if of_child && line.starts_with("out ") {
+            found.insert((inbound.clone(), spi(line)));
+        }
+    }
+    found
+}
+
+fn pairs(contexts: &[Arc<SaContext>]) -> BTreeSet<(String, String)> {
+    let spi = |details: &SaDetails| details.bundle.sas.first().spi.to_string();
+    let pair = |context: &Arc<SaContext>| Some((spi(context.inbound.as_ref()?), spi(context.outbound.as_ref()?)));
+    contexts.iter().filter_map(pair).collect()
+}
+
+#[test]
+#[ignore = "in the kernel lab: lab.rs starts it"]
+fn sixteen_tunnels_rekey_close_and_reopen_and_the_engine_follows() {
+    let log = log();
+    sh(&format!("bash {}/tests/lab/hosts", env!("CARGO_MANIFEST_DIR")));
+    let sessions = ["a", "b"].map(|host| (host, open(&engine(host, None))));
+    let mut replays = [Replay::new(&*sessions[0].1), Replay::new(&*sessions[1].1)];
+    let control = |what: &str| succeeds(&format!("swanctl {what} --uri unix:///run/of-a/charon.vici"));
+    let children = [
+        "gcm", "cbc", "esn", "chacha", "several", "sixth", "ah", "ccm", "ctr", "sha384", "sha512", "gmac", "null",
+        "marked", "hosts", "natted",
+    ];
+    for child in children {
+        assert!(control(&format!("--initiate --child {child}")), "{child}: {}", sh("tail -n 40 /run/of-a/charon.log"));
+    }
+    let check = |replays: &mut [Replay; 2]| {
+        for ((host, session), replay) in sessions.iter().zip(replays) {
+            agree(host, &**session, replay);
+            // What strongSwan says of the same moment: it keeps an old inbound SA for a while, which is no pair.
+            let begun = Instant::now();
+            while !installed(host).is_subset(&pairs(&contexts(&**session))) {
+                let (theirs, ours) = (installed(host), pairs(&contexts(&**session)));
+                let missing: Vec<_> = theirs.difference(&ours).collect();
+                let spis = || sh(&format!("ip -n {host} -d xfrm state | grep -v -e auth -e enc -e aead; {} --engine xfrm:netns={host} sa list; swanctl --list-sas --uri unix:///run/of-{host}/charon.vici", wfp()));
+                assert!(begun.elapsed() < Duration::from_secs(2), "{host}: not shown as pairs: {missing:?}\n{}", spis());
+            }
+        }
+    };
+    check(&mut replays);
+    assert_eq!(pairs(&contexts(&*sessions[0].1)).len(), 16);
+    let seconds = std::env::var("LAB_SECONDS").unwrap().parse().unwrap();
+    let begun = Instant::now();
+    let (mut random, mut rounds) = (7_u32, 0);
+    while begun.elapsed() < Duration::from_secs(seconds) {
+        rounds += 1;
+        for _ in 0..3 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let child = children[usize::try_from(random >> 8).unwrap() % children.len()];
+            match random >> 4 & 3 {
+                0 => {
+                    control(&format!("--terminate --child {child}"));
+                    control(&format!("--initiate --child {child}"));
+                }
+                1 => drop(control("--rekey --ike gw")),
+                _ => drop(control(&format!("--rekey --child {child}"))),
+            }
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        check(&mut replays);
+    }
+    assert!(rounds >= 3 && replays.iter().all(|replay| replay.told > 3 * rounds), "{rounds} rounds");
+    // All at once, and nothing is left.
+    control("--terminate --ike gw");
+    control("--terminate --ike nat");
+    std::thread::sleep(Duration::from_secs(6));
+    check(&mut replays);
+    assert!(pairs(&contexts(&*sessions[0].1)).is_empty());
+    let text = std::fs::read_to_string(log).unwrap();
+    assert!(!text.contains("listed anew"), "nothing was lost: {text}");
+    println!("{rounds} rounds, {} and {} events", replays[0].told, replays[1].told);
+}
+
+/// Feeds `ip -batch` in a namespace.
+fn batch(host: &str, lines: &str) {
+    std::fs::write("/run/batch", lines).unwrap();
+    sh(&format!("ip -n {host} -force -batch /run/batch"));
+}
+
+const KEY: &str = "aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128";
+
+#[test]
+#[ignore = "in the kernel lab: lab.rs starts it"]
+fn a_storm_overruns_a_small_buffer_and_the_engine_ends_equal_to_the_kernel() {
+    let log = log();
+    let times = |what: &str| std::fs::read_to_string(log).unwrap().matches(what).count();
+    sh("ip netns add storm; ip -n storm link set lo up; ip -n storm address add 10.0.0.1/32 dev lo");
+    let mut options = EngineOptions::default();
+    options.event_buffer = Some(8192);
+    let engine = Engine::here(&"xfrm:netns=storm".parse().unwrap(), options).unwrap();
+    // Many clients, one dump.
+    for _ in 0..20 {
+        assert!(contexts(&*open(&engine)).is_empty());
+    }
+    assert_eq!(times("are listed"), 1);
+    let session = open(&engine);
+    let mut replay = Replay::new(&*session);
+    let key = KEY.replace('\'', "");
+    let peer = |n: u32| format!("10.{}.{}.{}", 1 + n / 60_000, n / 250 % 240, n % 250 + 1);
+    let states = 20_000_u32;
+    let both = |verb: &str, n: u32, rest: &str| {
+        let (peer, reqid) = (peer(n / 2), n / 2 + 1);
+        let (from, to) = if n.is_multiple_of(2) { (peer.as_str(), "10.0.0.1") } else { ("10.0.0.1", peer.as_str()) };
+        match verb {
+            "delete" => format!("xfrm state delete src {from} dst {to} proto esp spi {:#x}\n", 0x10_0000 + n),
+            _ => format!("xfrm state {verb} src {from} dst {to} proto esp spi {:#x} reqid {reqid} mode tunnel {key} {rest}\n", 0x10_0000 + n),
+        }
+    };
+    batch("storm", &(0..states).map(|n| both("add", n, "")).collect::<String>());
+    agree("storm", &*session, &mut replay);
+    assert_eq!(contexts(&*session).len(), 10_000);
+    batch("storm", &(0..states).step_by(3).map(|n| both("update", n, "limit byte-hard 5000000000")).collect::<String>());
+    agree("storm", &*session, &mut replay);
+    let ids = |session: &dyn Session| contexts(session).iter().map(|context| context.id).collect::<BTreeSet<_>>();
+    let before = ids(&*session);
+    let mut mixed = String::new();
+    for n in 0..states {
+        match n % 4 {
+            0 | 1 if n / 4 % 2 == 0 => mixed.push_str(&both("delete", n, "")),
+            2 => write!(mixed, "{}{}", both("delete", n, ""), both("add", n, "")).unwrap(),
+            _ => {}
+        }
+    }
+    batch("storm", &mixed);
+    agree("storm", &*session, &mut replay);
+    let after = ids(&*session);
+    assert_eq!(after.len(), 7_500);
+    assert!(after.is_subset(&before), "what stayed keeps its id");
+    assert!(times("listed anew") > 0, "the buffer was too small, or this test shows nothing");
+    println!("{} listings, {} events", times("are listed"), replay.told);
+    // Thousands of states of one pair of addresses, which all may belong together.
+    sh("ip -n storm xfrm state flush");
+    agree("storm", &*session, &mut replay);
+    let one = |n: u32| format!("xfrm state add src 10.0.0.1 dst 10.5.5.5 proto esp spi {:#x} mode tunnel {key}\n", 0x1000 + n);
+    batch("storm", &(0..4_000).map(one).collect::<String>());
+    agree("storm", &*session, &mut replay);
+    assert_eq!(contexts(&*session).len(), 4_000);
+}
+
+#[test]
+#[ignore = "in the kernel lab: lab.rs starts it"]
+fn states_that_migrate_keep_their_contexts() {
+    sh("ip netns add m; ip -n m link set lo up; ip -n m address add 10.0.0.1/32 dev lo");
+    for (from, to, spi) in [("10.0.0.1", "10.0.0.2", 0x200), ("10.0.0.2", "10.0.0.1", 0x100)] {
+        sh(&format!("ip -n m xfrm state add src {from} dst {to} proto esp spi {spi:#x} reqid 9 mode tunnel {KEY}"));
+    }
+    sh("ip -n m xfrm policy add src 10.1.0.0/16 dst 10.2.0.0/16 dir out tmpl src 10.0.0.1 dst 10.0.0.2 proto esp reqid 9 mode tunnel
+        ip -n m xfrm policy add src 10.2.0.0/16 dst 10.1.0.0/16 dir in tmpl src 10.0.0.2 dst 10.0.0.1 proto esp reqid 9 mode tunnel");
+    let session = open(&engine("m", None));
+    let mut replay = Replay::new(&*session);
+    let [context] = &contexts(&*session)[..] else { panic!("one pair") };
+    assert_eq!(context.state, SaState::Complete);
+    // XFRM_MSG_MIGRATE of the outbound and of the inbound policy, as a keying daemon with MOBIKE sends it: the peer is at
+    // 10.0.0.7 from now on. `ip` has no word for it.
+    let program = r#"
+import socket,struct
+def migrate(sel_src,sel_dst,direction,old,new):
+    a=lambda t: socket.inet_aton(t)+bytes(12)
+    sel=a(sel_dst)+a(sel_src)+bytes(8)+struct.pack('=HBBB3xiI',2,16,16,0,0,0)
+    pid=sel+struct.pack('=IB3x',0,direction)
+    m=a(old[1])+a(old[0])+a(new[1])+a(new[0])+struct.pack('=BBHIHH',50,1,0,9,2,2)
+    payload=pid+struct.pack('=HH',4+len(m),17)+m
+    s=socket.socket(socket.AF_NETLINK,socket.SOCK_RAW,6); s.bind((0,0))
+    s.send(struct.pack('=IHHII',16+len(payload),0x21,5,1,0)+payload)
+    e=struct.unpack('=i',s.recv(4096)[16:20])[0]
+    assert e==0,e
+migrate('10.1.0.0','10.2.0.0',1,('10.0.0.1','10.0.0.2'),('10.0.0.1','10.0.0.7'))
+migrate('10.2.0.0','10.1.0.0',0,('10.0.0.2','10.0.0.1'),('10.0.0.7','10.0.0.1'))
+"#;
+    std::fs::write("/run/migrate.py", program).unwrap();
+    sh("ip netns exec m python3 /run/migrate.py");
+    until("the move", || contexts(&*session).iter().any(|context| context.traffic.endpoints.remote().to_string() == "10.0.0.7"));
+    agree("m", &*session, &mut replay);
+    let [moved] = &contexts(&*session)[..] else { panic!("one pair") };
+    assert_eq!((moved.id, moved.state), (context.id, SaState::Complete));
+    assert_eq!(moved.selectors, context.selectors, "its policies moved with it");
+}
