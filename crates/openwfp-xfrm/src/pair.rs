@@ -151,6 +151,10 @@ fn map_in_parallel<'i, T: Sync, R: Send>(items: &'i [T], map: impl Fn(&'i T) -> 
         results.extend(share.iter().filter_map(&map));
         results
     };
+    if items.len() <= ITEMS_PER_THREAD_MIN {
+        // Asking how many processors there are reads files.
+        return of(items, items.len());
+    }
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let share = items.len().div_ceil(threads).max(ITEMS_PER_THREAD_MIN);
     let mut shares = items.chunks(share);
