@@ -57,7 +57,9 @@ pub(crate) fn export(engine: &Engine, args: &ExportArgs) -> Result<(), Failure> 
     }
     out.flush()?;
     if left_out > 0 {
-        anstream::eprintln!("wfp: {left_out} SAs are left out: Wireshark decrypts ESP, and not all of its algorithms");
+        anstream::eprintln!(
+            "wfp: {left_out} SAs are left out: Wireshark decrypts ESP, and not all of its algorithms"
+        );
     }
     Ok(())
 }

@@ -306,7 +306,7 @@ impl Change {
         match (effect, self.old.as_deref(), self.new.as_deref()) {
             (Effect::Install(direction), _, Some(new)) => dataplane.install(new, direction, &keys)?,
             (Effect::Update(direction), Some(old), Some(new)) => {
-                dataplane.update(old, new, direction, &keys)?
+                dataplane.update(old, new, direction, &keys)?;
             }
             (Effect::Remove(direction), Some(old), _) => return dataplane.remove(old, direction),
             _ => return Err(Error::unreachable("an effect without the context that it is read off")),

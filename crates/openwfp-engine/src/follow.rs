@@ -54,6 +54,7 @@ impl Shared {
             core.newest.clone()
         };
         let exclusive = Exclusive(self);
+        contexts.iter().for_each(|context| self.note_asked(context));
         // What a first listing finds is not new.
         let was_empty = next.len() == 0;
         let mut growths = Vec::new();
@@ -184,6 +185,7 @@ impl Shared {
         mut context: SaContext,
         aftermath: &mut Aftermath,
     ) -> SaContextId {
+        self.note_asked(&context);
         let known = id.and_then(|id| core.newest.get(id).cloned());
         match known.or_else(|| reconcile::find(&core.newest, &context, |_| false)) {
             Some(old) => {
@@ -285,6 +287,14 @@ impl Shared {
                 }
             }),
             Err(error) => tracing::debug!(%error, "counters stay as they are"),
+        }
+    }
+
+    /// Notes that the provider has just told these counters.
+    fn note_asked(&self, context: &SaContext) {
+        let now = self.now_in_seconds();
+        for (direction, _) in context.directions() {
+            context.counters.direction(direction).asked.store(now, Ordering::Relaxed);
         }
     }
 

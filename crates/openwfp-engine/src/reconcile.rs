@@ -167,8 +167,9 @@ fn take_counters(
     for direction in [Direction::Inbound, Direction::Outbound] {
         // What is not listed here has not been counted to nothing.
         if listed.details(direction).is_some() || old.details(direction).is_none() {
-            let growth = store(old.counters.direction(direction), fresh.direction(direction));
-            grown(listed, direction, growth);
+            let (cell, fresh) = (old.counters.direction(direction), fresh.direction(direction));
+            cell.asked.store(fresh.asked.load(Ordering::Relaxed), Ordering::Relaxed);
+            grown(listed, direction, store(cell, fresh));
         }
     }
 }

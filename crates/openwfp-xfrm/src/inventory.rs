@@ -185,7 +185,9 @@ impl Inventory {
             Event::StatesFlushed(_) => !self.changes.states.is_empty(),
             // Several moves in a row are one.
             Event::Migrated(_) => {
-                !self.changes.states.is_empty() || !self.changes.gone.is_empty() || !self.changes.buckets.is_empty()
+                !self.changes.states.is_empty()
+                    || !self.changes.gone.is_empty()
+                    || !self.changes.buckets.is_empty()
             }
             _ => !self.changes.moves.is_empty(),
         }
@@ -201,7 +203,8 @@ impl Inventory {
                     }
                     let is_mature = |held: &Held| !held.facts.larval;
                     let identity = facts.identity();
-                    if message.kind == MessageKind::UpdSa && self.states.get(&identity).is_some_and(is_mature) {
+                    if message.kind == MessageKind::UpdSa && self.states.get(&identity).is_some_and(is_mature)
+                    {
                         self.changes.stale.insert(identity);
                     }
                     self.put_state(message.payload, facts);
@@ -706,7 +709,7 @@ mod tests {
     }
 
     /// Contexts in an order of their own.
-    fn sorted(contexts: Vec<SaContext>) -> Vec<String> {
+    fn sorted(contexts: &[SaContext]) -> Vec<String> {
         let mut shown: Vec<String> = contexts.iter().map(|context| format!("{context:?}")).collect();
         shown.sort();
         shown
@@ -714,7 +717,7 @@ mod tests {
 
     fn by_buckets(inventory: &Inventory) -> Vec<String> {
         let of = |bucket| inventory.pairing(&inventory.tables_of(bucket)).contexts();
-        sorted(inventory.buckets.keys().flat_map(of).collect())
+        sorted(&inventory.buckets.keys().flat_map(of).collect::<Vec<_>>())
     }
 
     /// The contexts of a dump that lists the states in the order of their creation, the newest first.
@@ -752,9 +755,9 @@ mod tests {
             }
             // Where nothing tells which address is whose, a bucket alone may guess otherwise than all together.
             if !inventory.pairing(&inventory.tables()).has_guesses() {
-                let whole = sorted(inventory.contexts());
+                let whole = sorted(&inventory.contexts());
                 prop_assert_eq!(by_buckets(&inventory), whole.clone());
-                prop_assert_eq!(sorted(listed(&inventory).contexts()), whole);
+                prop_assert_eq!(sorted(&listed(&inventory).contexts()), whole);
             }
         }
 
@@ -772,7 +775,7 @@ mod tests {
             let gone: Set<_> = renewed.changes.gone.keys().copied().collect();
             prop_assert_eq!(gone, old.difference(&new).copied().collect::<Set<_>>());
             prop_assert!(new.difference(&old).all(|came| renewed.changes.states.contains(came)));
-            prop_assert_eq!(sorted(renewed.contexts()), sorted(listed(&followed).contexts()));
+            prop_assert_eq!(sorted(&renewed.contexts()), sorted(&listed(&followed).contexts()));
             let none = listed(&followed);
             renewed.changes = Changes::default();
             renewed.renew(none);

@@ -106,6 +106,11 @@ fn several_acquires_to_one_peer_stay_several_when_events_are_applied() {
     assert_eq!(count(&[message(MessageKind::Expire, &expired)]), 2);
 }
 
+fn told(payload: &[u8]) -> Message<'_> {
+    let kind = openwfp_xfrm::wire::MessageKind::NewSa;
+    Message { offset: 0, kind, flags: 0, sequence: 0, port: 0, payload }
+}
+
 /// The first SA with an acquire's sequence number takes its place, and the kernel says nothing of that.
 #[test]
 fn a_new_sa_takes_the_place_of_the_acquire_that_it_answers() {
@@ -121,18 +126,15 @@ fn a_new_sa_takes_the_place_of_the_acquire_that_it_answers() {
         State { sequence, reqid, aead, ..state }.emit(&mut payload);
         payload
     };
-    fn message(payload: &[u8]) -> Message<'_> {
-        Message { offset: 0, kind: MessageKind::NewSa, flags: 0, sequence: 0, port: 0, payload }
-    }
     let left = |new: &[u8]| {
-        let done = Message { kind: MessageKind::Done, payload: &[0; 4], ..message(&[]) };
+        let done = Message { kind: MessageKind::Done, payload: &[0; 4], ..told(&[]) };
         let mut dump = Vec::new();
         done.emit(&mut dump);
         let mut inventory = inventory(dump);
         for payload in [state(0, 8, 1), state(0, 9, 2)] {
-            inventory.apply(&message(&payload)).unwrap();
+            inventory.apply(&told(&payload)).unwrap();
         }
-        inventory.apply(&message(new)).unwrap();
+        inventory.apply(&told(new)).unwrap();
         inventory.len()
     };
     assert_eq!(left(&state(256, 8, 1)), 2, "by its sequence number");

@@ -69,13 +69,26 @@ fn cases() -> Vec<Case> {
         udp: false,
         ping: ("10.1.0.1", "10.2.0.1"),
     };
-    let transport =
-        Case { name: "transport, ESP", mode: Mode::Transport, nets: None, ping: ("10.9.0.1", "10.9.0.2"), ..tunnel.clone() };
+    let transport = Case {
+        name: "transport, ESP",
+        mode: Mode::Transport,
+        nets: None,
+        ping: ("10.9.0.1", "10.9.0.2"),
+        ..tunnel.clone()
+    };
     vec![
         Case { name: "NAT-T", udp: true, ..tunnel.clone() },
         Case { name: "CBC and HMAC", sas: |spi| SaList::one(sa(spi, cbc(), None)), ..tunnel.clone() },
-        Case { name: "ESN, window of 4096", sas: |spi| SaList::one(sa(spi, aead(36), esn(4096))), ..tunnel.clone() },
-        Case { name: "no replay protection", sas: |spi| SaList::one(sa(spi, aead(28), Some(LinuxSa::default()))), ..tunnel.clone() },
+        Case {
+            name: "ESN, window of 4096",
+            sas: |spi| SaList::one(sa(spi, aead(36), esn(4096))),
+            ..tunnel.clone()
+        },
+        Case {
+            name: "no replay protection",
+            sas: |spi| SaList::one(sa(spi, aead(28), Some(LinuxSa::default()))),
+            ..tunnel.clone()
+        },
         Case {
             name: "v6 in v6",
             ends: ("fd09::1", "fd09::2"),
@@ -83,7 +96,12 @@ fn cases() -> Vec<Case> {
             ping: ("fd01::1", "fd02::1"),
             ..tunnel.clone()
         },
-        Case { name: "v6 in v4", nets: Some(("fd01::/64", "fd02::/64")), ping: ("fd01::1", "fd02::1"), ..tunnel.clone() },
+        Case {
+            name: "v6 in v4",
+            nets: Some(("fd01::/64", "fd02::/64")),
+            ping: ("fd01::1", "fd02::1"),
+            ..tunnel.clone()
+        },
         Case { name: "v4 in v6", ends: ("fd09::1", "fd09::2"), ..tunnel.clone() },
         Case {
             name: "AH",
@@ -101,7 +119,9 @@ fn cases() -> Vec<Case> {
         Case {
             name: "ESP without encryption, v6 transport",
             ends: ("fd09::1", "fd09::2"),
-            sas: |spi| SaList::one(sa(spi, Transform::EspAuth(auth(AuthAlgorithm::HmacSha512, 256, 64)), None)),
+            sas: |spi| {
+                SaList::one(sa(spi, Transform::EspAuth(auth(AuthAlgorithm::HmacSha512, 256, 64)), None))
+            },
             ping: ("fd09::1", "fd09::2"),
             ..transport.clone()
         },
@@ -110,7 +130,11 @@ fn cases() -> Vec<Case> {
             sas: |spi| {
                 let mark = Some(Mark { value: 0x2a, mask: 0xff });
                 let extras = LinuxExtras { mark, ..LinuxExtras::default() };
-                SaList::one(sa(spi, aead(20), Some(LinuxSa { extras: Some(Box::new(extras)), replay_window: 32, ..LinuxSa::default() })))
+                SaList::one(sa(
+                    spi,
+                    aead(20),
+                    Some(LinuxSa { extras: Some(Box::new(extras)), replay_window: 32, ..LinuxSa::default() }),
+                ))
             },
             ..tunnel.clone()
         },
@@ -157,13 +181,18 @@ impl Host {
     }
 
     /// Sets up one end, step by step as a keying daemon does.
-    fn establish(&self, case: &Case, filter: FilterId, spis: (u32, u32), lifetime: Lifetime) -> Result<SaContextId> {
+    fn establish(
+        &self,
+        case: &Case,
+        filter: FilterId,
+        spis: (u32, u32),
+        lifetime: Lifetime,
+    ) -> Result<SaContextId> {
         let from_a = self.name == "a";
         let (a, b): (IpAddr, IpAddr) = (case.ends.0.parse().unwrap(), case.ends.1.parse().unwrap());
         let (local, remote) = if from_a { (a, b) } else { (b, a) };
         let traffic = Traffic::new(Endpoints::new(local, remote).unwrap(), case.mode);
-        let udp_encapsulation =
-            case.udp.then_some(UdpEncapsulation { local_port: 4500, remote_port: 4500 });
+        let udp_encapsulation = case.udp.then_some(UdpEncapsulation { local_port: 4500, remote_port: 4500 });
         let request = InboundRequest { traffic: traffic.clone(), filter_id: filter, udp_encapsulation };
         let bundle = |spi| SaBundle { lifetime, ..SaBundle::new((case.sas)(spi)) };
         let id = self.session.sa_context_create(&NewSaContext::new(traffic).filter(filter))?;
@@ -193,7 +222,9 @@ impl Host {
 fn udp_sockets() -> Vec<std::process::Child> {
     let program = "import socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\ns.setsockopt(17,100,2)\ns.bind(('',4500))\ntime.sleep(3600)";
     ["a", "b"]
-        .map(|host| Command::new("ip").args(["netns", "exec", host, "python3", "-c", program]).spawn().unwrap())
+        .map(|host| {
+            Command::new("ip").args(["netns", "exec", host, "python3", "-c", program]).spawn().unwrap()
+        })
         .into()
 }
 
@@ -227,7 +258,14 @@ fn both_ends_of_every_kind_of_tunnel_work_and_leave_nothing_behind() {
                   tc -n $host filter add dev v$host parent ffff: matchall action skbedit mark 42
                 done");
         }
-        assert!(ping(&case), "{}\n{}", case.name, sh("ip -n a -s xfrm state; ip -n a xfrm policy; ip -n b -s xfrm state; ip -n b xfrm policy; cat /proc/net/xfrm_stat; ip netns exec b cat /proc/net/xfrm_stat"));
+        assert!(
+            ping(&case),
+            "{}\n{}",
+            case.name,
+            sh(
+                "ip -n a -s xfrm state; ip -n a xfrm policy; ip -n b -s xfrm state; ip -n b xfrm policy; cat /proc/net/xfrm_stat; ip netns exec b cat /proc/net/xfrm_stat"
+            )
+        );
         // Both ends have counted what went through, and the kernel says the same.
         std::thread::sleep(Duration::from_millis(2100));
         for (host, id) in [(&a, of_a), (&b, of_b)] {
@@ -246,7 +284,11 @@ fn both_ends_of_every_kind_of_tunnel_work_and_leave_nothing_behind() {
                     "ip -n {} -s xfrm state get dst {destination} proto {protocol} spi {spi} {mark}",
                     host.name
                 ));
-                assert!(shown.contains(&format!("{bytes}(bytes), {packets}(packets)")), "{}: {shown}", case.name);
+                assert!(
+                    shown.contains(&format!("{bytes}(bytes), {packets}(packets)")),
+                    "{}: {shown}",
+                    case.name
+                );
             }
         }
         let sas = (case.sas)(1).iter().count();
@@ -299,7 +341,8 @@ fn limits_wrong_keys_rekeys_moves_and_refusals_are_as_promised() {
     assert_eq!(in_kernel("a"), (2, policies));
     std::thread::sleep(Duration::from_millis(2100));
     let context = a.context(new);
-    let (bytes, total) = (context.counters.outbound.traffic().0, context.counters.total(Direction::Outbound).0);
+    let (bytes, total) =
+        (context.counters.outbound.traffic().0, context.counters.total(Direction::Outbound).0);
     assert!(total > bytes && bytes > 0, "{total} in all generations, {bytes} in this one");
     assert_eq!(a.session.statistics().unwrap().sas.successful_rekeys, 1);
 
@@ -312,7 +355,13 @@ fn limits_wrong_keys_rekeys_moves_and_refusals_are_as_promised() {
     };
     moved(&a, new, "10.9.0.1", "10.9.0.22").unwrap();
     moved(&b, new_b, "10.9.0.22", "10.9.0.1").unwrap();
-    assert!(ping(&plain), "{}", sh("ip -n a -s xfrm state; ip -n a xfrm policy; ip -n b -s xfrm state; ip -n b xfrm policy; ip netns exec b cat /proc/net/xfrm_stat"));
+    assert!(
+        ping(&plain),
+        "{}",
+        sh(
+            "ip -n a -s xfrm state; ip -n a xfrm policy; ip -n b -s xfrm state; ip -n b xfrm policy; ip netns exec b cat /proc/net/xfrm_stat"
+        )
+    );
     assert_eq!(in_kernel("a"), (2, 3));
     std::thread::sleep(Duration::from_millis(2100));
     assert!(a.context(new).counters.outbound.traffic().0 > bytes, "counters go on");
@@ -322,7 +371,17 @@ fn limits_wrong_keys_rekeys_moves_and_refusals_are_as_promised() {
 
     // A wrong key: nothing passes, and the receiver counts it.
     let wrong = Case {
-        sas: |spi| SaList::one(sa(spi, Transform::EspAead(Aead { algorithm: AeadAlgorithm::AesGcm, icv_bits: 128, key: Key::new(&[9; 20]) }), None)),
+        sas: |spi| {
+            SaList::one(sa(
+                spi,
+                Transform::EspAead(Aead {
+                    algorithm: AeadAlgorithm::AesGcm,
+                    icv_bits: 128,
+                    key: Key::new(&[9; 20]),
+                }),
+                None,
+            ))
+        },
         ..plain.clone()
     };
     let of_a = establish(&a, &plain, (0x1002, 0x2002), unlimited).unwrap();
@@ -378,8 +437,13 @@ fn limits_wrong_keys_rekeys_moves_and_refusals_are_as_promised() {
     let unknown = Case {
         sas: |spi| {
             let other = Aead { algorithm: AeadAlgorithm::Other, icv_bits: 128, key: key(20) };
-            let extras = LinuxExtras { algorithm_names: Box::new(["no(such)".into()]), ..LinuxExtras::default() };
-            SaList::one(sa(spi, Transform::EspAead(other), Some(LinuxSa { extras: Some(Box::new(extras)), ..LinuxSa::default() })))
+            let extras =
+                LinuxExtras { algorithm_names: Box::new(["no(such)".into()]), ..LinuxExtras::default() };
+            SaList::one(sa(
+                spi,
+                Transform::EspAead(other),
+                Some(LinuxSa { extras: Some(Box::new(extras)), ..LinuxSa::default() }),
+            ))
         },
         ..plain.clone()
     };
@@ -390,23 +454,36 @@ fn limits_wrong_keys_rekeys_moves_and_refusals_are_as_promised() {
     assert_eq!(error.code(), Code::FWP_E_OUT_OF_BOUNDS, "{error}");
     assert_eq!(in_kernel("a"), (0, 0));
     // Somebody else has the SPI, which the engine knows from following; or the same policy.
-    sh("ip -n a xfrm state add src 10.9.0.2 dst 10.9.0.1 proto esp spi 0x1007 mode tunnel aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128");
+    sh(
+        "ip -n a xfrm state add src 10.9.0.2 dst 10.9.0.1 proto esp spi 0x1007 mode tunnel aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128",
+    );
     until("the other one's SA", || contexts(&*a.session).iter().any(|context| context.inbound.is_some()));
     let error = establish(&a, &plain, (0x1007, 0x2007), unlimited).unwrap_err();
     assert_eq!(error.code(), Code::FWP_E_ALREADY_EXISTS, "{error}");
-    sh("ip -n a xfrm policy add src 10.1.0.0/24 dst 10.2.0.0/24 dir out tmpl src 10.9.0.1 dst 10.9.0.7 proto esp mode tunnel");
+    sh(
+        "ip -n a xfrm policy add src 10.1.0.0/24 dst 10.2.0.0/24 dir out tmpl src 10.9.0.1 dst 10.9.0.7 proto esp mode tunnel",
+    );
     let error = establish(&a, &plain, (0x1008, 0x2008), unlimited).unwrap_err();
     assert_eq!(error.code(), Code::FWP_E_ALREADY_EXISTS, "{error}");
     assert!(error.what().contains("File exists"), "the kernel's own words: {error}");
-    assert_eq!(in_kernel("a"), (2, 3), "theirs, and ours without what was refused: the inbound SA and its policies");
+    assert_eq!(
+        in_kernel("a"),
+        (2, 3),
+        "theirs, and ours without what was refused: the inbound SA and its policies"
+    );
     // What others installed is not touched.
-    let theirs = contexts(&*a.session).into_iter().find(|context| context.spis().any(|(_, spi)| spi.get() == 0x1007)).unwrap();
+    let theirs = contexts(&*a.session)
+        .into_iter()
+        .find(|context| context.spis().any(|(_, spi)| spi.get() == 0x1007))
+        .unwrap();
     let error = a.session.sa_context_delete_by_id(theirs.id).unwrap_err();
     assert_eq!(error.code(), Code::ERROR_ACCESS_DENIED);
     assert!(error.remedy().unwrap().contains("adopt"), "{error}");
 
     // Acquires: traffic without an SA asks for one, and who takes it up gets it going.
-    sh("ip -n b xfrm policy add src 10.2.0.0/24 dst 10.1.0.0/24 dir out tmpl src 10.9.0.2 dst 10.9.0.1 proto esp reqid 77 mode tunnel");
+    sh(
+        "ip -n b xfrm policy add src 10.2.0.0/24 dst 10.1.0.0/24 dir out tmpl src 10.9.0.2 dst 10.9.0.1 proto esp reqid 77 mode tunnel",
+    );
     b.told();
     succeeds("ip netns exec b ping -q -c 1 -W 1 -I 10.2.0.1 10.1.0.1");
     let told = b.told();
@@ -414,7 +491,8 @@ fn limits_wrong_keys_rekeys_moves_and_refusals_are_as_promised() {
     let larval = b.context(SaContextId(asked));
     assert_eq!(larval.state, SaState::Created);
     assert_eq!(larval.traffic.endpoints.remote(), "10.9.0.1".parse::<IpAddr>().unwrap());
-    let request = InboundRequest { traffic: larval.traffic.clone(), filter_id: FilterId(0), udp_encapsulation: None };
+    let request =
+        InboundRequest { traffic: larval.traffic.clone(), filter_id: FilterId(0), udp_encapsulation: None };
     let spi = b.session.sa_context_get_spi(larval.id, &request).unwrap();
     b.session.sa_context_add_inbound(larval.id, SaBundle::new(gcm(spi.get()))).unwrap();
     b.session.sa_context_add_outbound(larval.id, SaBundle::new(gcm(0x1009))).unwrap();
@@ -422,7 +500,10 @@ fn limits_wrong_keys_rekeys_moves_and_refusals_are_as_promised() {
     let context = b.context(larval.id);
     assert_eq!(context.state, SaState::Complete);
     let shown = sh("ip -n b xfrm state");
-    assert!(shown.contains("reqid 77") && !shown.contains("spi 0x00000000"), "the kernel's own state gave way: {shown}");
+    assert!(
+        shown.contains("reqid 77") && !shown.contains("spi 0x00000000"),
+        "the kernel's own state gave way: {shown}"
+    );
     succeeds("ip netns exec b ping -q -c 1 -W 1 -I 10.2.0.1 10.1.0.1");
     std::thread::sleep(Duration::from_millis(2100));
     assert!(b.context(larval.id).counters.outbound.traffic().1 >= 1, "its packets go out through it");
@@ -460,7 +541,13 @@ fn tshark_decrypts_a_capture_with_the_exported_keys() {
             wfp()
         ));
         let echoes = decoded.lines().filter(|line| line.contains("Echo (ping)")).count();
-        assert!(echoes >= 4, "{name}: {decoded}\n{}", sh(&format!("cat /run/home{number}/.config/wireshark/esp_sa | sed 's/0x[0-9a-f]*/0x/g'; tshark -r {capture} 2>&1 | head")));
+        assert!(
+            echoes >= 4,
+            "{name}: {decoded}\n{}",
+            sh(&format!(
+                "cat /run/home{number}/.config/wireshark/esp_sa | sed 's/0x[0-9a-f]*/0x/g'; tshark -r {capture} 2>&1 | head"
+            ))
+        );
         packets += echoes;
         a.session.sa_context_delete_by_id(of_a).unwrap();
         b.session.sa_context_delete_by_id(of_b).unwrap();

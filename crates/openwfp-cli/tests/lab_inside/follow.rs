@@ -83,10 +83,15 @@ fn agree(host: &str, session: &dyn Session, replay: &mut Replay) {
         let difference = || {
             let (one, other): (BTreeSet<_>, BTreeSet<_>) =
                 (listed.iter().cloned().collect(), all(&followed).into_iter().collect());
-            let only = |a: &BTreeSet<String>, b: &BTreeSet<String>| a.difference(b).take(3).cloned().collect::<Vec<_>>().join("\n");
+            let only = |a: &BTreeSet<String>, b: &BTreeSet<String>| {
+                a.difference(b).take(3).cloned().collect::<Vec<_>>().join("\n")
+            };
             format!(
                 "listed {}, followed {}, told {told:?}\nonly listed:\n{}\nonly followed:\n{}",
-                one.len(), other.len(), only(&one, &other), only(&other, &one)
+                one.len(),
+                other.len(),
+                only(&one, &other),
+                only(&other, &one)
             )
         };
         assert!(begun.elapsed() < Duration::from_secs(10), "{host}: {}", difference());
@@ -113,7 +118,8 @@ fn installed(host: &str) -> BTreeSet<(String, String)> {
 
 fn pairs(contexts: &[Arc<SaContext>]) -> BTreeSet<(String, String)> {
     let spi = |details: &SaDetails| details.bundle.sas.first().spi.to_string();
-    let pair = |context: &Arc<SaContext>| Some((spi(context.inbound.as_ref()?), spi(context.outbound.as_ref()?)));
+    let pair =
+        |context: &Arc<SaContext>| Some((spi(context.inbound.as_ref()?), spi(context.outbound.as_ref()?)));
     contexts.iter().filter_map(pair).collect()
 }
 
@@ -126,11 +132,15 @@ fn sixteen_tunnels_rekey_close_and_reopen_and_the_engine_follows() {
     let mut replays = [Replay::new(&*sessions[0].1), Replay::new(&*sessions[1].1)];
     let control = |what: &str| succeeds(&format!("swanctl {what} --uri unix:///run/of-a/charon.vici"));
     let children = [
-        "gcm", "cbc", "esn", "chacha", "several", "sixth", "ah", "ccm", "ctr", "sha384", "sha512", "gmac", "null",
-        "marked", "hosts", "natted",
+        "gcm", "cbc", "esn", "chacha", "several", "sixth", "ah", "ccm", "ctr", "sha384", "sha512", "gmac",
+        "null", "marked", "hosts", "natted",
     ];
     for child in children {
-        assert!(control(&format!("--initiate --child {child}")), "{child}: {}", sh("tail -n 40 /run/of-a/charon.log"));
+        assert!(
+            control(&format!("--initiate --child {child}")),
+            "{child}: {}",
+            sh("tail -n 40 /run/of-a/charon.log")
+        );
     }
     let check = |replays: &mut [Replay; 2]| {
         for ((host, session), replay) in sessions.iter().zip(replays) {
@@ -140,8 +150,17 @@ fn sixteen_tunnels_rekey_close_and_reopen_and_the_engine_follows() {
             while !installed(host).is_subset(&pairs(&contexts(&**session))) {
                 let (theirs, ours) = (installed(host), pairs(&contexts(&**session)));
                 let missing: Vec<_> = theirs.difference(&ours).collect();
-                let spis = || sh(&format!("ip -n {host} -d xfrm state | grep -v -e auth -e enc -e aead; {} --engine xfrm:netns={host} sa list; swanctl --list-sas --uri unix:///run/of-{host}/charon.vici", wfp()));
-                assert!(begun.elapsed() < Duration::from_secs(2), "{host}: not shown as pairs: {missing:?}\n{}", spis());
+                let spis = || {
+                    sh(&format!(
+                        "ip -n {host} -d xfrm state | grep -v -e auth -e enc -e aead; {} --engine xfrm:netns={host} sa list; swanctl --list-sas --uri unix:///run/of-{host}/charon.vici",
+                        wfp()
+                    ))
+                };
+                assert!(
+                    begun.elapsed() < Duration::from_secs(2),
+                    "{host}: not shown as pairs: {missing:?}\n{}",
+                    spis()
+                );
             }
         }
     };
@@ -208,18 +227,26 @@ fn a_storm_overruns_a_small_buffer_and_the_engine_ends_equal_to_the_kernel() {
     let states = 20_000_u32;
     let both = |verb: &str, n: u32, rest: &str| {
         let (peer, reqid) = (peer(n / 2), n / 2 + 1);
-        let (from, to) = if n.is_multiple_of(2) { (peer.as_str(), "10.0.0.1") } else { ("10.0.0.1", peer.as_str()) };
+        let (from, to) =
+            if n.is_multiple_of(2) { (peer.as_str(), "10.0.0.1") } else { ("10.0.0.1", peer.as_str()) };
         match verb {
             "delete" => format!("xfrm state delete src {from} dst {to} proto esp spi {:#x}\n", 0x10_0000 + n),
-            _ => format!("xfrm state {verb} src {from} dst {to} proto esp spi {:#x} reqid {reqid} mode tunnel {key} {rest}\n", 0x10_0000 + n),
+            _ => format!(
+                "xfrm state {verb} src {from} dst {to} proto esp spi {:#x} reqid {reqid} mode tunnel {key} {rest}\n",
+                0x10_0000 + n
+            ),
         }
     };
     batch("storm", &(0..states).map(|n| both("add", n, "")).collect::<String>());
     agree("storm", &*session, &mut replay);
     assert_eq!(contexts(&*session).len(), 10_000);
-    batch("storm", &(0..states).step_by(3).map(|n| both("update", n, "limit byte-hard 5000000000")).collect::<String>());
+    batch(
+        "storm",
+        &(0..states).step_by(3).map(|n| both("update", n, "limit byte-hard 5000000000")).collect::<String>(),
+    );
     agree("storm", &*session, &mut replay);
-    let ids = |session: &dyn Session| contexts(session).iter().map(|context| context.id).collect::<BTreeSet<_>>();
+    let ids =
+        |session: &dyn Session| contexts(session).iter().map(|context| context.id).collect::<BTreeSet<_>>();
     let before = ids(&*session);
     let mut mixed = String::new();
     for n in 0..states {
@@ -239,7 +266,12 @@ fn a_storm_overruns_a_small_buffer_and_the_engine_ends_equal_to_the_kernel() {
     // Thousands of states of one pair of addresses, which all may belong together.
     sh("ip -n storm xfrm state flush");
     agree("storm", &*session, &mut replay);
-    let one = |n: u32| format!("xfrm state add src 10.0.0.1 dst 10.5.5.5 proto esp spi {:#x} mode tunnel {key}\n", 0x1000 + n);
+    let one = |n: u32| {
+        format!(
+            "xfrm state add src 10.0.0.1 dst 10.5.5.5 proto esp spi {:#x} mode tunnel {key}\n",
+            0x1000 + n
+        )
+    };
     batch("storm", &(0..4_000).map(one).collect::<String>());
     agree("storm", &*session, &mut replay);
     assert_eq!(contexts(&*session).len(), 4_000);
@@ -250,7 +282,9 @@ fn a_storm_overruns_a_small_buffer_and_the_engine_ends_equal_to_the_kernel() {
 fn states_that_migrate_keep_their_contexts() {
     sh("ip netns add m; ip -n m link set lo up; ip -n m address add 10.0.0.1/32 dev lo");
     for (from, to, spi) in [("10.0.0.1", "10.0.0.2", 0x200), ("10.0.0.2", "10.0.0.1", 0x100)] {
-        sh(&format!("ip -n m xfrm state add src {from} dst {to} proto esp spi {spi:#x} reqid 9 mode tunnel {KEY}"));
+        sh(&format!(
+            "ip -n m xfrm state add src {from} dst {to} proto esp spi {spi:#x} reqid 9 mode tunnel {KEY}"
+        ));
     }
     sh("ip -n m xfrm policy add src 10.1.0.0/16 dst 10.2.0.0/16 dir out tmpl src 10.0.0.1 dst 10.0.0.2 proto esp reqid 9 mode tunnel
         ip -n m xfrm policy add src 10.2.0.0/16 dst 10.1.0.0/16 dir in tmpl src 10.0.0.2 dst 10.0.0.1 proto esp reqid 9 mode tunnel");
@@ -277,7 +311,9 @@ migrate('10.2.0.0','10.1.0.0',0,('10.0.0.2','10.0.0.1'),('10.0.0.7','10.0.0.1'))
 "#;
     std::fs::write("/run/migrate.py", program).unwrap();
     sh("ip netns exec m python3 /run/migrate.py");
-    until("the move", || contexts(&*session).iter().any(|context| context.traffic.endpoints.remote().to_string() == "10.0.0.7"));
+    until("the move", || {
+        contexts(&*session).iter().any(|context| context.traffic.endpoints.remote().to_string() == "10.0.0.7")
+    });
     agree("m", &*session, &mut replay);
     let [moved] = &contexts(&*session)[..] else { panic!("one pair") };
     assert_eq!((moved.id, moved.state), (context.id, SaState::Complete));

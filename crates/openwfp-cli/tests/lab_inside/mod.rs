@@ -56,7 +56,9 @@ pub(crate) fn two_hosts() {
           ip -n $1 route add 10.$3.0.0/24 via 10.9.0.$3 src 10.$2.0.1
           ip -n $1 route add fd0$3::/64 via fd09::$3 src fd0$2::1
         done");
-    until("the wire", || succeeds("ip netns exec a ping -q -c 1 -W 1 10.9.0.2 && ip netns exec a ping -q -c 1 -W 1 fd09::2"));
+    until("the wire", || {
+        succeeds("ip netns exec a ping -q -c 1 -W 1 10.9.0.2 && ip netns exec a ping -q -c 1 -W 1 fd09::2")
+    });
 }
 
 /// Has what the engines log written to a file, which is returned.
@@ -88,6 +90,7 @@ pub(crate) fn contexts(session: &dyn Session) -> Vec<Arc<SaContext>> {
 
 /// How many states and policies (those of sockets aside) a host's kernel has.
 pub(crate) fn in_kernel(host: &str) -> (usize, usize) {
-    let count = |what: &str| sh(&format!("ip -n {host} xfrm {what} | grep -c ^src || true")).trim().parse().unwrap();
+    let count =
+        |what: &str| sh(&format!("ip -n {host} xfrm {what} | grep -c ^src || true")).trim().parse().unwrap();
     (count("state"), count("policy list | sed '/^src/{N;/socket/d}'"))
 }

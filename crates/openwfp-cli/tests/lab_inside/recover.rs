@@ -57,7 +57,11 @@ fn a_killed_daemon_leaves_whole_contexts_and_no_halves() {
     let session = connect("");
     let establish = |session: &dyn Session, peer: u32| {
         let bundles = BundlePair { inbound: bundle(0x1000 + peer), outbound: bundle(0x2000 + peer) };
-        session.sa_context_step(SaContextStep::Establish(NewSaContext::new(traffic(peer)), request(peer), Box::new(bundles)))
+        session.sa_context_step(SaContextStep::Establish(
+            NewSaContext::new(traffic(peer)),
+            request(peer),
+            Box::new(bundles),
+        ))
     };
     establish(&*session, 1).unwrap();
     // The second one has its inbound half when the daemon dies.
@@ -65,13 +69,19 @@ fn a_killed_daemon_leaves_whole_contexts_and_no_halves() {
     session.sa_context_set_spi(half, &request(2), Spi::new(0x1002).unwrap()).unwrap();
     session.sa_context_add_inbound(half, bundle(0x1002)).unwrap();
     // And somebody else's.
-    sh("ip -n a xfrm state add src 10.9.0.1 dst 10.9.9.9 proto esp spi 0x9999 mode tunnel aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128");
+    sh(
+        "ip -n a xfrm state add src 10.9.0.1 dst 10.9.9.9 proto esp spi 0x9999 mode tunnel aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128",
+    );
     assert_eq!(in_kernel("a"), (4, 3));
     drop(running);
     assert_eq!(in_kernel("a"), (4, 3), "nobody removed anything");
 
     let running = daemon(&["xfrm:netns=a"]);
-    assert_eq!(in_kernel("a"), (3, 2), "the half is gone with its policy, the whole one and the other's are there");
+    assert_eq!(
+        in_kernel("a"),
+        (3, 2),
+        "the half is gone with its policy, the whole one and the other's are there"
+    );
     let session = connect("");
     let found = contexts(&*session);
     let states: Vec<_> = found.iter().map(|context| context.state).collect();
@@ -110,7 +120,13 @@ fn a_killed_daemon_leaves_whole_contexts_and_no_halves() {
         .collect();
     let missing: Vec<_> = confirmed.difference(&whole).collect();
     let log = || sh("grep -v listening /run/daemon.log | tail -n 30");
-    assert!(missing.is_empty(), "{} of {} that were confirmed are not there\n{}", missing.len(), confirmed.len(), log());
+    assert!(
+        missing.is_empty(),
+        "{} of {} that were confirmed are not there\n{}",
+        missing.len(),
+        confirmed.len(),
+        log()
+    );
     assert!(whole.len() <= confirmed.len() + 5, "and at most the one that was under way each time");
     assert_eq!(found.len(), whole.len() + 1, "no halves, and the other's one");
     assert_eq!(in_kernel("a"), (2 * whole.len() + 1, 2 * whole.len()));
@@ -128,7 +144,8 @@ fn one_daemon_serves_several_namespaces_which_may_come_and_go() {
     two_hosts();
     let running = daemon(&["xfrm:netns=a", "right=xfrm:netns=b", "xfrm:"]);
     let (a, b, own) = (connect(""), connect("#right"), connect("#xfrm"));
-    let bundles = |peer| Box::new(BundlePair { inbound: bundle(0x1000 + peer), outbound: bundle(0x2000 + peer) });
+    let bundles =
+        |peer| Box::new(BundlePair { inbound: bundle(0x1000 + peer), outbound: bundle(0x2000 + peer) });
     let establish = |session: &dyn Session, peer| {
         let new = NewSaContext::new(traffic(peer));
         session.sa_context_step(SaContextStep::Establish(new, request(peer), bundles(peer))).unwrap().id
@@ -160,8 +177,12 @@ fn one_daemon_serves_several_namespaces_which_may_come_and_go() {
     let error = b.sa_context_add_inbound(create, bundle(0x1004)).unwrap_err();
     assert_eq!(error.code(), Code::FWP_E_NOT_FOUND, "{error}");
     sh("ip netns add b");
-    sh("ip -n b xfrm state add src 10.0.0.1 dst 10.0.0.2 proto esp spi 0x100 aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128");
-    until("the new namespace", || contexts(&*b).iter().any(|context| context.outbound.is_some() || context.inbound.is_some()));
+    sh(
+        "ip -n b xfrm state add src 10.0.0.1 dst 10.0.0.2 proto esp spi 0x100 aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128",
+    );
+    until("the new namespace", || {
+        contexts(&*b).iter().any(|context| context.outbound.is_some() || context.inbound.is_some())
+    });
     assert_eq!(b.completeness().unwrap(), Completeness::Whole);
     assert!(Path::new("/run/netns/b").exists());
     drop(running);

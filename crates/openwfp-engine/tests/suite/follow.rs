@@ -246,6 +246,8 @@ fn readers_see_fresh_counters_and_the_provider_is_not_asked_again_at_once() {
     let id = bed.apply(vec![put(None, found(Some(256), None))])[0];
     bed.told();
     let read = || bed.session.sa_context_by_id(id).unwrap().counters.inbound.traffic().0;
+    assert_eq!(read(), 0, "what was just told is not asked for");
+    clock.turn(Duration::from_secs(2));
     assert_eq!([read(), read(), read()], [1000; 3], "asked once a second at most");
     clock.turn(Duration::from_secs(2));
     assert_eq!([read(), read()], [2000; 2]);

@@ -238,17 +238,14 @@ impl Driver {
                 }
                 continue;
             }
-            let moved = with_counters(&before, after);
+            let moved = with_counters(&before, &after);
             let doing = "move the SA to its new addresses";
             if before.destination == new.id.destination {
                 // The kernel finds both by the same name: the old one goes first, and comes back if the new one cannot.
                 self.remove_states(std::slice::from_ref(old))?;
                 if let Err(refused) = self.kernel.order(MessageKind::NewSa, CREATE, &moved)? {
-                    let back = self.kernel.order(
-                        MessageKind::NewSa,
-                        CREATE,
-                        &with_counters(&before, before.clone()),
-                    );
+                    let back =
+                        self.kernel.order(MessageKind::NewSa, CREATE, &with_counters(&before, &before));
                     tracing::warn!(back = back.is_ok_and(|back| back.is_ok()), "a moved SA goes back");
                     return Err(refusal(doing, &refused));
                 }
@@ -271,7 +268,7 @@ struct Done {
 }
 
 /// A state as it is to be, with the sequence numbers and counters of what it was.
-fn with_counters(before: &State<'_>, after: State<'_>) -> Zeroizing<Vec<u8>> {
+fn with_counters(before: &State<'_>, after: &State<'_>) -> Zeroizing<Vec<u8>> {
     /// `XFRMA_LTIME_VAL`.
     const LIFETIME: u16 = 9;
     let counted: Vec<u8> = [before.bytes, before.packets, before.added, before.first_used]
@@ -280,7 +277,7 @@ fn with_counters(before: &State<'_>, after: State<'_>) -> Zeroizing<Vec<u8>> {
         .collect();
     let mut unknown = after.unknown.clone();
     unknown.push((LIFETIME, &counted));
-    let state = State { replay: before.replay, replay_esn: before.replay_esn, unknown, ..after };
+    let state = State { replay: before.replay, replay_esn: before.replay_esn, unknown, ..after.clone() };
     let mut payload = Zeroizing::new(Vec::with_capacity(1024));
     state.emit(&mut payload);
     payload

@@ -61,6 +61,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 const RETRY: Duration = Duration::from_secs(1);
 /// So many bytes of events are taken in before what they change is passed on.
 const EVENT_BYTES: usize = 256 * 1024;
+/// Changes that follow one another so closely are passed on together.
+const GATHER: Duration = Duration::from_millis(5);
 /// What takes long to pass on is done at longer intervals, so that there is more of it at a time; at most this.
 const GATHER_MAX: Duration = Duration::from_millis(40);
 /// So many states are asked for their counters before events are looked for again.
@@ -213,6 +215,7 @@ impl Following {
 
     fn run(&mut self, stop: &EventFd) {
         let mut watched = self.watch_names();
+        let mut ended = Instant::now();
         loop {
             match self.wait(stop, watched.as_ref()) {
                 Ok(true) => return,
@@ -231,6 +234,10 @@ impl Following {
                 }
                 watched = self.watch_names();
             }
+            // One change after a quiet time is told at once; where they come one after the other, a few are told together.
+            if ended.elapsed() < GATHER && self.counting.is_empty() {
+                std::thread::sleep(GATHER);
+            }
             let begun = Instant::now();
             match self.round() {
                 Ok(()) => {}
@@ -245,6 +252,7 @@ impl Following {
             if took > Duration::from_millis(2) && self.counting.is_empty() {
                 std::thread::sleep(took.min(GATHER_MAX));
             }
+            ended = Instant::now();
         }
     }
 
@@ -632,8 +640,12 @@ impl Following {
         let changes = std::mem::take(&mut self.inventory.changes);
         self.ownership.forget(changes.gone.keys().copied());
         let installed = self.ownership.installed();
-        let ids: HashSet<SaContextId> =
-            self.owners.values().map(|owner| owner.id).chain(installed.iter().map(|(_, id, _)| *id)).collect();
+        let ids: HashSet<SaContextId> = self
+            .owners
+            .values()
+            .map(|owner| owner.id)
+            .chain(installed.iter().map(|(_, id, _)| *id))
+            .collect();
         self.ownership.forget(installed.into_iter().map(|(identity, ..)| identity));
         let told = ids.into_iter().map(|id| MirrorChange::Remove { id, counters: Vec::new() }).collect();
         self.owners.clear();

@@ -167,7 +167,7 @@ impl<'c> Frame<'c> {
         if let Some(asked) = asked {
             frame.reqid = asked.reqid;
             frame.if_id = asked.if_id;
-            frame.mark = (asked.mark != (0, 0)).then(|| Mark { value: asked.mark.0, mask: asked.mark.1 });
+            frame.mark = (asked.mark != (0, 0)).then_some(Mark { value: asked.mark.0, mask: asked.mark.1 });
             if direction == Direction::Outbound {
                 frame.sequence = asked.sequence;
             }
@@ -415,7 +415,7 @@ impl<'c> Frame<'c> {
         };
         let templates = self.templates();
         let templates = Templates::parse(&templates)
-            .map_err(|problem| Error::unreachable(&format!("a template that cannot be read: {problem}")))?;
+            .map_err(|problem| Error::unreachable(format!("a template that cannot be read: {problem}")))?;
         let mut planned = Vec::new();
         for selector in self.selectors() {
             for direction in directions {

@@ -398,12 +398,12 @@ fn address(message: &Message<'_>, bytes: [u8; 16], family: u16, at: usize) -> Re
 }
 
 fn mark(message: &Message<'_>, start: usize) -> Result<(u32, u32), WireError> {
-    let found = find(message, start, XFRMA_MARK)?.and_then(|bytes| Fixed::<8>::split(bytes));
+    let found = find(message, start, XFRMA_MARK)?.and_then(Fixed::<8>::split);
     Ok(found.map_or((0, 0), |(fixed, _)| (fixed.u32(0), fixed.u32(4))))
 }
 
 fn number(message: &Message<'_>, start: usize, kind: u16) -> Result<u32, WireError> {
-    let found = find(message, start, kind)?.and_then(|bytes| Fixed::<4>::split(bytes));
+    let found = find(message, start, kind)?.and_then(Fixed::<4>::split);
     Ok(found.map_or(0, |(fixed, _)| fixed.u32(0)))
 }
 
