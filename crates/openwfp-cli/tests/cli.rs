@@ -395,3 +395,41 @@ fn the_engine_may_come_from_the_environment() {
     let run = run(wfp().env("WFP_ENGINE", engine).args(["sa", "list"]));
     assert_eq!(run.out.lines().last(), Some("16 SA contexts"));
 }
+
+#[test]
+fn what_is_to_be_deleted_is_shown_and_nobody_deletes_by_accident() {
+    let engine = format!("capture:{}", sample("strongswan-16").display());
+    let change = |verb: &str, args: &[&str]| {
+        run(wfp().arg("--engine").arg(&engine).args(["sa", verb]).args(args))
+    };
+    let asked = change("delete", &["1", "0xce435ff9"]);
+    assert_eq!(asked.code, 1);
+    assert!(asked.out.contains("SA context 1") && asked.out.contains("SA context 2"), "{}", asked.out);
+    assert!(asked.err.contains("nothing is changed") && asked.err.contains("--yes"), "{}", asked.err);
+    let done = change("delete", &["1", "--yes"]);
+    assert_eq!((done.code, done.out.as_str()), (0, "deleted: 1 10.99.0.1 <=> 10.99.0.2\n"));
+    let expired = change("expire", &["1", "--yes"]);
+    assert_eq!((expired.code, expired.out.as_str()), (0, "expiring: 1 10.99.0.1 <=> 10.99.0.2\n"));
+    let none = change("delete", &["99", "--yes"]);
+    assert!(none.code == 1 && none.err.contains("FWP_E_NOT_FOUND"), "{}", none.err);
+}
+
+#[test]
+fn an_export_has_a_line_for_each_esp_sa_and_says_what_it_left_out() {
+    let export = |name: &str, args: &[&str]| {
+        let engine = format!("capture:{}", sample(name).display());
+        run(wfp().arg("--engine").arg(&engine).args(["sa", "export", "--format", "wireshark"]).args(args))
+    };
+    let all = export("strongswan-16", &[]);
+    assert_eq!(all.code, 0);
+    let (comments, lines): (Vec<&str>, Vec<&str>) = all.out.lines().partition(|line| line.starts_with('#'));
+    assert!(comments[0].contains("keys"), "{comments:?}");
+    assert!(lines.iter().all(|line| line.starts_with("\"IPv4\",\"10.99.0.")), "{lines:?}");
+    assert_eq!((lines.len(), all.err.as_str()), (32, ""), "two SAs each of 16 contexts");
+    let rare = export("algorithms", &[]);
+    assert!(rare.err.contains("SAs are left out"), "there are algorithms that Wireshark lacks: {}", rare.err);
+    let one = export("strongswan-16", &["0xc71b7200"]);
+    let spis = |spi: &str| one.out.lines().filter(|line| line.contains(spi)).count();
+    assert_eq!((one.out.lines().count(), spis("\"0xc71b7200\""), spis("\"0xca7b5bc9\"")), (3, 1, 1));
+    assert!(one.out.contains("AES-GCM with 16 octet ICV [RFC4106]"), "{}", one.out);
+}

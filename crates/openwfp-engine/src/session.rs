@@ -440,7 +440,16 @@ impl Session for LocalSession {
 
     fn sa_enum(&self, id: EnumId, limit: u32) -> Result<Claim<SaEntry>> {
         match self.handle(Operation::SaEnum, id)? {
-            Handle::Sas(enumerator) => enumerator.claim(entries(limit)),
+            Handle::Sas(enumerator) => {
+                let claim = enumerator.claim(entries(limit))?;
+                if self.engine.dataplane.is_some() {
+                    let context = |entry: &SaEntry| Arc::clone(entry.context());
+                    let mut contexts: Vec<_> = claim.entries().iter().map(context).collect();
+                    contexts.dedup_by_key(|context| context.id);
+                    self.engine.refresh_counters(&contexts);
+                }
+                Ok(claim)
+            }
             _ => Err(no_handle(id)),
         }
     }

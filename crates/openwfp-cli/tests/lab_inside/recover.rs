@@ -136,6 +136,12 @@ fn a_killed_daemon_leaves_whole_contexts_and_no_halves() {
     assert_eq!(in_kernel("a"), (1, 0));
     drop(running);
     assert!(std::fs::read_dir("/run/openwfp").unwrap().count() <= 2, "old journals are gone");
+    // What is not ours goes only if that is said.
+    let delete = format!("{} --engine xfrm:netns=a sa delete 0x9999 --yes", wfp());
+    assert!(!succeeds(&delete));
+    assert_eq!(in_kernel("a"), (1, 0));
+    assert!(succeeds(&format!("{delete} --adopt")));
+    assert_eq!(in_kernel("a"), (0, 0));
 }
 
 #[test]
