@@ -399,9 +399,8 @@ fn the_engine_may_come_from_the_environment() {
 #[test]
 fn what_is_to_be_deleted_is_shown_and_nobody_deletes_by_accident() {
     let engine = format!("capture:{}", sample("strongswan-16").display());
-    let change = |verb: &str, args: &[&str]| {
-        run(wfp().arg("--engine").arg(&engine).args(["sa", verb]).args(args))
-    };
+    let change =
+        |verb: &str, args: &[&str]| run(wfp().arg("--engine").arg(&engine).args(["sa", verb]).args(args));
     let asked = change("delete", &["1", "0xce435ff9"]);
     assert_eq!(asked.code, 1);
     assert!(asked.out.contains("SA context 1") && asked.out.contains("SA context 2"), "{}", asked.out);

@@ -305,6 +305,14 @@ impl Dataplane for Driver {
     }
 
     fn update(&self, old: &SaContext, new: &SaContext, direction: Direction, keys: &KeyAccess) -> Result {
+        let matters = |context: &SaContext| {
+            let details = context.details(direction);
+            (context.traffic.clone(), details.map(|details| (details.udp_encapsulation, details.filter_id)))
+        };
+        if matters(old) == matters(new) {
+            // What else may change, the kernel does not know.
+            return Ok(());
+        }
         let before = install::ids(old, direction);
         self.check_owner(old, &before, "changed")?;
         let plan = self.plan(new, direction, keys)?;

@@ -227,7 +227,8 @@ impl<'c> Frame<'c> {
             ..State::new(self.source, self.destination, protocol.number(), sa.spi.get())
         };
         if let Some(selector) = &extras.selector {
-            state.selector = raw(selector, self.direction);
+            // An SA's own selector has the order of its packets: what is local there is their source.
+            state.selector = raw(selector, Direction::Outbound);
         } else if innermost && self.context.traffic.mode == Mode::Tunnel {
             state.flags |= STATE_AF_UNSPEC;
         }
@@ -548,5 +549,84 @@ impl Fnv {
         for byte in bytes {
             self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::map;
+    use openwfp_api::LinuxSa;
+    use std::path::Path;
+
+    /// Linux' part without what only a living state has.
+    fn without_life(linux: &LinuxSa) -> LinuxSa {
+        let mut linux = LinuxSa { added: 0, first_used: 0, ..linux.clone() };
+        linux.flags &= !STATE_AF_UNSPEC;
+        linux.soft_add_seconds = 0;
+        if let Some(extras) = &mut linux.extras {
+            extras.replay = None;
+            extras.unknown = Box::default();
+            extras.care_of = None;
+            extras.security_context = None;
+            extras.limits.soft_bytes = 0;
+            extras.limits.soft_packets = 0;
+            extras.limits.soft_use_seconds = 0;
+            if **extras == LinuxExtras::default() {
+                linux.extras = None;
+            }
+        }
+        linux
+    }
+
+    /// What kernels held is planned as states which read as what they were: the two ways are inverse.
+    #[test]
+    fn what_a_kernel_held_is_planned_as_it_was() {
+        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples");
+        let (mut states, mut skipped) = (0, 0);
+        for directory in std::fs::read_dir(samples).unwrap() {
+            let Ok(listing) = crate::capture::read(&directory.unwrap().path()) else { continue };
+            for context in listing.contexts {
+                for (direction, details) in context.directions() {
+                    let plan = match Plan::new(&context, direction, None, &KeyAccess::grant()) {
+                        Ok(plan) => plan,
+                        Err(error) => {
+                            assert_eq!(error.code(), Code::ERROR_NOT_SUPPORTED, "{error}");
+                            skipped += 1;
+                            continue;
+                        }
+                    };
+                    for (sa, planned) in details.bundle.sas.iter().zip(&plan.states) {
+                        let state = State::of(&planned.payload).unwrap();
+                        let again = map::sa(&state).unwrap();
+                        assert_eq!((again.spi, &again.transform), (sa.spi, &sa.transform));
+                        let (linux, was) = (again.linux.unwrap(), sa.linux.as_ref().unwrap());
+                        let mut expected = without_life(was);
+                        if expected.esn {
+                            expected.replay_window =
+                                expected.replay_window.max(REPLAY_WINDOW.min(linux.replay_window));
+                        }
+                        if expected.reqid == 0 {
+                            expected.reqid = linux.reqid;
+                        }
+                        let mut found = without_life(&linux);
+                        // The names of algorithms without a name of ours come in the order of the bundle.
+                        for linux in [&mut found, &mut expected] {
+                            if let Some(extras) = &mut linux.extras {
+                                extras.acquire_sequence = 0;
+                            }
+                        }
+                        assert_eq!(found, expected, "{direction:?} of {:?}", context.traffic);
+                        let udp = map::udp_encapsulation(&state, direction);
+                        assert_eq!(udp, details.udp_encapsulation);
+                        assert_eq!(map::lifetime(&state), details.bundle.lifetime);
+                        states += 1;
+                    }
+                    let ids: Vec<SaId> = plan.states.iter().map(|state| state.id).collect();
+                    assert_eq!(ids, super::ids(&context, direction));
+                }
+            }
+        }
+        assert!(states > 100 && skipped < 20, "{states} states, {skipped} skipped");
     }
 }
