@@ -93,7 +93,7 @@ pub(crate) struct Args {
     /// kernel; xfrm:netns=NAME, xfrm:pid=NUMBER in another network namespace), capture:DIR (a capture's directory) or
     /// memory: [default: this machine's daemon where there is one, else xfrm:]. `serve` takes several, each with a name
     /// before it if need be: blue=xfrm:netns=blue
-    #[arg(long, value_name = "URL", env = "WFP_ENGINE", global = true, verbatim_doc_comment)]
+    #[arg(long, value_name = "URL", env = "WFP_ENGINE", global = true)]
     pub(crate) engine: Vec<NamedUrl>,
     /// Change and remove also what others than this engine installed in the kernel (xfrm: engines)
     #[arg(long, global = true)]
