@@ -365,9 +365,16 @@ fn limits_wrong_keys_rekeys_moves_and_refusals_are_as_promised() {
     assert_eq!(in_kernel("a"), (2, 3));
     std::thread::sleep(Duration::from_millis(2100));
     assert!(a.context(new).counters.outbound.traffic().0 > bytes, "counters go on");
+    let was = b.context(new_b);
+    assert_eq!(
+        was.traffic.endpoints.local().to_string(),
+        "10.9.0.22",
+        "what the engine had done, the kernel's word does not undo"
+    );
     a.session.sa_context_delete_by_id(new).unwrap();
     b.session.sa_context_delete_by_id(new_b).unwrap();
-    assert_eq!((in_kernel("a"), in_kernel("b")), ((0, 0), (0, 0)));
+    let left = || sh("for host in a b; do ip -n $host xfrm state | grep -v aead || true; done");
+    assert_eq!((in_kernel("a"), in_kernel("b")), ((0, 0), (0, 0)), "{was:?}\n{}", left());
 
     // A wrong key: nothing passes, and the receiver counts it.
     let wrong = Case {

@@ -250,9 +250,15 @@ impl Driver {
                     return Err(refusal(doing, &refused));
                 }
             } else {
-                let answer = self.kernel.order(MessageKind::NewSa, CREATE, &moved)?;
-                answer.map_err(|refused| refusal(doing, &refused))?;
-                self.ownership.rename(&identity(old, 0), &identity(&new.id, 0));
+                // Before it is there: whoever follows the kernel has to know whose it is.
+                let (from, to) = (identity(old, 0), identity(&new.id, 0));
+                self.ownership.rename(&from, &to);
+                let answer = self.kernel.order(MessageKind::NewSa, CREATE, &moved);
+                let refused = |error| {
+                    self.ownership.rename(&to, &from);
+                    error
+                };
+                answer.map_err(refused)?.map_err(|no| refused(refusal(doing, &no)))?;
                 self.remove_states(std::slice::from_ref(old))?;
             }
         }
