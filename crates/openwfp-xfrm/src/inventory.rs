@@ -7,6 +7,7 @@ use crate::dumps::Dumps;
 use crate::dumps::Part;
 use crate::error;
 use crate::ownership::Ownership;
+use crate::ownership::id_of;
 use crate::pair::Pairing;
 use crate::table::ANYWHERE;
 use crate::table::Facts;
@@ -287,6 +288,9 @@ impl Inventory {
         let new = State::of(payload).and_then(|state| Facts::of(&state));
         if let Some(new) = &new {
             self.ownership.rename(old, &new.identity());
+            if new.identity() != *old {
+                self.ownership.note_gone(&id_of(old), &id_of(&new.identity()));
+            }
         }
         self.set_state(old, Some(payload))?;
         if let (Some(before), Some(new)) = (before, new) {

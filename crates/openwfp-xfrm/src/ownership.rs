@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! sa KEY in|out HEX        a state: the payload of its deletion (xfrm_usersa_id, mark)
+//! not KEY HEX              that state is gone, and the context goes on without it
 //! policy KEY HEX           a policy: the payload of its deletion (xfrm_userpolicy_id, mark, interface id)
 //! whole KEY                both directions are there
 //! gone KEY                 nothing is left of it
@@ -259,6 +260,18 @@ impl Ownership {
         let _ = owned.write(&line);
     }
 
+    /// Notes that a state that was renamed is gone under its old name.
+    pub(crate) fn note_gone(&self, old: &SaId, new: &SaId) {
+        let mut owned = self.lock();
+        if let Some(OwnedSa { key, .. }) = owned.sas.get(&identity(new, 0)).copied() {
+            let mut line = format!("not {key} ");
+            let mut payload = Vec::new();
+            old.emit(&mut payload);
+            hex(&mut line, &payload);
+            let _ = owned.write(&line);
+        }
+    }
+
     /// Whether states were installed for a context of this engine's life.
     pub(crate) fn has_context(&self, id: SaContextId) -> bool {
         self.lock().contexts.contains_key(&id.0)
@@ -388,6 +401,10 @@ fn parse(text: &str) -> Vec<Leftover> {
                 let sa = bytes(hex).and_then(|payload| SaId::parse(&message(&payload)).ok());
                 contexts.entry(key).or_default().sas.extend(sa.map(|sa| (sa, direction)));
             }
+            ["not", key, hex] => {
+                let gone = bytes(hex).and_then(|payload| SaId::parse(&message(&payload)).ok());
+                contexts.entry(key).or_default().sas.retain(|(sa, _)| Some(*sa) != gone);
+            }
             ["policy", key, hex] => {
                 let policy = bytes(hex).and_then(|payload| PolicyId::parse(&message(&payload)).ok());
                 contexts.entry(key).or_default().policies.extend(policy);
@@ -503,6 +520,23 @@ mod tests {
         assert!(contexts[0].whole && contexts[0].sas.len() == 2 && !contexts[1].whole);
         assert_eq!(contexts[1].sas, [(sa(257), Direction::Inbound)]);
         assert_eq!(contexts[1].policies, [policy(8)]);
+    }
+
+    #[test]
+    fn a_context_that_moved_is_found_under_its_new_names() {
+        let directory = Directory::new();
+        let engine = Ownership::default();
+        engine.keep_journal(&directory.0, 7).unwrap();
+        engine.begin(1, Direction::Inbound, &[sa(256)], &[]).unwrap();
+        engine.begin(1, Direction::Outbound, &[sa(300)], &[]).unwrap();
+        engine.done(1, &[sa(256), sa(300)], true);
+        engine.rename(&identity(&sa(300), 0), &identity(&sa(301), 0));
+        engine.note_gone(&sa(300), &sa(301));
+        drop(engine);
+        let found = leftovers(&directory.0, 7).unwrap();
+        let mut spis: Vec<u32> = found[0].1[0].sas.iter().map(|(sa, _)| sa.spi).collect();
+        spis.sort_unstable();
+        assert_eq!(spis, [256, 301]);
     }
 
     #[test]

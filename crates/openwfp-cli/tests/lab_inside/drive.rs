@@ -531,14 +531,28 @@ fn tshark_decrypts_a_capture_with_the_exported_keys() {
         let of_b = b.establish(case, filters[1], (spis.1, spis.0), Lifetime::UNLIMITED).unwrap();
         let capture = format!("/run/capture-{number}.pcap");
         let mut tcpdump = Command::new("ip")
-            .args(["netns", "exec", "b", "tcpdump", "-q", "-U", "-i", "vb", "-w", &capture, "esp"])
+            .args([
+                "netns",
+                "exec",
+                "b",
+                "tcpdump",
+                "-q",
+                "-U",
+                "--immediate-mode",
+                "-i",
+                "vb",
+                "-w",
+                &capture,
+                "esp",
+            ])
             .stderr(std::process::Stdio::null())
             .spawn()
             .unwrap();
         until("tcpdump", || std::fs::metadata(&capture).is_ok_and(|file| file.len() > 0));
         std::thread::sleep(Duration::from_millis(500));
         assert!(ping(case), "{name}");
-        std::thread::sleep(Duration::from_millis(500));
+        // Four packets of a hundred bytes at least, each with its header, behind the file's.
+        until("the capture", || std::fs::metadata(&capture).is_ok_and(|file| file.len() > 24 + 4 * 116));
         tcpdump.kill().unwrap();
         tcpdump.wait().unwrap();
         let decoded = sh(&format!(

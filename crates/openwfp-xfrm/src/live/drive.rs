@@ -260,6 +260,7 @@ impl Driver {
                 };
                 answer.map_err(refused)?.map_err(|no| refused(refusal(doing, &no)))?;
                 self.remove_states(std::slice::from_ref(old))?;
+                self.ownership.note_gone(old, &new.id);
             }
         }
         Ok(())
