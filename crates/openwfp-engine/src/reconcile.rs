@@ -6,6 +6,7 @@ use crate::database::sas;
 use crate::statistics::Growth;
 use openwfp_api::Direction;
 use openwfp_api::DirectionCounters;
+use openwfp_api::Sa;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
 use openwfp_api::SaList;
@@ -139,19 +140,23 @@ pub(crate) fn refreshed(
     let mut new = SaContext::clone(old);
     for (slot, listed) in [(&mut new.inbound, listed.inbound), (&mut new.outbound, listed.outbound)] {
         let (Some(details), Some(listed)) = (slot, listed) else { continue };
-        let known: Vec<_> = listed.bundle.sas.iter().map(|sa| (sa.spi, sa.linux.as_ref())).collect();
-        if details.bundle.sas.first().spi != listed.bundle.sas.first().spi {
+        // A bundle may be listed in part: its states come into the kernel one after the other.
+        let same = |sa: &Sa| {
+            let named =
+                |other: &&Sa| (other.spi, other.transform.protocol()) == (sa.spi, sa.transform.protocol());
+            listed.bundle.sas.iter().find(named)
+        };
+        if details.bundle.sas.iter().all(|sa| same(sa).is_none()) {
             continue;
         }
-        details.udp_encapsulation = listed.udp_encapsulation;
-        let sas = details.bundle.sas.iter().zip(known).map(|(sa, (_, linux))| {
-            let mut sa = sa.clone();
-            sa.linux = linux.cloned();
-            sa
+        let sas = details.bundle.sas.iter().map(|sa| {
+            let known = same(sa).and_then(|listed| listed.linux.clone());
+            Sa { linux: known.or_else(|| sa.linux.clone()), ..sa.clone() }
         });
         if let Ok(sas) = SaList::new(sas) {
             details.bundle.sas = sas;
         }
+        details.udp_encapsulation = listed.udp_encapsulation;
     }
     new.traffic.endpoints = listed.traffic.endpoints;
     (new != **old).then_some(new)

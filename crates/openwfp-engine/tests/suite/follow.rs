@@ -170,6 +170,37 @@ fn what_the_engine_had_installed_takes_the_providers_word_only_for_what_is_the_p
 }
 
 #[test]
+fn a_bundle_of_two_keeps_both_sas_when_the_providers_word_of_the_first_comes_before_the_second_is_there() {
+    let mut bed = bed(Engine::builder().dataplane(Arc::new(Willing::default())).build());
+    let traffic = Traffic::new(endpoints(), Mode::Tunnel);
+    let request =
+        InboundRequest { traffic: traffic.clone(), filter_id: FilterId(5), udp_encapsulation: None };
+    let ah = |spi| {
+        let auth = Auth { algorithm: AuthAlgorithm::HmacSha256, icv_bits: 128, key: Key::new(&[2; 32]) };
+        Sa { transform: Transform::Ah(auth), ..sa(spi) }
+    };
+    let own = |sa| Sa { linux: None, ..sa };
+    let two = |spi| SaBundle::new(SaList::new([own(sa(spi)), own(ah(spi))]).unwrap());
+    let bundles = Box::new(BundlePair { inbound: two(256), outbound: two(300) });
+    let step = SaContextStep::Establish(NewSaContext::new(traffic), request, bundles);
+    let id = bed.session.sa_context_step(step).unwrap().id;
+    let mut refresh = |sas: Vec<Sa>| {
+        let mut listed = found(Some(256), Some(300));
+        for details in [&mut listed.inbound, &mut listed.outbound].into_iter().flatten() {
+            details.bundle.sas = SaList::new(sas.clone()).unwrap();
+        }
+        bed.apply(vec![MirrorChange::Refresh { id, context: Box::new(listed) }]);
+        let context = bed.session.sa_context_by_id(id).unwrap();
+        let sas = &context.inbound.as_ref().unwrap().bundle.sas;
+        sas.iter().map(|sa| (sa.transform.protocol(), sa.linux.is_some())).collect::<Vec<_>>()
+    };
+    let (esp, by_ah) = (Protocol::Esp, Protocol::Ah);
+    assert_eq!(refresh(vec![sa(256)]), [(esp, true), (by_ah, false)]);
+    assert_eq!(refresh(vec![ah(256)]), [(esp, true), (by_ah, true)], "what was known stays known");
+    assert_eq!(refresh(vec![sa(256), ah(256)]), [(esp, true), (by_ah, true)]);
+}
+
+#[test]
 fn a_hard_limit_of_one_direction_ends_the_whole_context() {
     let mut bed = bed(Engine::builder().dataplane(Arc::new(Willing::default())).build());
     let id = bed.apply(vec![put(None, found(Some(256), Some(300)))])[0];
