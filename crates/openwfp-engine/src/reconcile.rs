@@ -141,11 +141,8 @@ pub(crate) fn refreshed(
     for (slot, listed) in [(&mut new.inbound, listed.inbound), (&mut new.outbound, listed.outbound)] {
         let (Some(details), Some(listed)) = (slot, listed) else { continue };
         // A bundle may be listed in part: its states come into the kernel one after the other.
-        let same = |sa: &Sa| {
-            let named =
-                |other: &&Sa| (other.spi, other.transform.protocol()) == (sa.spi, sa.transform.protocol());
-            listed.bundle.sas.iter().find(named)
-        };
+        let key = |sa: &Sa| (sa.spi, sa.transform.protocol());
+        let same = |sa: &Sa| listed.bundle.sas.iter().find(|listed| key(listed) == key(sa));
         if details.bundle.sas.iter().all(|sa| same(sa).is_none()) {
             continue;
         }

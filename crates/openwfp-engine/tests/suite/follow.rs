@@ -51,6 +51,11 @@ fn counted(context: SaContext, bytes: u64) -> SaContext {
     context
 }
 
+/// A bundle as a client adds it, which knows nothing of the kernel's values.
+fn own<const N: usize>(sas: [Sa; N]) -> SaBundle {
+    SaBundle::new(SaList::new(sas.map(|sa| Sa { linux: None, ..sa })).unwrap())
+}
+
 struct Bed {
     engine: Engine,
     session: Arc<dyn Session>,
@@ -66,6 +71,15 @@ fn bed(engine: Engine) -> Bed {
 impl Bed {
     fn apply(&mut self, changes: Vec<MirrorChange>) -> Vec<SaContextId> {
         self.engine.mirror().apply(changes, Completeness::Whole).unwrap()
+    }
+
+    /// The id of a context that this engine installs itself.
+    fn establish(&self, inbound: SaBundle, outbound: SaBundle) -> SaContextId {
+        let traffic = Traffic::new(endpoints(), Mode::Tunnel);
+        let new = NewSaContext::new(traffic.clone()).filter(FilterId(4));
+        let request = InboundRequest { traffic, filter_id: FilterId(5), udp_encapsulation: None };
+        let bundles = Box::new(BundlePair { inbound, outbound });
+        self.session.sa_context_step(SaContextStep::Establish(new, request, bundles)).unwrap().id
     }
 
     /// The events so far, with the bytes that their contexts have counted inbound.
@@ -111,7 +125,7 @@ fn an_acquire_is_told_and_can_be_keyed_through_the_api_and_stays_when_the_kernel
     let spi = bed.session.sa_context_get_spi(id, &request).unwrap();
     // Its larval state gave way to the first SA, or timed out.
     bed.apply(vec![put(Some(id), found(None, None)), MirrorChange::Remove { id, counters: Vec::new() }]);
-    let bundle = |spi| SaBundle::new(SaList::one(Sa { linux: None, ..sa(spi) }));
+    let bundle = |spi| own([sa(spi)]);
     bed.session.sa_context_add_inbound(id, bundle(spi.get())).unwrap();
     bed.session.sa_context_add_outbound(id, bundle(700)).unwrap();
     assert_eq!(bed.session.sa_context_by_id(id).unwrap().state, SaState::Complete);
@@ -128,15 +142,8 @@ fn an_acquire_is_told_and_can_be_keyed_through_the_api_and_stays_when_the_kernel
 #[test]
 fn what_the_engine_had_installed_takes_the_providers_word_only_for_what_is_the_providers() {
     let mut bed = bed(Engine::builder().dataplane(Arc::new(Willing::default())).build());
-    let traffic = Traffic::new(endpoints(), Mode::Tunnel);
-    let request =
-        InboundRequest { traffic: traffic.clone(), filter_id: FilterId(5), udp_encapsulation: None };
-    let mut inbound = SaBundle::new(SaList::one(Sa { linux: None, ..sa(256) }));
-    inbound.mm_sa_id = 77;
-    let outbound = SaBundle::new(SaList::one(Sa { linux: None, ..sa(300) }));
-    let new = NewSaContext::new(traffic).filter(FilterId(4));
-    let bundles = Box::new(BundlePair { inbound, outbound });
-    let id = bed.session.sa_context_step(SaContextStep::Establish(new, request, bundles)).unwrap().id;
+    let inbound = SaBundle { mm_sa_id: 77, ..own([sa(256)]) };
+    let id = bed.establish(inbound, own([sa(300)]));
     bed.told();
     // A late word of the inbound SA alone: the outbound one is not gone for that, and the daemon's own values stay.
     let refresh = |context| MirrorChange::Refresh { id, context: Box::new(context) };
@@ -172,18 +179,11 @@ fn what_the_engine_had_installed_takes_the_providers_word_only_for_what_is_the_p
 #[test]
 fn a_bundle_of_two_keeps_both_sas_when_the_providers_word_of_the_first_comes_before_the_second_is_there() {
     let mut bed = bed(Engine::builder().dataplane(Arc::new(Willing::default())).build());
-    let traffic = Traffic::new(endpoints(), Mode::Tunnel);
-    let request =
-        InboundRequest { traffic: traffic.clone(), filter_id: FilterId(5), udp_encapsulation: None };
     let ah = |spi| {
         let auth = Auth { algorithm: AuthAlgorithm::HmacSha256, icv_bits: 128, key: Key::new(&[2; 32]) };
         Sa { transform: Transform::Ah(auth), ..sa(spi) }
     };
-    let own = |sa| Sa { linux: None, ..sa };
-    let two = |spi| SaBundle::new(SaList::new([own(sa(spi)), own(ah(spi))]).unwrap());
-    let bundles = Box::new(BundlePair { inbound: two(256), outbound: two(300) });
-    let step = SaContextStep::Establish(NewSaContext::new(traffic), request, bundles);
-    let id = bed.session.sa_context_step(step).unwrap().id;
+    let id = bed.establish(own([sa(256), ah(256)]), own([sa(300), ah(300)]));
     let mut refresh = |sas: Vec<Sa>| {
         let mut listed = found(Some(256), Some(300));
         for details in [&mut listed.inbound, &mut listed.outbound].into_iter().flatten() {
