@@ -1,6 +1,8 @@
 //! The daemon as its operators meet it: real processes, real signals, clients in three languages.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use openwfp::Engine;
 use openwfp::SessionOptions;
 use openwfp::Update;
@@ -120,14 +122,14 @@ impl Daemon {
         String::from_utf8_lossy(&buffer[..length]).trim().to_owned()
     }
 
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().try_into().unwrap());
+        nix::sys::signal::kill(pid, signal).unwrap();
     }
 
     /// Reads its configuration again.
     fn reload(&self) {
-        self.signal("HUP");
+        self.signal(Signal::SIGHUP);
         assert!(self.told().starts_with("RELOADING=1"));
         assert_eq!(self.told(), "READY=1");
     }
@@ -138,7 +140,7 @@ impl Daemon {
     }
 
     fn stop(mut self) {
-        self.signal("TERM");
+        self.signal(Signal::SIGTERM);
         assert!(self.child.wait().unwrap().success());
     }
 }
@@ -421,7 +423,7 @@ fn systemd_hands_over_a_socket_and_is_told_that_the_daemon_lives() {
     let daemon = place.serve(&mut command);
     assert!(open(&place.engine()).info().is_ok());
     assert_eq!((daemon.told(), daemon.told()), ("WATCHDOG=1".into(), "WATCHDOG=1".into()));
-    daemon.signal("TERM");
+    daemon.signal(Signal::SIGTERM);
     until("it stops", || place.log().contains("\"stopped\""));
     for line in place.log().lines() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
