@@ -1,4 +1,4 @@
-//! Changes: the calls that move SA contexts through their life, as values.
+//! Changes: the calls that advance an SA context through its life, represented as values.
 
 use crate::Code;
 use crate::Error;
@@ -14,24 +14,24 @@ use crate::UdpEncapsulation;
 use crate::VirtualIfTunnel;
 use std::fmt;
 
-/// What a new SA context protects. WFP: the arguments of `IPsecSaContextCreate1`.
+/// The parameters of a new SA context. WFP: the arguments of `IPsecSaContextCreate1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewSaContext {
-    /// The outbound traffic.
+    /// The outbound traffic to protect.
     pub traffic: Traffic,
-    /// Its filter (transport mode) or tunnel policy; 0: none.
+    /// The ID of the outbound filter (transport mode) or tunnel policy; 0 for none.
     pub filter_id: FilterId,
     /// The virtual interface of the tunnel, if any.
     pub virtual_if_tunnel: Option<VirtualIfTunnel>,
 }
 
 impl NewSaContext {
-    /// A context for this traffic that names no filter.
+    /// Returns parameters for this traffic without a filter.
     pub fn new(traffic: Traffic) -> NewSaContext {
         NewSaContext { traffic, filter_id: FilterId(0), virtual_if_tunnel: None }
     }
 
-    /// The same with its filter or tunnel policy.
+    /// Sets the filter or tunnel policy.
     #[must_use]
     pub fn filter(mut self, id: FilterId) -> NewSaContext {
         self.filter_id = id;
@@ -39,31 +39,31 @@ impl NewSaContext {
     }
 }
 
-/// What the inbound SPI is for. WFP: `IPSEC_GETSPI1`.
+/// The parameters of a request for an inbound SPI. WFP: `IPSEC_GETSPI1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InboundRequest {
-    /// The inbound traffic: addresses, type and IP version are the context's.
+    /// The inbound traffic. Its addresses, type and IP version must equal those of the context.
     pub traffic: Traffic,
-    /// Its filter or tunnel policy; 0: none.
+    /// The ID of the inbound filter or tunnel policy; 0 for none.
     pub filter_id: FilterId,
     /// UDP encapsulation, if any.
     pub udp_encapsulation: Option<UdpEncapsulation>,
 }
 
 impl InboundRequest {
-    /// A request for this traffic that names no filter and no UDP encapsulation.
+    /// Returns a request for this traffic without a filter or UDP encapsulation.
     pub fn new(traffic: Traffic) -> InboundRequest {
         InboundRequest { traffic, filter_id: FilterId(0), udp_encapsulation: None }
     }
 
-    /// The same with its filter or tunnel policy.
+    /// Sets the filter or tunnel policy.
     #[must_use]
     pub fn filter(mut self, id: FilterId) -> InboundRequest {
         self.filter_id = id;
         self
     }
 
-    /// The same with UDP encapsulation.
+    /// Sets the UDP encapsulation's ports.
     #[must_use]
     pub fn udp(mut self, local_port: u16, remote_port: u16) -> InboundRequest {
         self.udp_encapsulation = Some(UdpEncapsulation { local_port, remote_port });
@@ -71,55 +71,53 @@ impl InboundRequest {
     }
 }
 
-/// Which parts of a context an update changes. WFP: the `flags` of `IPsecSaContextUpdate0`.
+/// The parts of a context that an update changes. WFP: the `flags` of `IPsecSaContextUpdate0`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct UpdateFlags(u64);
 
 impl UpdateFlags {
-    /// Addresses, ports and filter ids, `IPSEC_SA_DETAILS_UPDATE_TRAFFIC` 0x01.
+    /// Addresses, ports and filter IDs, `IPSEC_SA_DETAILS_UPDATE_TRAFFIC` 0x01.
     pub const TRAFFIC: UpdateFlags = UpdateFlags(0x01);
     /// UDP encapsulation, `IPSEC_SA_DETAILS_UPDATE_UDP_ENCAPSULATION` 0x02.
     pub const UDP_ENCAPSULATION: UpdateFlags = UpdateFlags(0x02);
     /// The bundles' flags, `IPSEC_SA_BUNDLE_UPDATE_FLAGS` 0x04.
     pub const FLAGS: UpdateFlags = UpdateFlags(0x04);
-    /// The context of network access protection, `IPSEC_SA_BUNDLE_UPDATE_NAP_CONTEXT` 0x08.
+    /// The Network Access Protection (NAP) context, `IPSEC_SA_BUNDLE_UPDATE_NAP_CONTEXT` 0x08.
     pub const NAP_CONTEXT: UpdateFlags = UpdateFlags(0x08);
     /// The keying module's state, `IPSEC_SA_BUNDLE_UPDATE_KEY_MODULE_STATE` 0x10.
     pub const KEY_MODULE_STATE: UpdateFlags = UpdateFlags(0x10);
-    /// The peer's address behind its NAT, `IPSEC_SA_BUNDLE_UPDATE_PEER_V4_PRIVATE_ADDRESS` 0x20.
+    /// The peer's private IPv4 address behind a NAT, `IPSEC_SA_BUNDLE_UPDATE_PEER_V4_PRIVATE_ADDRESS` 0x20.
     pub const PEER_V4_PRIVATE_ADDRESS: UpdateFlags = UpdateFlags(0x20);
-    /// The IKE SA's id, `IPSEC_SA_BUNDLE_UPDATE_MM_SA_ID` 0x40.
+    /// The ID of the IKE SA, `IPSEC_SA_BUNDLE_UPDATE_MM_SA_ID` 0x40.
     pub const MM_SA_ID: UpdateFlags = UpdateFlags(0x40);
     /// All parts.
     pub const ALL: UpdateFlags = UpdateFlags(0x7F);
 
-    /// The flags of a caller's 64 bits.
+    /// Returns the flags that a caller's 64 bits represent.
     ///
     /// # Errors
-    /// `FWP_E_INVALID_FLAGS` for bits that have no meaning.
+    /// `FWP_E_INVALID_FLAGS` for undefined bits.
     pub fn from_bits(bits: u64) -> Result<UpdateFlags> {
         if bits & !UpdateFlags::ALL.0 == 0 {
             return Ok(UpdateFlags(bits));
         }
         let unknown = bits & !UpdateFlags::ALL.0;
-        Err(Error::new(Code::FWP_E_INVALID_FLAGS, format!("the update flags {unknown:#x} have no meaning"))
-            .with_remedy(
-                "the known ones are 0x1 to 0x40, IPSEC_SA_DETAILS_UPDATE_* and IPSEC_SA_BUNDLE_UPDATE_*",
-            ))
+        Err(Error::new(Code::FWP_E_INVALID_FLAGS, format!("unknown update flags {unknown:#x}"))
+            .with_remedy("Use IPSEC_SA_DETAILS_UPDATE_* and IPSEC_SA_BUNDLE_UPDATE_*, 0x1 to 0x40."))
     }
 
-    /// As WFP's bits.
+    /// Returns the flags as WFP's bits.
     pub fn bits(self) -> u64 {
         self.0
     }
 
-    /// These flags and those.
+    /// Returns the union of both sets of flags.
     #[must_use]
     pub const fn and(self, other: UpdateFlags) -> UpdateFlags {
         UpdateFlags(self.0 | other.0)
     }
 
-    /// Whether all of `flags` are among these.
+    /// Returns whether this set contains all of `flags`.
     pub const fn contain(self, flags: UpdateFlags) -> bool {
         self.0 & flags.0 == flags.0
     }
@@ -133,46 +131,47 @@ impl fmt::Debug for UpdateFlags {
 
 /// One step in the life of an SA context: a call that changes it.
 ///
-/// [`Session`](crate::Session) has a method for each; as values they make up batches.
+/// [`Session`](crate::Session) has a method for each WFP call. A batch is a list of steps.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum SaContextStep {
-    /// Creates a context, with no SA yet. WFP: `IPsecSaContextCreate0/1`.
+    /// Creates an SA context without any SAs. WFP: `IPsecSaContextCreate0/1`.
     Create(NewSaContext),
-    /// Has the engine choose the inbound SPI. WFP: `IPsecSaContextGetSpi0/1`.
+    /// Gets the inbound SPI, which the engine chooses unless one is set. WFP: `IPsecSaContextGetSpi0/1`.
     GetSpi(SaContextId, InboundRequest),
     /// Sets the inbound SPI. WFP: `IPsecSaContextSetSpi0`.
     SetSpi(SaContextId, InboundRequest, Spi),
     /// Adds the inbound SAs. WFP: `IPsecSaContextAddInbound0/1`.
     AddInbound(SaContextId, SaBundle),
-    /// Adds the outbound SAs, after which the context is complete. WFP: `IPsecSaContextAddOutbound0/1`.
+    /// Adds the outbound SAs, which completes the context. WFP: `IPsecSaContextAddOutbound0/1`.
     AddOutbound(SaContextId, SaBundle),
-    /// Changes parts of the complete context with the values' id to the values. WFP:
-    /// `IPsecSaContextUpdate0`.
+    /// Changes parts of a complete context to the given values. The ID in the values identifies the
+    /// context. WFP: `IPsecSaContextUpdate0`.
     Update(UpdateFlags, Box<SaContext>),
-    /// Starts the expiry. WFP: `IPsecSaContextExpire0`.
+    /// Starts the expiry of a context. WFP: `IPsecSaContextExpire0`.
     Expire(SaContextId),
-    /// Deletes a context at once. WFP: `IPsecSaContextDeleteById0`.
+    /// Deletes a context immediately. WFP: `IPsecSaContextDeleteById0`.
     Delete(SaContextId),
-    /// Create and get SPI in one; ours, for batches.
+    /// Creates a context and gets its inbound SPI in one step. OpenWFP extension, for batches.
     Reserve(NewSaContext, InboundRequest),
-    /// Add inbound and add outbound in one; ours, for batches.
+    /// Adds the inbound and outbound SAs in one step. OpenWFP extension, for batches.
     Complete(SaContextId, Box<BundlePair>),
-    /// A whole life up to completion in one, with the SPI of the inbound bundle; ours, for batches.
+    /// Creates a complete context in one step, with the SPI of the inbound bundle. OpenWFP extension, for
+    /// batches.
     Establish(NewSaContext, InboundRequest, Box<BundlePair>),
 }
 
 /// The bundles of both directions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BundlePair {
-    /// What arrives.
+    /// The inbound bundle.
     pub inbound: SaBundle,
-    /// What leaves.
+    /// The outbound bundle.
     pub outbound: SaBundle,
 }
 
 impl SaContextStep {
-    /// The calls that it stands for, whose rules all hold for it.
+    /// Returns the calls that this step stands for. The rules of all of them apply to it.
     pub fn operations(&self) -> &'static [Operation] {
         use Operation as O;
         match self {
@@ -192,7 +191,7 @@ impl SaContextStep {
         }
     }
 
-    /// The context that it changes; none for one that it creates.
+    /// Returns the ID of the context that the step changes; `None` if it creates one.
     pub fn id(&self) -> Option<SaContextId> {
         match self {
             SaContextStep::Create(_) | SaContextStep::Reserve(..) | SaContextStep::Establish(..) => None,
@@ -208,20 +207,20 @@ impl SaContextStep {
     }
 }
 
-/// What a step gave.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepOutcome {
-    /// The context, created by the step or named by it.
+    /// The ID of the context that the step created or changed.
     pub id: SaContextId,
-    /// Its inbound SPI, where the step got or set one.
+    /// The inbound SPI, if the step got or set one.
     pub inbound_spi: Option<Spi>,
 }
 
-/// What a batch does when one of its steps fails.
+/// The effect of a failed step on its batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchMode {
-    /// Nothing of the batch happens, and the error names the step.
+    /// The whole batch has no effect, and the error names the step that failed.
     AllOrNothing,
-    /// Each step has its own result, as if it were called alone.
+    /// Each step succeeds or fails on its own, as if called separately.
     Each,
 }

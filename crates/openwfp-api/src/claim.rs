@@ -1,44 +1,45 @@
-//! A claim: a page that goes back to its enumerator unless its taker accepts it.
+//! Claims: pages of an enumerator whose entries return to it unless the receiver accepts them.
 
 use crate::SaContext;
 use std::fmt;
 use std::sync::Arc;
 
-/// The next entries of an enumerator, in its order, held for the caller.
+/// The next entries of an enumerator, in order, reserved for the caller.
 ///
-/// Accept as many as were delivered; what is not accepted when the claim is dropped goes back to the
-/// enumerator and comes again with its next page. So an encoder that runs out of memory or into a limit
-/// of bytes loses nothing. Other takers of the same enumerator never see a claimed entry.
+/// Accept as many entries as you delivered. When the claim is dropped, entries that were not accepted
+/// return to the enumerator and appear in its next page. An encoder that runs out of memory or reaches
+/// a size limit therefore loses nothing. Other readers of the same enumerator never see a claimed
+/// entry.
 #[must_use = "a claim that is not accepted gives its entries back"]
 pub struct Claim<T = Arc<SaContext>> {
     entries: Vec<T>,
     source: Option<Arc<dyn GiveBack<T>>>,
 }
 
-/// Where entries that were claimed and not accepted go.
+/// The source of a claim, to which entries that were not accepted return.
 pub trait GiveBack<T = Arc<SaContext>>: Send + Sync {
     /// Takes back entries, in the enumerator's order.
     fn give_back(&self, entries: Vec<T>);
 }
 
 impl<T> Claim<T> {
-    /// A claim on entries of an enumerator.
+    /// Returns a claim on entries of an enumerator.
     pub fn new(entries: Vec<T>, source: Arc<dyn GiveBack<T>>) -> Claim<T> {
         Claim { entries, source: Some(source) }
     }
 
-    /// The entries of the page; fewer than asked for only at the enumerator's end.
+    /// Returns the entries of the page. There are fewer than requested only at the end of the enumeration.
     pub fn entries(&self) -> &[T] {
         &self.entries
     }
 
-    /// Accepts the whole page.
+    /// Accepts the whole page and returns its entries.
     pub fn accept(mut self) -> Vec<T> {
         self.source = None;
         std::mem::take(&mut self.entries)
     }
 
-    /// Accepts the first `count` entries and gives the others back.
+    /// Accepts and returns the first `count` entries, and gives the rest back to the enumerator.
     pub fn accept_first(mut self, count: usize) -> Vec<T> {
         let rest = self.entries.split_off(count.min(self.entries.len()));
         std::mem::replace(&mut self.entries, rest)

@@ -1,4 +1,4 @@
-//! The dataplane: what carries out the engine's SAs, such as a kernel.
+//! The dataplane: the component that installs the engine's SAs, such as a kernel.
 
 use crate::CounterUpdate;
 use crate::Direction;
@@ -8,47 +8,49 @@ use crate::Result;
 use crate::SaContext;
 use std::sync::Arc;
 
-/// Carries out what the engine decides. Called by the engine without any lock of its own held.
+/// A component that carries out the engine's decisions. The engine holds none of its locks while it
+/// calls these methods.
 ///
-/// A failed call has left nothing behind: what was half installed is removed before it returns.
+/// A failed call must leave nothing behind: it removes a partial installation before it returns.
 pub trait Dataplane: Send + Sync {
-    /// Installs the SAs of one direction of the context and returns when they work.
+    /// Installs the SAs of one direction of the context and returns when they are operational.
     ///
     /// # Errors
-    /// The code that fits the refusal, with the system's own words.
+    /// The code that best describes the failure, with the system's error message.
     fn install(&self, context: &SaContext, direction: Direction, keys: &KeyAccess) -> Result;
 
-    /// Brings the SAs of one direction from what the context was to what it becomes: addresses, UDP
-    /// encapsulation, flags.
+    /// Changes the SAs of one direction from `old` to `new`: addresses, UDP encapsulation, flags.
     ///
     /// # Errors
-    /// The code that fits the refusal, with the system's own words.
+    /// The code that best describes the failure, with the system's error message.
     fn update(&self, old: &SaContext, new: &SaContext, direction: Direction, keys: &KeyAccess) -> Result;
 
-    /// Removes the SAs of one direction and returns what was counted at the end; that they are gone already is no
-    /// error.
+    /// Removes the SAs of one direction and returns their final counters. It is not an error if the SAs no
+    /// longer exist.
     ///
     /// # Errors
-    /// The code that fits the refusal, with the system's own words.
+    /// The code that best describes the failure, with the system's error message.
     fn remove(&self, context: &SaContext, direction: Direction) -> Result<Option<CounterUpdate>>;
 
-    /// What it has counted for these contexts; nothing for those that it does not know, or does not count.
+    /// Returns the counters of these contexts. Contexts that the dataplane does not know or count are
+    /// omitted. The default implementation returns none.
     ///
     /// # Errors
-    /// The code that fits the refusal, with the system's own words.
+    /// The code that best describes the failure, with the system's error message.
     fn counters(&self, _contexts: &[Arc<SaContext>]) -> Result<Vec<CounterUpdate>> {
         Ok(Vec::new())
     }
 
-    /// What it counts for the machine as a whole; nothing, unless it says otherwise.
+    /// Returns the drop counters of the whole machine. The default implementation returns none.
     ///
     /// # Errors
-    /// The code that fits the refusal, with the system's own words.
+    /// The code that best describes the failure, with the system's error message.
     fn drops(&self) -> Result<ProviderDrops> {
         Ok(ProviderDrops::default())
     }
 
-    /// Whether it ends SAs itself when their lifetime is over, as kernels do; then the engine does not.
+    /// Returns whether the dataplane ends SAs itself when their lifetime is over, as kernels do. If so, the
+    /// engine does not.
     fn enforces_lifetimes(&self) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! Enumerations: what an enumerator shows and how it is named.
+//! Enumerator IDs, options and entries, and database versions.
 
 use crate::ContextTemplate;
 use crate::Direction;
@@ -9,50 +9,65 @@ use crate::SessionNumber;
 use crate::Spi;
 use std::sync::Arc;
 
-/// The id of an enumerator: its session and a serial number in it that is never used again.
+/// The ID of an enumerator: its session's number and a serial number that the session never reuses.
 ///
-/// As one number it is what a C caller's enum handle and a message's field hold, so that neither needs
-/// a table of its own.
+/// Messages carry the ID as one 64-bit number, so that the wire protocol needs no table of handles. The
+/// C ABI has its own handles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EnumId {
-    /// The session that made it, and the only one that may use it.
+    /// The session that created the enumerator, and the only one that may use it.
     pub session: SessionNumber,
-    /// Counts from 1 in its session, enumerators and subscriptions together.
+    /// The serial number, which counts the session's enumerators and subscriptions from 1.
     pub serial: u32,
 }
 
 impl EnumId {
-    /// As one number, which is never 0.
+    /// Returns the ID as one 64-bit number, which is never 0.
     pub fn to_bits(self) -> u64 {
         (u64::from(self.session.0) << 32) | u64::from(self.serial)
     }
 
-    /// The id that [`EnumId::to_bits`] made.
+    /// Returns the ID that [`EnumId::to_bits`] encoded.
     pub fn from_bits(bits: u64) -> EnumId {
         #[allow(clippy::cast_possible_truncation, reason = "the two halves")]
         EnumId { session: SessionNumber((bits >> 32) as u32), serial: bits as u32 }
     }
 }
 
-/// What an enumerator of SA contexts shows.
+/// The options of an enumerator of SA contexts.
+///
+/// ```
+/// use openwfp_api::{AddressMatch, ContextTemplate, EnumOptions, SaContextId};
+///
+/// // SA contexts with a peer in a range, after the context with the id 100.
+/// let peers = AddressMatch::range([203, 0, 113, 1].into(), [203, 0, 113, 99].into())?;
+/// let options = EnumOptions {
+///     template: ContextTemplate { remote: peers, ..ContextTemplate::default() },
+///     after: Some(SaContextId(100)),
+///     ..EnumOptions::default()
+/// };
+/// # assert_eq!(options.spi, None);
+/// # Ok::<(), openwfp_api::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EnumOptions {
-    /// WFP's template; the default one selects all.
+    /// WFP's template; the default selects all contexts.
     pub template: ContextTemplate,
-    /// Only contexts that hold this SPI, in whichever direction; ours.
+    /// Selects only contexts with this SPI, in either direction. OpenWFP extension.
     pub spi: Option<Spi>,
-    /// Only contexts with ids above this one, to go on where an earlier page ended; ours.
+    /// Selects only contexts with IDs above this one, to continue after an earlier page. OpenWFP extension.
     pub after: Option<SaContextId>,
 }
 
-/// What an enumerator of single SAs shows. WFP: `IPSEC_SA_ENUM_TEMPLATE0`.
+/// The options of an enumerator of single SAs. WFP: `IPSEC_SA_ENUM_TEMPLATE0`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SaEnumOptions {
-    /// Only SAs of this direction; none: both.
+    /// Selects only SAs of this direction; `None` selects both.
     pub direction: Option<Direction>,
 }
 
-/// One direction of an SA context, as an enumerator of single SAs shows it. WFP: `IPSEC_SA_DETAILS1`.
+/// One direction of an SA context, as an enumerator of single SAs returns it.
+/// WFP: `IPSEC_SA_DETAILS1`.
 #[derive(Clone, Debug)]
 pub struct SaEntry {
     context: Arc<SaContext>,
@@ -60,28 +75,28 @@ pub struct SaEntry {
 }
 
 impl SaEntry {
-    /// One direction of a context, if it has an SA there.
+    /// Returns the entry for one direction of a context, or `None` if that direction has no SA.
     pub fn new(context: &Arc<SaContext>, direction: Direction) -> Option<SaEntry> {
         context.details(direction)?;
         Some(SaEntry { context: Arc::clone(context), direction })
     }
 
-    /// The context that the SA belongs to: its traffic and selectors are the SA's.
+    /// Returns the context that the SA belongs to. Its traffic and selectors apply to the SA.
     pub fn context(&self) -> &Arc<SaContext> {
         &self.context
     }
 
-    /// Which direction of it.
+    /// Returns the SA's direction.
     pub fn direction(&self) -> Direction {
         self.direction
     }
 
-    /// The direction's details, which [`SaEntry::new`] found.
+    /// Returns the details of the SA; always present, because [`SaEntry::new`] has checked for them.
     pub fn details(&self) -> Option<&SaDetails> {
         self.context.details(self.direction)
     }
 }
 
-/// The number of a version of the engine's database: grows with every change that is committed.
+/// A version number of the engine's database. It increases with every committed change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Version(pub u64);

@@ -1,14 +1,14 @@
-//! The API's one error: a code, what was wrong, and what to do.
+//! The error type of the API: a result code, a description and a remedy.
 
 use crate::Code;
 use std::fmt;
 
-/// The result of a call of the API.
+/// The result of an API call.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
-/// Why a call failed: its [`Code`], what was wrong in words, and what to do about it.
+/// The error of a failed call: its [`Code`], a description of the problem and an optional remedy.
 ///
-/// Callers branch on [`Error::code`]; the words are for people and never hold key bytes.
+/// Branch on [`Error::code`] only. The texts are for people and never contain key bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Error(Box<Content>);
 
@@ -20,54 +20,67 @@ struct Content {
 }
 
 impl Error {
-    /// An error with its code and what was wrong: which argument or rule, with the offending value.
+    /// Returns an error with a code and a description, which names the violated rule or the argument with
+    /// its value.
     pub fn new(code: Code, what: impl Into<String>) -> Error {
         Error(Box::new(Content { code, what: what.into(), remedy: None }))
     }
 
-    /// The same error with what to do about it.
+    /// Sets the remedy: advice on what to do about the error, in full sentences.
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<String>) -> Error {
         self.0.remedy = Some(remedy.into());
         self
     }
 
-    /// An error that only a defect of the engine can cause.
-    pub fn unreachable(what: impl Into<String>) -> Error {
-        Error::new(Code::ERROR_INTERNAL_ERROR, what).with_remedy("please report this as a defect of OpenWFP")
+    /// Prefixes the description with the place where the error occurred: an argument, a file or a step of a
+    /// batch.
+    #[must_use]
+    pub fn within(mut self, place: &str) -> Error {
+        self.0.what = format!("{place}: {}", self.0.what);
+        self
     }
 
-    /// The code, the only part to branch on.
+    /// Returns an `ERROR_INTERNAL_ERROR` for a condition that only a bug in OpenWFP can cause.
+    pub fn unreachable(what: impl Into<String>) -> Error {
+        Error::new(Code::ERROR_INTERNAL_ERROR, what)
+            .with_remedy("This is a defect of OpenWFP. Please report it.")
+    }
+
+    /// Returns the result code, the only part to branch on.
     pub fn code(&self) -> Code {
         self.0.code
     }
 
-    /// What was wrong.
+    /// Returns the description of the problem.
     pub fn what(&self) -> &str {
         &self.0.what
     }
 
-    /// What to do about it, where that is not plain from what was wrong.
+    /// Returns the remedy, if the description does not already imply it.
     pub fn remedy(&self) -> Option<&str> {
         self.0.remedy.as_deref()
     }
 }
 
 impl From<Code> for Error {
-    /// The bare code, with the table's sentence for what was wrong.
+    /// Converts a code, using its meaning in the table of codes as the description.
     fn from(code: Code) -> Error {
-        let meaning = code.entry().map_or("an unknown code", |entry| entry.meaning.trim_end_matches('.'));
-        Error::new(code, meaning)
+        let Some(entry) = code.entry() else { return Error::new(code, "an unknown code") };
+        let meaning = entry.meaning.trim_end_matches('.');
+        // The table contains sentences, but a message starts in lower case.
+        let (first, rest) = meaning.split_at(1);
+        Error::new(code, first.to_lowercase() + rest)
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.code, self.0.what)?;
-        match &self.0.remedy {
-            Some(remedy) => write!(f, "; {remedy}"),
-            None => Ok(()),
+        f.write_str(&self.0.what)?;
+        if let Some(remedy) = &self.0.remedy {
+            write!(f, ". {remedy}")?;
         }
+        write!(f, " [{}]", self.0.code)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Events: what happens to SA contexts, to objects and in the network, told to those who subscribed.
+//! Events: notifications to subscribers about SA contexts, objects and the network.
 
 use crate::ContextTemplate;
 use crate::EnumId;
@@ -18,41 +18,43 @@ use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
 
-/// What happened to an SA context.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// It became complete, or the provider found it. `IPSEC_SA_CONTEXT_EVENT_ADD` 1.
+    /// The context became complete or the provider found it; or an object was added.
+    /// `IPSEC_SA_CONTEXT_EVENT_ADD` 1.
     Add = 1,
-    /// It is gone. `IPSEC_SA_CONTEXT_EVENT_DELETE` 2.
+    /// The context or object was deleted. `IPSEC_SA_CONTEXT_EVENT_DELETE` 2.
     Delete = 2,
-    /// It changed in a way that is not one of the others; ours.
+    /// The context changed in a way that no other kind describes. OpenWFP extension.
     Change = 3,
-    /// A limit of its lifetime is near: time for a new one; ours.
+    /// A lifetime limit of the context is near, so it should be rekeyed. OpenWFP extension.
     SoftExpiry = 4,
-    /// Its expiry began: the outbound SA is gone, the inbound one follows; ours.
+    /// The expiry of the context started: its outbound SA is removed and its inbound SA will be. OpenWFP
+    /// extension.
     Expire = 5,
-    /// The provider asks for SAs: traffic that a policy protects has none. The context is larval, and whoever keys it
-    /// gets or sets its SPI and adds its SAs; ours.
+    /// The provider requests SAs because traffic that a policy protects has none. The context is larval;
+    /// the keying daemon gets or sets its SPI and adds its SAs. OpenWFP extension.
     Acquire = 6,
 }
 
-/// Which events a subscriber wants, as a set.
+/// A set of event kinds to which a client subscribes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EventKinds(u8);
 
 impl EventKinds {
-    /// Those that WFP has: ADD and DELETE.
+    /// The kinds that WFP defines: [`EventKind::Add`] and [`EventKind::Delete`].
     pub const WFP: EventKinds = EventKinds(0b00_0110);
-    /// All.
+    /// All kinds.
     pub const ALL: EventKinds = EventKinds(0b111_1110);
 
-    /// Exactly these.
+    /// Returns a set of exactly these kinds.
     pub fn of(kinds: &[EventKind]) -> EventKinds {
         EventKinds(kinds.iter().fold(0, |bits, kind| bits | 1 << *kind as u8))
     }
 
-    /// Whether a kind is among them.
+    /// Returns whether the set contains a kind.
     pub fn contain(self, kind: EventKind) -> bool {
         self.0 & (1 << kind as u8) != 0
     }
@@ -64,17 +66,19 @@ impl Default for EventKinds {
     }
 }
 
-/// An event, in the order in which changes were committed. WFP: `IPSEC_SA_CONTEXT_CHANGE0`.
+/// An event of an SA context. Events are delivered in the order in which changes were committed.
+/// WFP: `IPSEC_SA_CONTEXT_CHANGE0`.
 #[derive(Clone)]
 pub struct SaContextEvent {
-    /// What happened.
+    /// The kind of event.
     pub kind: EventKind,
-    /// To which context.
+    /// The ID of the context.
     pub id: SaContextId,
-    /// The version of the database that holds the change; an enumerator of this or a later version shows it.
+    /// The version of the database that contains the change. An enumerator of this or a later version
+    /// reflects it.
     pub version: Version,
-    /// The context as it became, or as it was before it went, with its counters; none for a subscriber without
-    /// the right READ.
+    /// The context after the change, or before its deletion, with its counters. `None` if the subscriber
+    /// lacks the right `READ`.
     pub context: Option<Arc<SaContext>>,
 }
 
@@ -84,14 +88,15 @@ impl fmt::Debug for SaContextEvent {
     }
 }
 
-/// What happened to an object. WFP: `FWPM_FILTER_CHANGE0` and those of the other kinds.
+/// An event of an object. WFP: `FWPM_FILTER_CHANGE0` and its counterparts for the other kinds of
+/// objects.
 #[derive(Clone)]
 pub struct ObjectEvent {
     /// [`EventKind::Add`] or [`EventKind::Delete`].
     pub kind: EventKind,
-    /// The version of the database that holds the change.
+    /// The version of the database that contains the change.
     pub version: Version,
-    /// The object as it was added, or as it was before it went.
+    /// The object as it was added, or as it was before its deletion.
     pub object: Arc<Object>,
 }
 
@@ -102,55 +107,56 @@ impl fmt::Debug for ObjectEvent {
     }
 }
 
-/// What a subscriber gets.
+/// A notification to a subscriber.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Notification {
-    /// An SA context's event.
+    /// An event of an SA context.
     Event(SaContextEvent),
     /// An object was added or deleted.
     Object(ObjectEvent),
     /// A net event.
     Net(Arc<NetEvent>),
-    /// Events were dropped as the subscriber was too slow for its queue; `FWP_E_NOTIFICATION_DROPPED`. What
-    /// an enumerator shows that is created now, of `list_from` or a later version, and the events of later
-    /// versions than its own, are whole again.
+    /// The engine dropped events because the subscriber was too slow and its queue was full;
+    /// `FWP_E_NOTIFICATION_DROPPED`. To recover, create an enumerator now, of version `list_from` or later,
+    /// and continue with events of later versions than the enumerator's.
     Dropped {
-        /// How many.
+        /// The number of dropped events.
         count: u64,
-        /// The version of the last one dropped.
+        /// The database version of the last dropped event.
         list_from: Version,
     },
 }
 
-/// What a subscription is about.
+/// The topic of a subscription.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Topic {
-    /// SA contexts that a template selects. WFP: `IPSEC_SA_CONTEXT_SUBSCRIPTION0`.
+    /// SA contexts selected by a template. WFP: `IPSEC_SA_CONTEXT_SUBSCRIPTION0`.
     SaContexts(ContextTemplate),
-    /// Objects that a template selects. WFP: `FWPM_FILTER_SUBSCRIPTION0` and those of the other kinds.
+    /// Objects selected by a template. WFP: `FWPM_FILTER_SUBSCRIPTION0` and its counterparts for the other
+    /// kinds of objects.
     Objects(ObjectTemplate),
-    /// Net events that a template selects. WFP: `FWPM_NET_EVENT_SUBSCRIPTION0`.
+    /// Net events selected by a template. WFP: `FWPM_NET_EVENT_SUBSCRIPTION0`.
     NetEvents(NetEventTemplate),
 }
 
-/// Which subscriptions are meant.
+/// The kind of a [`Topic`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TopicKind {
-    /// Those about SA contexts.
+    /// SA contexts.
     SaContexts,
-    /// Those about objects of a kind.
+    /// Objects of one kind.
     Objects(ObjectKind),
-    /// Those about net events.
+    /// Net events.
     NetEvents,
 }
 
 impl Topic {
-    /// Which kind of topic it is.
+    /// Returns the kind of this topic.
     ///
     /// # Errors
-    /// `FWP_E_INVALID_ENUMERATOR` for a template of no kind of objects.
+    /// `FWP_E_INVALID_ENUMERATOR` for a template of an unknown kind of objects.
     pub fn kind(&self) -> Result<TopicKind> {
         Ok(match self {
             Topic::SaContexts(_) => TopicKind::SaContexts,
@@ -160,27 +166,29 @@ impl Topic {
     }
 }
 
-/// What a subscriber asks for.
+/// The options of a subscription.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SubscriptionOptions {
-    /// What it is about; default: all SA contexts.
+    /// The topic; default: all SA contexts.
     pub topic: Topic,
-    /// Only these kinds, where events have kinds; default: WFP's ADD and DELETE.
+    /// The kinds of events to deliver, for topics whose events have kinds; default: [`EventKinds::WFP`].
     pub kinds: EventKinds,
-    /// How many notifications may wait; more are dropped, and the subscriber is told.
+    /// The maximum number of queued notifications, at least 1. When the queue is full, the engine drops
+    /// events and then delivers [`Notification::Dropped`].
     pub queue_length: usize,
 }
 
 impl SubscriptionOptions {
-    /// Notifications that may wait where nothing else is asked for.
+    /// The default maximum number of queued notifications.
     pub const QUEUE_LENGTH: usize = 65_536;
 
-    /// What a topic's subscriber gets from WFP: additions and deletions, or net events.
+    /// Returns options for a topic with the events that WFP delivers: additions and deletions, or net
+    /// events.
     pub fn about(topic: Topic) -> SubscriptionOptions {
         SubscriptionOptions { topic, ..SubscriptionOptions::default() }
     }
 
-    /// Every event of every SA context.
+    /// Returns options for every event of every SA context.
     pub fn all() -> SubscriptionOptions {
         SubscriptionOptions { kinds: EventKinds::ALL, ..SubscriptionOptions::default() }
     }
@@ -196,38 +204,40 @@ impl Default for SubscriptionOptions {
     }
 }
 
-/// The id of a subscription: of the same kind as an enumerator's, and never equal to one.
+/// The ID of a subscription. It has the same form as an enumerator's ID and never equals one.
 pub type SubscriptionId = EnumId;
 
-/// An open subscription. WFP: `IPsecSaContextSubscriptionsGet0`, `FwpmFilterSubscriptionsGet0` and others.
+/// A description of an open subscription. WFP: `IPsecSaContextSubscriptionsGet0`,
+/// `FwpmFilterSubscriptionsGet0` and its counterparts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SubscriptionInfo {
-    /// Its id.
+    /// The subscription's ID.
     pub id: SubscriptionId,
-    /// The key of its session.
+    /// The key of the session that subscribed.
     pub session_key: Guid,
-    /// What it asked for.
+    /// The options with which the session subscribed.
     pub options: SubscriptionOptions,
 }
 
-/// What a subscriber has called for each notification, one call at a time, on a thread of the engine's own.
+/// A callback for notifications. It is called for one notification at a time, on a dedicated thread.
 ///
-/// A callback that panics ends its subscription and nothing else.
+/// A panic in a callback ends its subscription and has no other effect.
 pub type EventCallback = Arc<dyn Fn(&Notification) + Send + Sync>;
 
-/// A subscription that is pulled: the subscriber asks for the next notification. Dropping it unsubscribes.
+/// A subscription from which the subscriber reads notifications. Dropping it unsubscribes.
 pub trait EventStream: Send {
-    /// Its id.
+    /// Returns the subscription's ID.
     fn id(&self) -> SubscriptionId;
 
-    /// The next notification; none when none came within `wait`, which may be zero.
+    /// Returns the next notification, or `None` if none arrives within `wait`, which may be zero.
     ///
     /// # Errors
-    /// `ERROR_INVALID_HANDLE` after unsubscribing or once the session is closed and all is read.
+    /// `ERROR_INVALID_HANDLE` after the subscription or its session has ended, even if notifications were
+    /// still queued.
     fn next(&mut self, wait: Duration) -> Result<Option<Notification>>;
 
-    /// The next notification for a task: without one, its waker is called when there is one, or when the subscription
-    /// ends. The last task that polled is woken.
+    /// Polls for the next notification. If there is none, the task is woken when one arrives or when the
+    /// subscription ends. Only the last task that polled is woken.
     ///
     /// # Errors
     /// As [`EventStream::next`].

@@ -1,4 +1,4 @@
-//! Filters as an SA context shows them: the conditions under which its SAs apply.
+//! GUIDs, filter IDs, and the filters of SA contexts with the conditions under which their SAs apply.
 
 use crate::Direction;
 use crate::IpVersion;
@@ -13,21 +13,21 @@ use crate::object::MatchType;
 use crate::object::value::Value;
 use std::fmt;
 
-/// A GUID, with the fields of Windows' structure.
+/// A GUID, with the fields of Windows' `GUID` structure.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Guid {
     /// The first 32 bits.
     pub data1: u32,
-    /// The next 16.
+    /// The next 16 bits.
     pub data2: u16,
-    /// The next 16.
+    /// The 16 bits after `data2`.
     pub data3: u16,
-    /// The last 64, byte by byte.
+    /// The last 64 bits, as bytes.
     pub data4: [u8; 8],
 }
 
 impl Guid {
-    /// A GUID from its fields.
+    /// Returns a GUID with these fields.
     pub const fn new(data1: u32, data2: u16, data3: u16, data4: [u8; 8]) -> Guid {
         Guid { data1, data2, data3, data4 }
     }
@@ -47,7 +47,8 @@ impl fmt::Debug for Guid {
     }
 }
 
-/// The id of a filter or of a tunnel policy; 0: none. WFP: `filterId`, `ipsecFilterId`, `tunnelPolicyId`.
+/// The ID of a filter or tunnel policy; 0 for none.
+/// WFP: `filterId`, `ipsecFilterId`, `tunnelPolicyId`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FilterId(pub u64);
 
@@ -68,17 +69,18 @@ impl<'a> TransportFilter<'a> {
         TransportFilter { filter_id, direction, context }
     }
 
-    /// The filter's id; 0 where no policy names the SA.
+    /// Returns the filter's ID, or 0 if no policy refers to the SA.
     pub fn filter_id(&self) -> FilterId {
         self.object().map_or(self.filter_id, |filter| FilterId(filter.id))
     }
 
-    /// The layer at which it stands: `FWPM_LAYER_{INBOUND,OUTBOUND}_TRANSPORT_{V4,V6}`.
+    /// Returns the key of the filter's layer. Without a filter object, the layer is
+    /// `FWPM_LAYER_{INBOUND,OUTBOUND}_TRANSPORT_{V4,V6}`, by direction and IP version.
     pub fn layer_key(&self) -> Guid {
         if let Some(filter) = self.object() {
             return filter.layer;
         }
-        // The inner packets decide, and they may be of another IP version than the tunnel.
+        // The inner packets determine the layer; their IP version may differ from the tunnel's.
         let version = match self.context.selectors.first() {
             Some(selector) if selector.local.addr().is_ipv6() => IpVersion::V6,
             Some(_) => IpVersion::V4,
@@ -92,14 +94,14 @@ impl<'a> TransportFilter<'a> {
         }
     }
 
-    /// The filter object behind it, where the SA context was created for one of the engine's.
+    /// Returns the filter object, if the SA context was created for one of the engine's filters.
     #[inline]
     pub fn object(&self) -> Option<&'a Filter> {
         self.context.selectors.filter(self.direction)
     }
 
-    /// The selectors behind the conditions; where the context has none, its traffic's own addresses,
-    /// protocol and ports.
+    /// Returns the selectors from which the conditions are derived. If the context has none, the result is
+    /// one selector with the addresses, protocol and ports of its traffic.
     pub fn selectors(&self) -> Vec<Selector> {
         match self.context.selectors.is_empty() {
             true => vec![self.own_selector()],
@@ -120,17 +122,19 @@ impl<'a> TransportFilter<'a> {
         }
     }
 
-    /// The conditions, `filterCondition`: addresses, then protocol and ports where they are set.
+    /// Returns the filter's conditions, `filterCondition`. Without a filter object, they are the addresses,
+    /// then the protocol and ports if set.
     ///
-    /// Conditions on one field are alternatives, those on different fields must all be met, as in WFP.
+    /// As in WFP, conditions on the same field are alternatives; conditions on different fields must all
+    /// match.
     pub fn conditions(&self) -> Vec<FilterCondition> {
         let mut conditions = Vec::new();
         self.visit_conditions(|condition| conditions.push(condition));
         conditions
     }
 
-    /// Visits the conditions in their order, for those who go through many filters: those of one selector take no
-    /// memory.
+    /// Calls `visit` for each condition, in the order of [`TransportFilter::conditions`]. This is for code
+    /// that visits many filters: it allocates no memory for an SA context with a single selector.
     #[inline(always)]
     pub fn visit_conditions(&self, visit: impl FnMut(FilterCondition)) {
         if let Some(filter) = self.object() {

@@ -1,6 +1,7 @@
-//! The GUIDs of what WFP has built in, by their names without the prefix.
+//! GUIDs of the objects and fields that are built into WFP, named without their prefixes.
 //!
-//! Source: `fwpmu.h`; `tests/abi.rs` holds them against the metadata of Windows' SDK.
+//! Source: `fwpmu.h`. `tests/abi.rs` compares at least one of each group with `windows-sys`, which is
+//! generated from the metadata of the Windows SDK.
 #![allow(missing_docs, reason = "each is named as in Windows' headers, which have no more to say of it")]
 
 use crate::Guid;
@@ -14,7 +15,7 @@ macro_rules! guids {
 
                 $(pub const $name: Guid = Guid::new($a, $b, $c, $d);)*
 
-                /// All of them, with their names as in Windows' headers.
+                /// All GUIDs of the group, with their full names in Windows' headers.
                 pub const ALL: &[(Guid, &str)] = &[$(($name, concat!($prefix, stringify!($name)))),*];
             }
         )*
@@ -23,12 +24,12 @@ macro_rules! guids {
     };
 }
 
-/// The name of a built-in GUID, as in Windows' headers.
+/// Returns the full name of a built-in GUID in Windows' headers, such as `FWPM_LAYER_IKEEXT_V6`.
 pub fn name(guid: Guid) -> Option<&'static str> {
     GROUPS.iter().flat_map(|group| group.iter()).find(|(other, _)| *other == guid).map(|(_, name)| *name)
 }
 
-/// The built-in GUID with a name as in Windows' headers.
+/// Returns the built-in GUID with this full name in Windows' headers.
 pub fn by_name(name: &str) -> Option<Guid> {
     GROUPS.iter().flat_map(|group| group.iter()).find(|(_, other)| *other == name).map(|(guid, _)| *guid)
 }
@@ -155,7 +156,7 @@ guids! {
         MPSSVC_TENANT_RESTRICTIONS = 0x1ec6_c7e1 0xfdd9 0x478a [0xb5, 0x5f, 0xff, 0x8b, 0xa1, 0xd2, 0xc1, 0x7d];
         MPSSVC_APP_ISOLATION = 0xffe2_21c3 0x92a8 0x4564 [0xa5, 0x9f, 0xda, 0xfb, 0x70, 0x75, 0x60, 0x20];
     }
-    /// Fields that conditions look at, `FWPM_CONDITION_*`.
+    /// Fields that conditions can test, `FWPM_CONDITION_*`.
     condition "FWPM_CONDITION_" {
         ALE_PACKAGE_FAMILY_NAME = 0x81bc_78fb 0xf28d 0x4886 [0xa6, 0x04, 0x6a, 0xcc, 0x26, 0x1f, 0x26, 0x1b];
         INTERFACE_MAC_ADDRESS = 0xf6e6_3dce 0x1f4b 0x4c6b [0xb6, 0xef, 0x11, 0x65, 0xe7, 0x1f, 0x8e, 0xe7];

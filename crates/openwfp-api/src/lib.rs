@@ -1,17 +1,18 @@
-//! The API of the OpenWFP filter engine: its nouns, its codes, its table of operations and its traits.
+//! The API of the OpenWFP filter engine: its types, result codes, table of operations and traits.
 //!
-//! Everything else in the workspace either implements this crate (the engine, the kernel's room, remote
-//! clients) or translates it (command line, C ABI, wire). It does no I/O, reads no clock and takes no
-//! lock but a claim's.
+//! Every other crate of the workspace either implements this one (the engine, the Linux kernel
+//! provider, the remote client) or translates it (the command line, the C ABI, the wire protocol).
+//! This crate does no I/O, reads no clock and takes no lock.
 //!
-//! The names are those of the Windows Filtering Platform (WFP) in Rust's spelling, so that a name from
-//! its manual is found with `grep`: `IPSEC_SA_CONTEXT1` is [`SaContext`], its `saBundle` is
-//! [`SaDetails::bundle`], and so on. What Linux has and WFP lacks stands beside it, in [`LinuxSa`].
+//! Names follow the Windows Filtering Platform (WFP) in Rust spelling, so that you can find a name
+//! from its manual with `grep`: `IPSEC_SA_CONTEXT1` is [`SaContext`], its `saBundle` is
+//! [`SaDetails::bundle`], and so on. Attributes that Linux has and WFP lacks are in [`LinuxSa`].
 #![forbid(unsafe_code)]
 
 mod change;
 mod claim;
 mod code;
+mod contexts;
 mod dataplane;
 mod enumeration;
 mod error;
@@ -37,6 +38,7 @@ pub use change::{
 };
 pub use claim::{Claim, GiveBack};
 pub use code::{Code, CodeEntry, CodeFamily};
+pub use contexts::SaContexts;
 pub use dataplane::Dataplane;
 pub use enumeration::{EnumId, EnumOptions, SaEntry, SaEnumOptions, Version};
 pub use error::{Error, Result};

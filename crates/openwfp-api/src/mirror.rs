@@ -1,4 +1,4 @@
-//! The mirror: how a provider tells the engine what is there.
+//! The mirror: the interface through which a provider reports its SA contexts to the engine.
 
 use crate::Direction;
 use crate::Result;
@@ -7,39 +7,39 @@ use crate::SaContextId;
 use crate::Spi;
 use crate::object::net_event::NetEvent;
 
-/// Whether a listing holds all that was there to list.
+/// Whether a listing is complete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Completeness {
-    /// Everything.
+    /// The listing is complete.
     #[default]
     Whole,
-    /// Not everything, for the reason given in words.
+    /// The listing is incomplete, for the given reason.
     Incomplete(String),
 }
 
-/// What a provider counted for one direction of a context, since its SA was added.
+/// A provider's counters for one direction of a context, accumulated since its SA was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CounterUpdate {
-    /// The context.
+    /// The ID of the context.
     pub id: SaContextId,
-    /// Which of its directions.
+    /// The direction.
     pub direction: Direction,
-    /// Bytes.
+    /// The number of bytes.
     pub bytes: u64,
-    /// Packets.
+    /// The number of packets.
     pub packets: u64,
-    /// When it was last used, in seconds since 1970; 0: never or not known.
+    /// When the SA was last used, in seconds since 1970; 0 if never or unknown.
     pub last_used: u64,
-    /// Packets dropped as too old for the replay window.
+    /// Packets dropped because they were too old for the replay window.
     pub replay_window_drops: u32,
-    /// Packets dropped as replayed.
+    /// Packets dropped as replays.
     pub replay_drops: u32,
-    /// Packets whose integrity check failed.
+    /// Packets that failed the integrity check.
     pub integrity_failures: u32,
 }
 
 impl CounterUpdate {
-    /// Bytes and packets, and nothing else.
+    /// Returns an update of bytes and packets, with all other counters 0.
     pub fn traffic(id: SaContextId, direction: Direction, bytes: u64, packets: u64) -> CounterUpdate {
         CounterUpdate {
             id,
@@ -54,88 +54,92 @@ impl CounterUpdate {
     }
 }
 
-/// A change in what a provider holds, as it tells the engine of it.
+/// A change in a provider's state, as reported to the engine.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum MirrorChange {
-    /// The provider holds this context, with these counters. It is the one of that id, or one that shares an SA
-    /// with it; else it is new, and gets an id.
+    /// The provider holds this context, with these counters. It matches the context with the given ID, or
+    /// one that shares an SA with it; otherwise it is new and receives an ID.
     Put {
-        /// The id that an earlier [`MirrorChange::Put`] or [`Mirror::replace`] returned, if there was one.
+        /// The ID that an earlier [`MirrorChange::Put`] or [`Mirror::replace`] returned, if any.
         id: Option<SaContextId>,
-        /// The context; the id in it does not count.
+        /// The context; its `id` field is ignored.
         context: Box<SaContext>,
     },
-    /// What the provider knows of SAs that this engine itself had it install: counters, addresses, the provider's own
-    /// words. What the engine has of the context besides stays, and SAs that are missing here are not gone.
+    /// The provider's state of SAs that this engine installed: counters, addresses and attributes specific
+    /// to the provider. All other parts of the engine's context stay unchanged, and SAs missing here are
+    /// not removed.
     Refresh {
-        /// The context; if it is gone, nothing happens.
+        /// The ID of the context; ignored if the context no longer exists.
         id: SaContextId,
-        /// What the provider holds of it.
+        /// The context as the provider holds it.
         context: Box<SaContext>,
     },
-    /// The context of an earlier [`MirrorChange::Put`] is gone. One that has been taken up through the API meanwhile
-    /// stays.
+    /// The provider no longer holds the context of an earlier [`MirrorChange::Put`]. The engine keeps a
+    /// context that a client has since started to key through the API.
     Remove {
-        /// The context; if it is gone, nothing happens.
+        /// The ID of the context; ignored if the context no longer exists.
         id: SaContextId,
-        /// What was counted at the end.
+        /// The final counters.
         counters: Vec<CounterUpdate>,
     },
-    /// An SA that this engine itself had installed is gone from the provider.
+    /// The provider no longer holds an SA that this engine installed.
     Lost {
-        /// The context; if it is gone, nothing happens.
+        /// The ID of the context; ignored if the context no longer exists.
         id: SaContextId,
         /// The direction of the SA.
         direction: Direction,
-        /// Its SPI; if the direction has another one, nothing happens.
+        /// The SA's SPI; the change is ignored if the direction now has another SPI.
         spi: Spi,
-        /// A hard limit of its lifetime was reached: the whole context goes.
+        /// Whether the SA reached a hard lifetime limit, in which case the engine deletes the whole context.
         expired: bool,
-        /// What was counted at the end.
+        /// The final counters.
         counters: Option<CounterUpdate>,
     },
-    /// A soft limit of its lifetime was reached.
+    /// A context reached a soft limit of its lifetime.
     SoftExpired {
-        /// The context; if it is gone, nothing happens.
+        /// The ID of the context; ignored if the context no longer exists.
         id: SaContextId,
     },
 }
 
-/// A privileged client of the engine that keeps it equal to what a provider holds, as a list-and-watch
-/// client does.
+/// A privileged client of the engine that keeps the engine's contexts equal to those of a provider, in
+/// the manner of a list-and-watch client.
 pub trait Mirror: Send + Sync {
-    /// Makes the engine hold exactly these contexts, in one step that no reader sees half of.
+    /// Replaces the engine's contexts with exactly these, in one atomic step.
     ///
-    /// The ids in `contexts` do not count: one that shares an SA with a context of the engine keeps that
-    /// context's id and counters, others get new ids in their order. What is not among them goes.
+    /// The IDs in `contexts` are ignored. A context that shares an SA with one of the engine's contexts
+    /// keeps that context's ID and counters; the others receive new IDs, in order. The engine removes its
+    /// contexts that are not in the list.
     ///
-    /// Returns their ids, in their order.
+    /// Returns the IDs of the contexts, in the order of the list.
     ///
     /// # Errors
-    /// Only those of the engine itself; nothing is changed then.
+    /// Only errors of the engine itself; in that case, nothing changes.
     fn replace(&self, contexts: Vec<SaContext>, completeness: Completeness) -> Result<Vec<SaContextId>>;
 
-    /// Takes over what changed, one after the other, and tells whoever subscribed of each. Returns the id of each
-    /// context that was put, in their order.
+    /// Applies changes in order and notifies subscribers of each. Returns the IDs of the contexts in
+    /// [`MirrorChange::Put`] changes, in order.
     ///
-    /// Waits for what the provider is just carrying out for the engine, so that the provider's own word of it comes
-    /// after the engine's: it must not be called from within the [`Dataplane`](crate::Dataplane).
+    /// The call waits for work that the provider is currently performing for the engine, so that the
+    /// provider's report is processed after the engine's own change. It must not be called from within the
+    /// [`Dataplane`](crate::Dataplane).
     ///
     /// # Errors
-    /// Only those of the engine itself.
+    /// Only errors of the engine itself.
     fn apply(&self, changes: Vec<MirrorChange>, completeness: Completeness) -> Result<Vec<SaContextId>>;
 
-    /// Takes over what was counted. Contexts whose limit of kilobytes or packets is reached expire, and a
-    /// soft expiry is told before; unknown ids are passed over, since a context may just have gone.
+    /// Updates counters. Unless the dataplane enforces lifetimes, the engine reports a soft expiry when a
+    /// context approaches its limit of kilobytes or packets, and deletes the context at the limit. Unknown
+    /// IDs are ignored, because a context may just have been deleted.
     ///
     /// # Errors
-    /// Only those of the engine itself.
+    /// Only errors of the engine itself.
     fn count(&self, updates: &[CounterUpdate]) -> Result;
 
-    /// Tells of something that happened in the network: it is kept and told to those who subscribed.
+    /// Reports a net event, which the engine keeps and delivers to subscribers if it collects net events.
     ///
     /// # Errors
-    /// Only those of the engine itself.
+    /// Only errors of the engine itself.
     fn report(&self, event: NetEvent) -> Result;
 }

@@ -1,24 +1,25 @@
-//! The table of operations: every call of the API with the rules that hold for all sessions alike.
+//! The table of operations: every call of the API, with the rules that apply to all sessions.
 
 use crate::object::ObjectKind;
 use std::fmt;
 
-/// Rights on the SA database or the engine, as bits. WFP: `FWPM_ACTRL_*` and the standard rights.
+/// A set of access rights on a [`Securable`] or an object, as bits. WFP: `FWPM_ACTRL_*` and the
+/// standard rights.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Rights(pub u32);
 
 impl Rights {
-    /// No right needed.
+    /// The empty set of rights.
     pub const NONE: Rights = Rights(0);
     /// Add objects, 0x1.
     pub const ADD: Rights = Rights(0x1);
-    /// Refer to objects, 0x2.
+    /// Refer to objects from other objects, 0x2.
     pub const ADD_LINK: Rights = Rights(0x2);
     /// Begin a read-only transaction, 0x4.
     pub const BEGIN_READ_TXN: Rights = Rights(0x4);
     /// Begin a read/write transaction, 0x8.
     pub const BEGIN_WRITE_TXN: Rights = Rights(0x8);
-    /// Classify, 0x10.
+    /// Classify packets, 0x10.
     pub const CLASSIFY: Rights = Rights(0x10);
     /// Enumerate, 0x20.
     pub const ENUM: Rights = Rights(0x20);
@@ -32,7 +33,7 @@ impl Rights {
     pub const SUBSCRIBE: Rights = Rights(0x200);
     /// Change objects and options, 0x400.
     pub const WRITE: Rights = Rights(0x400);
-    /// Read keys, 0x800: ours, WFP has no such right.
+    /// Read keys, 0x800. OpenWFP extension.
     pub const READ_KEYS: Rights = Rights(0x800);
     /// Delete objects, 0x10000.
     pub const DELETE: Rights = Rights(0x1_0000);
@@ -40,9 +41,9 @@ impl Rights {
     pub const READ_CONTROL: Rights = Rights(0x2_0000);
     /// Change the security descriptor's access list, 0x40000.
     pub const WRITE_DAC: Rights = Rights(0x4_0000);
-    /// Change the owner, 0x80000.
+    /// Change the security descriptor's owner and group, 0x80000.
     pub const WRITE_OWNER: Rights = Rights(0x8_0000);
-    /// Every right.
+    /// All rights.
     pub const ALL: Rights = Rights(0xF_0FFF);
 
     const NAMES: &[(Rights, &str)] = &[
@@ -64,18 +65,18 @@ impl Rights {
         (Rights::WRITE_OWNER, "WRITE_OWNER"),
     ];
 
-    /// These rights and those.
+    /// Returns the union of both sets of rights.
     #[must_use]
     pub const fn and(self, other: Rights) -> Rights {
         Rights(self.0 | other.0)
     }
 
-    /// Whether all of `needed` are among these.
+    /// Returns whether this set contains all of `needed`.
     pub const fn contain(self, needed: Rights) -> bool {
         self.0 & needed.0 == needed.0
     }
 
-    /// These rights without those.
+    /// Returns these rights without `others`.
     #[must_use]
     pub const fn without(self, others: Rights) -> Rights {
         Rights(self.0 & !others.0)
@@ -83,7 +84,7 @@ impl Rights {
 }
 
 impl fmt::Display for Rights {
-    /// The names, such as `ENUM+READ`; bits without one in hexadecimal.
+    /// Writes the names of the rights, such as `ENUM+READ`, and bits without a name in hexadecimal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut left = *self;
         let mut join = "";
@@ -104,24 +105,25 @@ impl fmt::Debug for Rights {
     }
 }
 
-/// What rights are held on; each has its security descriptor.
+/// An entity on which rights are granted. Each has its own security descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Securable {
     /// The filter engine itself.
     Engine,
-    /// The database of SAs, which inherits from the engine.
+    /// The SA database, which inherits from the engine.
     SaDb,
-    /// The objects of a kind, which inherit from the engine; each may have a descriptor of its own besides.
+    /// All objects of one kind, which inherit from the engine. An object may also have its own descriptor,
+    /// which then applies instead.
     Objects(ObjectKind),
     /// Net events, which inherit from the engine.
     NetEvents,
 }
 
 impl Securable {
-    /// How many there are.
+    /// The number of securables.
     pub const COUNT: usize = 9;
 
-    /// All of them, in the order of [`Securable::index`].
+    /// Returns all securables, in the order of [`Securable::index`].
     pub fn all() -> [Securable; Securable::COUNT] {
         [
             Securable::Engine,
@@ -136,7 +138,7 @@ impl Securable {
         ]
     }
 
-    /// Its place among all.
+    /// Returns the index of this securable in [`Securable::all`].
     pub fn index(self) -> usize {
         match self {
             Securable::Engine => 0,
@@ -158,22 +160,26 @@ impl fmt::Display for Securable {
     }
 }
 
-/// What holds for a call, whoever makes it.
+/// The rules of a call, which apply to every caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// The WFP function without its version number.
+    /// The name of the WFP function without its version number; in parentheses if WFP has none.
     pub wfp_name: &'static str,
-    /// What the caller's rights are looked up on.
+    /// The securable on which the caller needs the rights.
     pub on: Securable,
-    /// The rights that the caller needs; missing ones are `ERROR_ACCESS_DENIED`.
+    /// The rights that the caller needs; without them the call fails with `ERROR_ACCESS_DENIED`.
     pub rights: Rights,
-    /// Whether the rights are needed on the object that the call names, and not on all of its kind.
+    /// Whether the caller needs the rights on the object that the call names, rather than on all objects of
+    /// its kind.
     pub on_object: bool,
-    /// Whether it changes the engine; in a read-only transaction that is `FWP_E_INCOMPATIBLE_TXN`.
+    /// Whether the call changes the engine. Such a call fails with `FWP_E_INCOMPATIBLE_TXN` in a read-only
+    /// transaction.
     pub writes: bool,
-    /// Whether it may be called inside an explicit transaction, else `FWP_E_TXN_IN_PROGRESS`.
+    /// Whether the call is permitted inside an explicit transaction; otherwise it fails there with
+    /// `FWP_E_TXN_IN_PROGRESS`.
     pub in_transaction: bool,
-    /// Whether it may be called in a dynamic session, else `FWP_E_DYNAMIC_SESSION_IN_PROGRESS`.
+    /// Whether the call is permitted in a dynamic session; otherwise it fails there with
+    /// `FWP_E_DYNAMIC_SESSION_IN_PROGRESS`.
     pub in_dynamic_session: bool,
 }
 
@@ -187,10 +193,10 @@ macro_rules! operations {
         }
 
         impl Operation {
-            /// Every operation.
+            /// All operations.
             pub const ALL: &[Operation] = &[$(Operation::$name),*];
 
-            /// The rules of this call.
+            /// Returns the rules of this call.
             pub const fn rules(self) -> Rules {
                 match self {
                     $(Operation::$name => Rules {
@@ -232,7 +238,7 @@ operations! {
     EngineSetSecurityInfo = "FwpmEngineSetSecurityInfo", Engine Rights::WRITE_DAC, writes outside_transactions;
     /// Creates an enumerator of sessions.
     SessionCreateEnumHandle = "FwpmSessionCreateEnumHandle", Engine Rights::ENUM.and(Rights::READ), reads outside_transactions;
-    /// Takes the next page of an enumerator of sessions.
+    /// Claims the next page of an enumerator of sessions.
     SessionEnum = "FwpmSessionEnum", Engine Rights::ENUM.and(Rights::READ), reads;
     /// Frees an enumerator of sessions.
     SessionDestroyEnumHandle = "FwpmSessionDestroyEnumHandle", Engine Rights::NONE, reads;
@@ -240,15 +246,15 @@ operations! {
     TransactionBeginReadOnly = "FwpmTransactionBegin", Engine Rights::BEGIN_READ_TXN, reads outside_transactions;
     /// Begins a read/write transaction.
     TransactionBegin = "FwpmTransactionBegin", Engine Rights::BEGIN_WRITE_TXN, reads outside_transactions;
-    /// Makes a transaction's changes the engine's.
+    /// Commits a transaction.
     TransactionCommit = "FwpmTransactionCommit", Engine Rights::NONE, reads;
-    /// Drops a transaction's changes.
+    /// Aborts a transaction.
     TransactionAbort = "FwpmTransactionAbort", Engine Rights::NONE, reads;
-    /// Reads keys together with the contexts that hold them; ours.
+    /// Reads keys together with the SA contexts that hold them. OpenWFP extension.
     KeyRead = "(keys)", SaDb Rights::READ_KEYS, reads;
     /// Creates an SA context.
     SaContextCreate = "IPsecSaContextCreate", SaDb Rights::ADD, writes outside_transactions static_sessions;
-    /// Has the engine choose the inbound SPI.
+    /// Gets the inbound SPI, which the engine chooses unless one is set.
     SaContextGetSpi = "IPsecSaContextGetSpi", SaDb Rights::ADD, writes;
     /// Sets the inbound SPI.
     SaContextSetSpi = "IPsecSaContextSetSpi", SaDb Rights::ADD, writes;
@@ -256,37 +262,39 @@ operations! {
     SaContextAddInbound = "IPsecSaContextAddInbound", SaDb Rights::ADD, writes;
     /// Adds the outbound bundle.
     SaContextAddOutbound = "IPsecSaContextAddOutbound", SaDb Rights::ADD, writes;
-    /// Changes parts of a complete context. Which right it needs is ours: the documentation is silent.
+    /// Changes parts of a complete SA context. WFP does not document the required right; OpenWFP requires
+    /// `WRITE`.
     SaContextUpdate = "IPsecSaContextUpdate", SaDb Rights::WRITE, writes;
-    /// Starts the expiry of a context.
+    /// Starts the expiry of an SA context.
     SaContextExpire = "IPsecSaContextExpire", SaDb Rights::DELETE, writes;
-    /// Deletes a context at once.
+    /// Deletes an SA context immediately.
     SaContextDeleteById = "IPsecSaContextDeleteById", SaDb Rights::DELETE, writes outside_transactions static_sessions;
-    /// Reads one context.
+    /// Reads one SA context.
     SaContextGetById = "IPsecSaContextGetById", SaDb Rights::READ, reads;
-    /// Creates an enumerator of contexts.
+    /// Creates an enumerator of SA contexts.
     SaContextCreateEnumHandle = "IPsecSaContextCreateEnumHandle", SaDb Rights::ENUM.and(Rights::READ), reads;
-    /// Takes the next page of an enumerator.
+    /// Claims the next page of an enumerator of SA contexts.
     SaContextEnum = "IPsecSaContextEnum", SaDb Rights::ENUM.and(Rights::READ), reads;
-    /// Frees an enumerator.
+    /// Frees an enumerator. [`Session::destroy_enum`](crate::Session::destroy_enum) uses this operation for
+    /// all kinds of enumerators.
     SaContextDestroyEnumHandle = "IPsecSaContextDestroyEnumHandle", SaDb Rights::NONE, reads;
-    /// Subscribes to events of contexts.
+    /// Subscribes to events of SA contexts.
     SaContextSubscribe = "IPsecSaContextSubscribe", SaDb Rights::SUBSCRIBE, reads outside_transactions;
     /// Ends a subscription.
     SaContextUnsubscribe = "IPsecSaContextUnsubscribe", SaDb Rights::NONE, reads outside_transactions;
-    /// Reads who has subscribed.
+    /// Lists the subscriptions to events of SA contexts.
     SaContextSubscriptionsGet = "IPsecSaContextSubscriptionsGet", SaDb Rights::ENUM.and(Rights::READ), reads;
     /// Creates an enumerator of single SAs.
     SaCreateEnumHandle = "IPsecSaCreateEnumHandle", SaDb Rights::ENUM.and(Rights::READ), reads;
-    /// Takes the next page of an enumerator of single SAs.
+    /// Claims the next page of an enumerator of single SAs.
     SaEnum = "IPsecSaEnum", SaDb Rights::ENUM.and(Rights::READ), reads;
     /// Frees an enumerator of single SAs.
     SaDestroyEnumHandle = "IPsecSaDestroyEnumHandle", SaDb Rights::NONE, reads;
     /// Reads the statistics.
     GetStatistics = "IPsecGetStatistics", SaDb Rights::READ_STATS, reads;
-    /// Reads the security descriptor of the database of SAs.
+    /// Reads the security descriptor of the SA database.
     SaDbGetSecurityInfo = "IPsecSaDbGetSecurityInfo", SaDb Rights::READ_CONTROL, reads outside_transactions;
-    /// Changes the access list of the database of SAs.
+    /// Changes the access list of the SA database.
     SaDbSetSecurityInfo = "IPsecSaDbSetSecurityInfo", SaDb Rights::WRITE_DAC, writes outside_transactions;
     /// Adds a provider.
     ProviderAdd = "FwpmProviderAdd", Provider Rights::ADD, writes;
@@ -296,15 +304,15 @@ operations! {
     ProviderGet = "FwpmProviderGetByKey", Provider Rights::READ, reads on_object;
     /// Creates an enumerator of providers.
     ProviderCreateEnumHandle = "FwpmProviderCreateEnumHandle", Provider Rights::ENUM.and(Rights::READ), reads;
-    /// Takes the next page of an enumerator of providers.
+    /// Claims the next page of an enumerator of providers.
     ProviderEnum = "FwpmProviderEnum", Provider Rights::ENUM.and(Rights::READ), reads;
     /// Subscribes to changes of providers.
     ProviderSubscribeChanges = "FwpmProviderSubscribeChanges", Provider Rights::SUBSCRIBE, reads outside_transactions;
-    /// Reads who has subscribed to changes of providers.
+    /// Lists the subscriptions to changes of providers.
     ProviderSubscriptionsGet = "FwpmProviderSubscriptionsGet", Provider Rights::ENUM.and(Rights::READ), reads;
-    /// Reads the security descriptor of a provider or of all.
+    /// Reads the security descriptor of one provider or of all providers.
     ProviderGetSecurityInfo = "FwpmProviderGetSecurityInfoByKey", Provider Rights::READ_CONTROL, reads outside_transactions on_object;
-    /// Changes the access list of a provider or of all.
+    /// Changes the access list of one provider or of all providers.
     ProviderSetSecurityInfo = "FwpmProviderSetSecurityInfoByKey", Provider Rights::WRITE_DAC, writes outside_transactions on_object;
     /// Adds a provider context.
     ProviderContextAdd = "FwpmProviderContextAdd", ProviderContext Rights::ADD, writes;
@@ -314,15 +322,15 @@ operations! {
     ProviderContextGet = "FwpmProviderContextGetByKey", ProviderContext Rights::READ, reads on_object;
     /// Creates an enumerator of provider contexts.
     ProviderContextCreateEnumHandle = "FwpmProviderContextCreateEnumHandle", ProviderContext Rights::ENUM.and(Rights::READ), reads;
-    /// Takes the next page of an enumerator of provider contexts.
+    /// Claims the next page of an enumerator of provider contexts.
     ProviderContextEnum = "FwpmProviderContextEnum", ProviderContext Rights::ENUM.and(Rights::READ), reads;
     /// Subscribes to changes of provider contexts.
     ProviderContextSubscribeChanges = "FwpmProviderContextSubscribeChanges", ProviderContext Rights::SUBSCRIBE, reads outside_transactions;
-    /// Reads who has subscribed to changes of provider contexts.
+    /// Lists the subscriptions to changes of provider contexts.
     ProviderContextSubscriptionsGet = "FwpmProviderContextSubscriptionsGet", ProviderContext Rights::ENUM.and(Rights::READ), reads;
-    /// Reads the security descriptor of a provider context or of all.
+    /// Reads the security descriptor of one provider context or of all provider contexts.
     ProviderContextGetSecurityInfo = "FwpmProviderContextGetSecurityInfoByKey", ProviderContext Rights::READ_CONTROL, reads outside_transactions on_object;
-    /// Changes the access list of a provider context or of all.
+    /// Changes the access list of one provider context or of all provider contexts.
     ProviderContextSetSecurityInfo = "FwpmProviderContextSetSecurityInfoByKey", ProviderContext Rights::WRITE_DAC, writes outside_transactions on_object;
     /// Adds a sublayer.
     SubLayerAdd = "FwpmSubLayerAdd", SubLayer Rights::ADD, writes;
@@ -332,25 +340,25 @@ operations! {
     SubLayerGet = "FwpmSubLayerGetByKey", SubLayer Rights::READ, reads on_object;
     /// Creates an enumerator of sublayers.
     SubLayerCreateEnumHandle = "FwpmSubLayerCreateEnumHandle", SubLayer Rights::ENUM.and(Rights::READ), reads;
-    /// Takes the next page of an enumerator of sublayers.
+    /// Claims the next page of an enumerator of sublayers.
     SubLayerEnum = "FwpmSubLayerEnum", SubLayer Rights::ENUM.and(Rights::READ), reads;
     /// Subscribes to changes of sublayers.
     SubLayerSubscribeChanges = "FwpmSubLayerSubscribeChanges", SubLayer Rights::SUBSCRIBE, reads outside_transactions;
-    /// Reads who has subscribed to changes of sublayers.
+    /// Lists the subscriptions to changes of sublayers.
     SubLayerSubscriptionsGet = "FwpmSubLayerSubscriptionsGet", SubLayer Rights::ENUM.and(Rights::READ), reads;
-    /// Reads the security descriptor of a sublayer or of all.
+    /// Reads the security descriptor of one sublayer or of all sublayers.
     SubLayerGetSecurityInfo = "FwpmSubLayerGetSecurityInfoByKey", SubLayer Rights::READ_CONTROL, reads outside_transactions on_object;
-    /// Changes the access list of a sublayer or of all.
+    /// Changes the access list of one sublayer or of all sublayers.
     SubLayerSetSecurityInfo = "FwpmSubLayerSetSecurityInfoByKey", SubLayer Rights::WRITE_DAC, writes outside_transactions on_object;
     /// Reads a layer.
     LayerGet = "FwpmLayerGetByKey", Layer Rights::READ, reads on_object;
     /// Creates an enumerator of layers.
     LayerCreateEnumHandle = "FwpmLayerCreateEnumHandle", Layer Rights::ENUM.and(Rights::READ), reads;
-    /// Takes the next page of an enumerator of layers.
+    /// Claims the next page of an enumerator of layers.
     LayerEnum = "FwpmLayerEnum", Layer Rights::ENUM.and(Rights::READ), reads;
-    /// Reads the security descriptor of a layer or of all.
+    /// Reads the security descriptor of one layer or of all layers.
     LayerGetSecurityInfo = "FwpmLayerGetSecurityInfoByKey", Layer Rights::READ_CONTROL, reads outside_transactions on_object;
-    /// Changes the access list of a layer or of all.
+    /// Changes the access list of one layer or of all layers.
     LayerSetSecurityInfo = "FwpmLayerSetSecurityInfoByKey", Layer Rights::WRITE_DAC, writes outside_transactions on_object;
     /// Adds a callout.
     CalloutAdd = "FwpmCalloutAdd", Callout Rights::ADD, writes;
@@ -360,15 +368,15 @@ operations! {
     CalloutGet = "FwpmCalloutGetByKey", Callout Rights::READ, reads on_object;
     /// Creates an enumerator of callouts.
     CalloutCreateEnumHandle = "FwpmCalloutCreateEnumHandle", Callout Rights::ENUM.and(Rights::READ), reads;
-    /// Takes the next page of an enumerator of callouts.
+    /// Claims the next page of an enumerator of callouts.
     CalloutEnum = "FwpmCalloutEnum", Callout Rights::ENUM.and(Rights::READ), reads;
     /// Subscribes to changes of callouts.
     CalloutSubscribeChanges = "FwpmCalloutSubscribeChanges", Callout Rights::SUBSCRIBE, reads outside_transactions;
-    /// Reads who has subscribed to changes of callouts.
+    /// Lists the subscriptions to changes of callouts.
     CalloutSubscriptionsGet = "FwpmCalloutSubscriptionsGet", Callout Rights::ENUM.and(Rights::READ), reads;
-    /// Reads the security descriptor of a callout or of all.
+    /// Reads the security descriptor of one callout or of all callouts.
     CalloutGetSecurityInfo = "FwpmCalloutGetSecurityInfoByKey", Callout Rights::READ_CONTROL, reads outside_transactions on_object;
-    /// Changes the access list of a callout or of all.
+    /// Changes the access list of one callout or of all callouts.
     CalloutSetSecurityInfo = "FwpmCalloutSetSecurityInfoByKey", Callout Rights::WRITE_DAC, writes outside_transactions on_object;
     /// Adds a filter.
     FilterAdd = "FwpmFilterAdd", Filter Rights::ADD, writes;
@@ -378,35 +386,35 @@ operations! {
     FilterGet = "FwpmFilterGetByKey", Filter Rights::READ, reads on_object;
     /// Creates an enumerator of filters.
     FilterCreateEnumHandle = "FwpmFilterCreateEnumHandle", Filter Rights::ENUM.and(Rights::READ), reads;
-    /// Takes the next page of an enumerator of filters.
+    /// Claims the next page of an enumerator of filters.
     FilterEnum = "FwpmFilterEnum", Filter Rights::ENUM.and(Rights::READ), reads;
     /// Subscribes to changes of filters.
     FilterSubscribeChanges = "FwpmFilterSubscribeChanges", Filter Rights::SUBSCRIBE, reads outside_transactions;
-    /// Reads who has subscribed to changes of filters.
+    /// Lists the subscriptions to changes of filters.
     FilterSubscriptionsGet = "FwpmFilterSubscriptionsGet", Filter Rights::ENUM.and(Rights::READ), reads;
-    /// Reads the security descriptor of a filter or of all.
+    /// Reads the security descriptor of one filter or of all filters.
     FilterGetSecurityInfo = "FwpmFilterGetSecurityInfoByKey", Filter Rights::READ_CONTROL, reads outside_transactions on_object;
-    /// Changes the access list of a filter or of all.
+    /// Changes the access list of one filter or of all filters.
     FilterSetSecurityInfo = "FwpmFilterSetSecurityInfoByKey", Filter Rights::WRITE_DAC, writes outside_transactions on_object;
     /// Adds a tunnel policy with its filters.
     IpsecTunnelAdd = "FwpmIPsecTunnelAdd", ProviderContext Rights::ADD, writes;
     /// Deletes a tunnel policy with its filters.
     IpsecTunnelDelete = "FwpmIPsecTunnelDeleteByKey", ProviderContext Rights::DELETE, writes;
-    /// Asks the filters about a packet; ours.
+    /// Classifies a packet. OpenWFP extension.
     Classify = "(classify)", Engine Rights::CLASSIFY, reads;
-    /// Reads an option of the engine.
+    /// Reads an engine option.
     EngineGetOption = "FwpmEngineGetOption", Engine Rights::READ, reads outside_transactions;
-    /// Sets an option of the engine.
+    /// Sets an engine option.
     EngineSetOption = "FwpmEngineSetOption", Engine Rights::WRITE, writes outside_transactions;
-    /// Reports a net event; ours.
+    /// Reports a net event. OpenWFP extension.
     NetEventReport = "(net event)", NetEvents Rights::ADD, writes;
     /// Creates an enumerator of net events.
     NetEventCreateEnumHandle = "FwpmNetEventCreateEnumHandle", NetEvents Rights::ENUM.and(Rights::READ), reads;
-    /// Takes the next page of an enumerator of net events.
+    /// Claims the next page of an enumerator of net events.
     NetEventEnum = "FwpmNetEventEnum", NetEvents Rights::ENUM.and(Rights::READ), reads;
     /// Subscribes to net events.
     NetEventSubscribe = "FwpmNetEventSubscribe", NetEvents Rights::SUBSCRIBE, reads outside_transactions;
-    /// Reads who has subscribed to net events.
+    /// Lists the subscriptions to net events.
     NetEventSubscriptionsGet = "FwpmNetEventSubscriptionsGet", NetEvents Rights::ENUM.and(Rights::READ), reads;
     /// Reads the security descriptor of net events.
     NetEventsGetSecurityInfo = "FwpmNetEventsGetSecurityInfo", NetEvents Rights::READ_CONTROL, reads outside_transactions;
@@ -414,22 +422,22 @@ operations! {
     NetEventsSetSecurityInfo = "FwpmNetEventsSetSecurityInfo", NetEvents Rights::WRITE_DAC, writes outside_transactions;
 }
 
-/// What is done with objects, whatever their kind.
+/// A call on objects, independent of their kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ObjectCall {
-    /// Adds one.
+    /// Adds an object.
     Add,
-    /// Deletes one.
+    /// Deletes an object.
     Delete,
-    /// Reads one.
+    /// Reads an object.
     Get,
     /// Creates an enumerator.
     CreateEnumHandle,
-    /// Takes the next page of an enumerator.
+    /// Claims the next page of an enumerator.
     Enum,
     /// Subscribes to changes.
     SubscribeChanges,
-    /// Reads who has subscribed.
+    /// Lists the subscriptions to changes.
     SubscriptionsGet,
     /// Reads a security descriptor.
     GetSecurityInfo,
@@ -438,17 +446,18 @@ pub enum ObjectCall {
 }
 
 impl Operation {
-    /// The call of a kind of objects.
+    /// Returns the operation for a call on objects of a kind.
     ///
     /// # Errors
-    /// `FWP_E_BUILTIN_OBJECT` for changes of layers, which have no such calls.
+    /// `FWP_E_BUILTIN_OBJECT` for layers with [`ObjectCall::Add`], [`ObjectCall::Delete`],
+    /// [`ObjectCall::SubscribeChanges`] or [`ObjectCall::SubscriptionsGet`], which layers do not have.
     pub fn on_objects(kind: ObjectKind, call: ObjectCall) -> crate::Result<Operation> {
         macro_rules! of {
             ($($kind:ident: $($call:ident = $operation:ident),*;)*) => {
                 match (kind, call) {
                     $($((ObjectKind::$kind, ObjectCall::$call) => Operation::$operation,)*)*
                     _ => {
-                        let what = format!("{kind}s are the engine's own: they are read and neither added nor deleted");
+                        let what = format!("{kind}s are built in: clients can read them, but not add, delete or watch them");
                         return Err(crate::Error::new(crate::Code::FWP_E_BUILTIN_OBJECT, what));
                     }
                 }

@@ -1,4 +1,4 @@
-//! How a session is opened, and with what.
+//! Session options, and the [`FilterEngine`] trait with which sessions are opened.
 
 use crate::Guid;
 use crate::Principal;
@@ -7,7 +7,7 @@ use crate::Session;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How a session is opened. WFP: `FWPM_SESSION0`.
+/// The options with which a session is opened. WFP: `FWPM_SESSION0`.
 ///
 /// ```
 /// use openwfp_api::Principal;
@@ -23,39 +23,42 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SessionOptions {
-    /// Its key; none or zero: the engine makes one.
+    /// The session's key; the engine generates one if it is `None` or zero.
     pub key: Option<Guid>,
-    /// Its name for people.
+    /// The session's display name.
     pub name: String,
-    /// What it is for.
+    /// A description of the session's purpose.
     pub description: String,
-    /// Whether its objects go with it.
+    /// Whether the engine deletes the session's objects when the session ends.
     pub dynamic: bool,
-    /// How long its calls wait for another session's transaction.
+    /// How long the session's calls wait for another session's transaction.
     pub transaction_wait: Duration,
-    /// Who the client is; none: the engine's owner.
+    /// The client's identity; `None` for the engine's owner.
     pub principal: Option<Principal>,
-    /// The client's process; 0: not known.
+    /// The client's process ID; 0 if unknown.
     pub process_id: u32,
     /// The name of the client's user.
     pub user_name: String,
-    /// Whether the client calls in kernel-mode form.
+    /// Whether the client uses the kernel-mode form of the API.
     pub kernel_mode: bool,
-    /// How many enumerators it may have open: each may hold an old version of the database.
+    /// The maximum number of open enumerators. Each may hold an old version of the database in memory.
     pub enumerators_max: usize,
-    /// How many subscriptions it may have: each with a callback has a thread.
+    /// The maximum number of subscriptions. Each subscription with a callback uses a thread.
     pub subscriptions_max: usize,
-    /// Which of several engines behind one door; empty: the first.
+    /// The name of the engine to open, where several are served; empty selects the first.
     pub engine: String,
 }
 
-/// Something that sessions can be opened with: an engine in this process, or the way to one elsewhere.
+/// An engine that sessions can be opened with: one in this process, or a client of a remote one.
 pub trait FilterEngine: Send + Sync {
     /// Opens a session. WFP: `FwpmEngineOpen0`.
     ///
     /// # Errors
-    /// `ERROR_ACCESS_DENIED` without the right OPEN, `FWP_E_ALREADY_EXISTS` for the key of a session that is open,
-    /// `RPC_E_OUT_OF_RESOURCES` at a limit, and the other `RPC_E_*` where the engine cannot be reached.
+    /// - `ERROR_ACCESS_DENIED` if the caller lacks the right `OPEN`.
+    /// - `FWP_E_ALREADY_EXISTS` if a session with the same key is open.
+    /// - `FWP_E_NOT_FOUND` if no engine has the name in [`SessionOptions::engine`].
+    /// - `RPC_E_OUT_OF_RESOURCES` if a limit is reached.
+    /// - Other `RPC_E_*` codes if the engine cannot be reached.
     fn open_session(&self, options: SessionOptions) -> Result<Arc<dyn Session>>;
 }
 
@@ -66,14 +69,15 @@ impl Default for SessionOptions {
 }
 
 impl SessionOptions {
-    /// How long calls wait for another session's transaction where nothing else is said.
+    /// The default time for which calls wait for another session's transaction: 15 seconds.
     pub const TRANSACTION_WAIT: Duration = Duration::from_secs(15);
-    /// How many enumerators a session may have open where nothing else is said.
+    /// The default maximum number of enumerators that a session may have open.
     pub const ENUMERATORS_MAX: usize = 1024;
-    /// How many subscriptions a session may have where nothing else is said.
+    /// The default maximum number of subscriptions of a session.
     pub const SUBSCRIPTIONS_MAX: usize = 64;
 
-    /// A session of the engine's owner, as fits an engine in the caller's own process.
+    /// Returns options for a session of the engine's owner, suitable for an engine in the caller's own
+    /// process.
     pub fn new() -> SessionOptions {
         SessionOptions {
             key: None,
@@ -91,68 +95,70 @@ impl SessionOptions {
         }
     }
 
-    /// The session's key, `sessionKey`; default, and for the zero GUID: the engine makes one.
+    /// Sets the session's key, `sessionKey`. By default, and for the zero GUID, the engine generates one.
     pub fn key(mut self, key: Guid) -> SessionOptions {
         self.key = Some(key);
         self
     }
 
-    /// The session's name for people, `displayData.name`.
+    /// Sets the session's display name, `displayData.name`.
     pub fn name(mut self, name: impl Into<String>) -> SessionOptions {
         self.name = name.into();
         self
     }
 
-    /// What the session is for, `displayData.description`.
+    /// Sets the description of the session's purpose, `displayData.description`.
     pub fn description(mut self, description: impl Into<String>) -> SessionOptions {
         self.description = description.into();
         self
     }
 
-    /// A dynamic session, `FWPM_SESSION_FLAG_DYNAMIC`: its objects go with it, and calls that make others are refused.
+    /// Makes the session dynamic, `FWPM_SESSION_FLAG_DYNAMIC`: the engine deletes its objects when it ends,
+    /// and refuses calls that would create longer-lived ones.
     pub fn dynamic(mut self) -> SessionOptions {
         self.dynamic = true;
         self
     }
 
-    /// How long calls wait for another session's transaction, `txnWaitTimeoutInMSec`; zero: 15 seconds.
+    /// Sets how long calls wait for another session's transaction, `txnWaitTimeoutInMSec`; zero selects the
+    /// default of 15 seconds.
     pub fn transaction_wait(mut self, wait: Duration) -> SessionOptions {
         self.transaction_wait = if wait.is_zero() { SessionOptions::TRANSACTION_WAIT } else { wait };
         self
     }
 
-    /// Who the client is; default: the engine's owner.
+    /// Sets the client's identity; default: the engine's owner.
     pub fn principal(mut self, principal: Principal) -> SessionOptions {
         self.principal = Some(principal);
         self
     }
 
-    /// The client's process, as whoever opens the session for it knows.
+    /// Sets the client's process ID, on behalf of the client.
     pub fn process(mut self, id: u32) -> SessionOptions {
         self.process_id = id;
         self
     }
 
-    /// The name of the client's user.
+    /// Sets the name of the client's user.
     pub fn user_name(mut self, name: impl Into<String>) -> SessionOptions {
         self.user_name = name.into();
         self
     }
 
-    /// A client that calls in kernel-mode form, and whoever opens the session answers for that: rights are not checked
-    /// and its transactions are not aborted by force.
+    /// Marks the client as a kernel-mode caller: the engine does not check its rights and does not abort
+    /// its transactions by force. The code that opens the session must have established that this is true.
     pub fn kernel_mode(mut self) -> SessionOptions {
         self.kernel_mode = true;
         self
     }
 
-    /// Which of several engines that one daemon serves, by its name; default: the first.
+    /// Selects an engine by name, where a daemon serves several; default: the first.
     pub fn engine(mut self, name: impl Into<String>) -> SessionOptions {
         self.engine = name.into();
         self
     }
 
-    /// How many enumerators and subscriptions the session may have open, as whoever opens it for the client grants.
+    /// Sets the maximum numbers of open enumerators and subscriptions that the session is granted.
     pub fn handles_max(mut self, enumerators: usize, subscriptions: usize) -> SessionOptions {
         self.enumerators_max = enumerators;
         self.subscriptions_max = subscriptions;

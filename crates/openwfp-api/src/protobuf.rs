@@ -1,4 +1,5 @@
-//! Protobuf's bytes: fields written in ascending order, defaults left out, so that ours are prost's to the bit.
+//! Protobuf encoding. Callers write fields in ascending order and leave defaults out, so that the bytes
+//! equal those that prost writes.
 //!
 //! Source: the Protocol Buffers encoding, <https://protobuf.dev/programming-guides/encoding/>.
 
@@ -12,7 +13,7 @@ const FIXED64: u32 = 1;
 const LENGTH_DELIMITED: u32 = 2;
 const FIXED32: u32 = 5;
 
-/// Writes one message.
+/// A writer of one message.
 pub struct Writer<'k> {
     bytes: Vec<u8>,
     /// The right to write keys.
@@ -20,34 +21,34 @@ pub struct Writer<'k> {
 }
 
 impl<'k> Writer<'k> {
-    /// A writer; without the right to keys it writes their lengths alone.
+    /// Returns an empty writer. Without `keys` it writes only the lengths of keys.
     pub fn new(keys: Option<&'k KeyAccess>) -> Writer<'k> {
         Writer { bytes: Vec::new(), keys }
     }
 
-    /// A writer with room for so many bytes.
+    /// Returns an empty writer with a capacity in bytes.
     pub fn with_capacity(bytes: usize, keys: Option<&'k KeyAccess>) -> Writer<'k> {
         Writer { bytes: Vec::with_capacity(bytes), keys }
     }
 
-    /// How many bytes were written.
+    /// Returns the number of bytes written.
     #[allow(clippy::len_without_is_empty, reason = "a position")]
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Takes back what was written behind this length.
+    /// Discards everything written after the first `len` bytes.
     pub fn truncate(&mut self, len: usize) {
         self.bytes.truncate(len);
     }
 
-    /// The right to write keys, if the writer has it.
+    /// Returns the right to write keys, if the writer has it.
     #[inline]
     pub fn keys(&self) -> Option<&'k KeyAccess> {
         self.keys
     }
 
-    /// The message.
+    /// Returns the encoded message.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
@@ -68,7 +69,7 @@ impl<'k> Writer<'k> {
         self.varint(u64::from(field << 3 | kind));
     }
 
-    /// A number; 0 is left out.
+    /// Writes a number; 0 is left out.
     #[inline]
     pub fn uint(&mut self, field: u32, value: impl Into<u64>) {
         let value = value.into();
@@ -77,14 +78,14 @@ impl<'k> Writer<'k> {
         }
     }
 
-    /// A number whose presence says something: `optional`, or in a `oneof`.
+    /// Writes a number, even if it is 0: for `optional` fields and those of a `oneof`.
     #[inline]
     pub fn always_uint(&mut self, field: u32, value: u64) {
         self.key(field, VARINT);
         self.varint(value);
     }
 
-    /// 32 bits in four bytes; 0 is left out.
+    /// Writes a 32-bit number in four bytes; 0 is left out.
     #[inline]
     pub fn fixed32(&mut self, field: u32, value: u32) {
         if value != 0 {
@@ -93,13 +94,13 @@ impl<'k> Writer<'k> {
         }
     }
 
-    /// 64 bits in eight bytes.
+    /// Writes a 64-bit number in eight bytes, even if it is 0.
     pub fn always_fixed64(&mut self, field: u32, value: u64) {
         self.key(field, FIXED64);
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
-    /// Bytes; none are left out.
+    /// Writes bytes; an empty slice is left out.
     #[inline]
     pub fn bytes(&mut self, field: u32, value: &[u8]) {
         if !value.is_empty() {
@@ -107,7 +108,7 @@ impl<'k> Writer<'k> {
         }
     }
 
-    /// Bytes whose presence says something: `optional` or `repeated`.
+    /// Writes bytes, even if there are none: for `optional` and `repeated` fields.
     #[inline]
     pub fn always_bytes(&mut self, field: u32, value: &[u8]) {
         self.key(field, LENGTH_DELIMITED);
@@ -115,7 +116,8 @@ impl<'k> Writer<'k> {
         self.bytes.extend_from_slice(value);
     }
 
-    /// A message within this one. Its length is known behind it: most need one byte for it, and that one is kept free.
+    /// Writes a nested message. Its length is known only afterwards, so one byte is reserved for it; if the
+    /// length takes more bytes, the content is moved.
     #[inline]
     pub fn message(&mut self, field: u32, content: impl FnOnce(&mut Self)) {
         self.key(field, LENGTH_DELIMITED);
@@ -141,7 +143,7 @@ impl<'k> Writer<'k> {
         self.bytes[start - 1..start + more].copy_from_slice(&prefix.bytes);
     }
 
-    /// Numbers in one field, `packed`.
+    /// Writes numbers into one `packed` field; an empty slice is left out.
     pub fn packed(&mut self, field: u32, values: &[u32]) {
         if !values.is_empty() {
             self.message(field, |writer| values.iter().for_each(|value| writer.varint(u64::from(*value))));
@@ -149,40 +151,40 @@ impl<'k> Writer<'k> {
     }
 }
 
-/// Reads one message.
+/// A reader of one message.
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
 }
 
-/// A field's content.
+/// The value of a field, by its wire type.
 #[derive(Clone, Copy)]
 pub enum Value<'a> {
     /// A number of variable length.
     Varint(u64),
-    /// 32 bits.
+    /// A number of 32 bits.
     Fixed32(u32),
-    /// 64 bits.
+    /// A number of 64 bits.
     Fixed64(u64),
-    /// Bytes, text or a message.
+    /// Bytes, a string or a nested message.
     Bytes(&'a [u8]),
 }
 
-/// `RPC_E_INVALID_DATAPACKET`: bytes that are no message of ours.
+/// Returns an `RPC_E_INVALID_DATAPACKET` error for bytes that are not a valid message.
 #[cold]
 pub fn malformed(what: &str) -> Error {
     Error::new(Code::RPC_E_INVALID_DATAPACKET, what)
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of a message's bytes.
+    /// Returns a reader of a message's bytes.
     pub fn new(bytes: &'a [u8]) -> Reader<'a> {
         Reader { bytes }
     }
 
     #[inline(always)]
     fn varint(&mut self) -> Result<u64> {
-        // Most fields' keys and lengths, and many values, have one byte; ids and times have more.
+        // Most field keys and lengths, and many values, take one byte; ids and times take more.
         if let [byte @ 0..0x80, rest @ ..] = self.bytes {
             self.bytes = rest;
             return Ok(u64::from(*byte));
@@ -194,7 +196,7 @@ impl<'a> Reader<'a> {
     fn long_varint(&mut self) -> Result<u64> {
         let mut value = 0;
         for (place, byte) in self.bytes.iter().take(10).enumerate() {
-            // Of the tenth byte one bit is left.
+            // The first nine bytes hold 63 bits, so the tenth may hold only one.
             if place == 9 && *byte > 1 {
                 break;
             }
@@ -204,13 +206,13 @@ impl<'a> Reader<'a> {
                 return Ok(value);
             }
         }
-        Err(malformed("a number is cut short or has more than 64 bits"))
+        Err(malformed("a number is truncated or longer than 64 bits"))
     }
 
-    /// The next field's number and content; none at the end.
+    /// Reads the number and value of the next field, or returns `None` at the end of the message.
     ///
     /// # Errors
-    /// `RPC_E_INVALID_DATAPACKET` for what is no message.
+    /// `RPC_E_INVALID_DATAPACKET` if the bytes are not a valid field.
     #[inline(always)]
     pub fn field(&mut self) -> Result<Option<(u32, Value<'a>)>> {
         if self.bytes.is_empty() {
@@ -240,12 +242,12 @@ impl<'a> Reader<'a> {
     #[inline]
     fn chunk<const N: usize>(&mut self) -> Result<[u8; N]> {
         let (chunk, rest) =
-            self.bytes.split_first_chunk().ok_or_else(|| malformed("a fixed number is cut short"))?;
+            self.bytes.split_first_chunk().ok_or_else(|| malformed("a fixed-length number is truncated"))?;
         self.bytes = rest;
         Ok(*chunk)
     }
 
-    /// Reads all fields.
+    /// Reads all fields and calls `each` with the number and value of each.
     ///
     /// # Errors
     /// As [`Reader::field`], and those of `each`.
@@ -260,41 +262,41 @@ impl<'a> Reader<'a> {
 
 impl<'a> Value<'a> {
     #[inline]
-    /// A number.
+    /// Returns the number.
     ///
     /// # Errors
-    /// `RPC_E_INVALID_DATAPACKET` for bytes.
+    /// `RPC_E_INVALID_DATAPACKET` if the value is bytes.
     pub fn u64(self) -> Result<u64> {
         match self {
             Value::Varint(value) | Value::Fixed64(value) => Ok(value),
             Value::Fixed32(value) => Ok(value.into()),
-            Value::Bytes(_) => Err(malformed("a number is sent as bytes")),
+            Value::Bytes(_) => Err(malformed("expected a number, found bytes")),
         }
     }
 
-    /// A number of fewer bits.
+    /// Returns the number in a narrower type.
     ///
     /// # Errors
-    /// As [`Value::u64`], and for what has more bits.
+    /// As [`Value::u64`], and if the number does not fit the type.
     #[inline]
     pub fn uint<T: TryFrom<u64>>(self) -> Result<T> {
         T::try_from(self.u64()?).map_err(|_| malformed("a number is out of its field's range"))
     }
 
     #[inline]
-    /// Bytes.
+    /// Returns the bytes.
     ///
     /// # Errors
-    /// `RPC_E_INVALID_DATAPACKET` for a number.
+    /// `RPC_E_INVALID_DATAPACKET` if the value is a number.
     pub fn bytes(self) -> Result<&'a [u8]> {
         match self {
             Value::Bytes(bytes) => Ok(bytes),
-            _ => Err(malformed("bytes are sent as a number")),
+            _ => Err(malformed("expected bytes, found a number")),
         }
     }
 
     #[inline]
-    /// A message's reader.
+    /// Returns a reader of the nested message.
     ///
     /// # Errors
     /// As [`Value::bytes`].
@@ -302,18 +304,18 @@ impl<'a> Value<'a> {
         self.bytes().map(Reader::new)
     }
 
-    /// A text.
+    /// Returns the string.
     ///
     /// # Errors
-    /// As [`Value::bytes`], and for what is no UTF-8.
+    /// As [`Value::bytes`], and if the bytes are not UTF-8.
     pub fn text(self) -> Result<&'a str> {
-        std::str::from_utf8(self.bytes()?).map_err(|_| malformed("a text is no UTF-8"))
+        std::str::from_utf8(self.bytes()?).map_err(|_| malformed("a text is not UTF-8"))
     }
 
-    /// Numbers, packed in one field or each in its own.
+    /// Appends numbers to `into`, whether they are packed into one field or each has its own.
     ///
     /// # Errors
-    /// As [`Value::uint`].
+    /// `RPC_E_INVALID_DATAPACKET` if a number is cut short or does not fit 32 bits.
     pub fn packed(self, into: &mut Vec<u32>) -> Result {
         let number =
             |value: u64| u32::try_from(value).map_err(|_| malformed("a number is out of its field's range"));

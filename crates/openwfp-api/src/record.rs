@@ -1,8 +1,8 @@
-//! Records: structures whose fields are declared once, for the wire, the store and for people.
+//! Records: structures whose fields are declared once, for the wire, the store and display.
 //!
-//! A record is a message of protocol buffers: fields have numbers, what is zero or empty is left out, and what a reader
-//! does not know it passes over. So a database that an older version wrote is read by a newer one, and the other way
-//! round. `schema` gives the text of the .proto file.
+//! A record is a protobuf message: its fields have numbers, zero and empty values are left out, and
+//! readers skip fields that they do not know. So a newer version can read the database of an older one,
+//! and vice versa. [`Schema::to_proto`] returns the text of the .proto file.
 
 use crate::Guid;
 use crate::Key;
@@ -19,40 +19,43 @@ use std::net::IpAddr;
 
 /// A structure with numbered fields.
 pub trait Record: Default {
-    /// Its name as a message.
+    /// Name of the protobuf message.
     const NAME: &'static str;
 
-    /// Writes its fields.
+    /// Writes all fields.
     fn put(&self, writer: &mut Writer<'_>);
 
-    /// Takes one field; one that it does not know is passed over.
+    /// Reads the value of one field; unknown fields are skipped.
     ///
     /// # Errors
-    /// `RPC_E_INVALID_DATAPACKET` for a value that the field cannot have.
+    /// `RPC_E_INVALID_DATAPACKET` for a value of the wrong type or range, or for messages nested too
+    /// deeply; `FWP_E_INVALID_ENUMERATOR` for an unknown number of a WFP enumeration;
+    /// `FWP_E_INVALID_PARAMETER` for an invalid SID or security descriptor; `ERROR_NOT_SUPPORTED` for a
+    /// security descriptor with an audit list or with entries other than allow and deny.
     fn take(&mut self, number: u32, value: Value<'_>) -> Result;
 
-    /// Its fields for people, without the bytes of keys.
+    /// Returns the fields for display, without key bytes.
     fn show(&self) -> Shown;
 
-    /// Adds its message, and those that it needs, to a schema.
+    /// Adds the message, and those that it refers to, to a schema.
     fn describe(schema: &mut Schema);
 
-    /// The record in bytes; keys only with the right to them, else their lengths.
+    /// Returns the encoded record. Without `keys` it contains only the lengths of keys.
     fn encode(&self, keys: Option<&crate::KeyAccess>) -> Vec<u8> {
         let mut writer = Writer::new(keys);
         self.put(&mut writer);
         writer.into_bytes()
     }
 
-    /// The record that some bytes are.
+    /// Decodes a record.
     ///
     /// # Errors
-    /// `RPC_E_INVALID_DATAPACKET` for what is no message of its kind.
+    /// `RPC_E_INVALID_DATAPACKET` if the bytes are not a message, and as [`Record::take`].
     fn decode(bytes: &[u8]) -> Result<Self> {
         Self::read(Reader::new(bytes))
     }
 
-    /// The record that a reader stands before.
+    /// Reads a record to the end of a reader.
     ///
     /// # Errors
     /// As [`Record::decode`].
@@ -63,28 +66,28 @@ pub trait Record: Default {
     }
 }
 
-/// A value as people see it, before it is a table or JSON.
+/// A value for display, before it is formatted as a table or JSON.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shown {
-    /// Nothing is set.
+    /// No value.
     Nothing,
-    /// Yes or no.
+    /// A boolean.
     Bool(bool),
-    /// A number.
+    /// An unsigned number.
     Number(u64),
-    /// A number with a sign.
+    /// A signed number.
     Signed(i64),
-    /// A number with a fraction.
+    /// A floating-point number.
     Float(f64),
-    /// A text, an address, a name.
+    /// A text, an address or a name.
     Text(String),
-    /// Several values.
+    /// A list of values.
     List(Vec<Shown>),
-    /// Fields by their names.
+    /// Named fields.
     Fields(Vec<(&'static str, Shown)>),
 }
 
-/// Messages and their fields, to be written as a .proto file.
+/// The messages and fields of a .proto file.
 #[derive(Clone, Debug, Default)]
 pub struct Schema {
     messages: Vec<Message>,
@@ -100,7 +103,8 @@ struct Message {
 }
 
 impl Schema {
-    /// Adds a message, unless it is there; `fields` has number, name, type and comment of each.
+    /// Adds a message, unless the schema already has one of that name. `fields` returns the number, name,
+    /// type and comment of each field.
     pub fn message(
         &mut self,
         name: &'static str,
@@ -118,7 +122,7 @@ impl Schema {
             fields.into_iter().map(|(number, name, kind, doc)| (number, name, kind, join(doc))).collect();
     }
 
-    /// The messages in the language of .proto files.
+    /// Returns the messages in the syntax of .proto files.
     pub fn to_proto(&self) -> String {
         let mut text = String::new();
         for message in &self.messages {
@@ -144,21 +148,21 @@ fn join(doc: &[&str]) -> String {
 
 /// A value that can be a field of a record.
 pub trait Field: Default {
-    /// Whether it is what a field is that was left out.
+    /// Returns whether the value is the default, which a missing field stands for.
     fn is_default(&self) -> bool;
-    /// Writes it, whatever it is.
+    /// Writes the value, even if it is the default.
     fn put_always(&self, number: u32, writer: &mut Writer<'_>);
-    /// Takes it from the wire; values that repeat are added.
+    /// Reads a value from the wire. A repeated field appends it.
     ///
     /// # Errors
-    /// `RPC_E_INVALID_DATAPACKET` for another type's value.
+    /// As [`Record::take`].
     fn take(&mut self, value: Value<'_>) -> Result;
-    /// It for people.
+    /// Returns the value for display.
     fn show(&self) -> Shown;
-    /// Its type in .proto files.
+    /// Returns the type in .proto files, and adds the messages that it needs to the schema.
     fn kind(schema: &mut Schema) -> String;
 
-    /// Writes it unless it is what a field is that was left out.
+    /// Writes the value unless it is the default.
     fn put(&self, number: u32, writer: &mut Writer<'_>) {
         if !self.is_default() {
             self.put_always(number, writer);
@@ -238,7 +242,7 @@ impl<T: Field> Field for Vec<T> {
     }
 }
 
-/// How deep records in boxes may stand in one another: those are the ones that can hold themselves.
+/// Maximum nesting depth of boxed records. Only boxed records can contain themselves.
 const DEPTH_MAX: u32 = 8;
 
 std::thread_local! {
@@ -276,7 +280,7 @@ impl<R: Record> Record for Box<R> {
     }
 }
 
-/// Fields that are one value: how it is tested, written, read, shown, and its type in .proto files.
+/// Implements `Field` for types of one value: .proto type, default test, writer, reader, display.
 macro_rules! fields {
     ($($type:ty: $kind:literal, $is_default:expr, $put:expr, $take:expr, $show:expr;)*) => {$(
         impl Field for $type {
@@ -308,7 +312,7 @@ macro_rules! fields {
     )*};
 }
 
-/// Bytes that have no structure here.
+/// Opaque bytes.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Blob(pub Vec<u8>);
 
@@ -328,14 +332,14 @@ fn signed<T: TryFrom<i64>>(value: Value<'_>) -> Result<T> {
 }
 
 fn array<const N: usize>(value: Value<'_>) -> Result<[u8; N]> {
-    value.bytes()?.try_into().map_err(|_| malformed("bytes have another length than their field"))
+    value.bytes()?.try_into().map_err(|_| malformed("a field has the wrong number of bytes"))
 }
 
 fn address(bytes: &[u8]) -> Result<IpAddr> {
     if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
         return Ok(IpAddr::from(v4));
     }
-    let v6 = <[u8; 16]>::try_from(bytes).map_err(|_| malformed("an address has 4 or 16 bytes"))?;
+    let v6 = <[u8; 16]>::try_from(bytes).map_err(|_| malformed("an address must have 4 or 16 bytes"))?;
     Ok(IpAddr::from(v6))
 }
 
@@ -360,7 +364,7 @@ fn guid(bytes: [u8; 16]) -> Guid {
     Guid::new(u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, f]), u16::from_be_bytes([g, h]), data4)
 }
 
-/// A GUID for people: its name where it has one.
+/// Returns a GUID for display: its name if it has one.
 fn show_guid(guid: Guid) -> Shown {
     Shown::Text(crate::guids::name(guid).map_or_else(|| guid.to_string(), str::to_owned))
 }
@@ -401,7 +405,8 @@ fn double(value: Value<'_>) -> Result<f64> {
     }
 }
 
-/// An address; the default one is 0.0.0.0, which is written as well.
+/// An IP address field. The default is 0.0.0.0, which is left out of messages unless the field is
+/// optional or repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Address(pub IpAddr);
 
@@ -411,7 +416,7 @@ impl Default for Address {
     }
 }
 
-/// A network; the default one is 0.0.0.0/0.
+/// A network field. The default is 0.0.0.0/0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Network(pub IpNet);
 
@@ -420,7 +425,7 @@ fields! {
     Network: "bytes", |v| *v == Network::default(), |v, n, w| w.always_bytes(n, &network_bytes(v.0)), network, |v| Shown::Text(v.0.to_string());
 }
 
-/// The address's bytes, then the prefix' length.
+/// Returns the bytes of the address, then the prefix length.
 fn network_bytes(network: IpNet) -> Vec<u8> {
     let mut bytes = match network.addr() {
         IpAddr::V4(v4) => v4.octets().to_vec(),
@@ -440,7 +445,7 @@ impl Field for Key {
         self.len() == 0
     }
 
-    /// The bytes, or without the right to keys their number.
+    /// Writes the key bytes, or only their length if the writer may not write keys.
     fn put_always(&self, number: u32, writer: &mut Writer<'_>) {
         writer.message(number, |writer| match writer.keys() {
             Some(keys) if !self.is_withheld() => writer.bytes(1, self.bytes(keys)),
@@ -484,7 +489,7 @@ impl Field for Key {
     }
 }
 
-/// Declares records: each field with its number.
+/// Declares records, with the number of each field.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! records {
@@ -538,7 +543,8 @@ macro_rules! records {
     )*};
 }
 
-/// Declares choices: one of several values, each with its number; the first one is the default.
+/// Declares choices (`oneof`): enumerations whose variants hold a value and have a number. The first
+/// variant is the default.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! choices {
@@ -620,7 +626,7 @@ macro_rules! choices {
     )*};
 }
 
-/// Declares WFP's enumerations: numbers with names.
+/// Declares WFP enumerations: named numbers.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! numbers {
@@ -637,29 +643,29 @@ macro_rules! numbers {
         impl $name {
             $($(#[doc = $variant_doc])* pub const $variant: $name = $name($number);)*
 
-            /// All of them.
+            /// All named values.
             pub const ALL: &[$name] = &[$($name($number)),*];
 
-            /// WFP's number for it.
+            /// Returns WFP's number for the value.
             pub const fn wfp(self) -> u32 {
                 self.0
             }
 
-            /// The one with WFP's number.
+            /// Returns the value that has this number in WFP.
             ///
             /// # Errors
-            /// `FWP_E_INVALID_ENUMERATOR` for a number beyond the enumeration.
+            /// `FWP_E_INVALID_ENUMERATOR` if no value has it.
             pub fn from_wfp(number: u32) -> $crate::Result<$name> {
                 match number {
                     $($number => Ok($name::$variant),)*
                     _ => Err($crate::Error::new(
                         $crate::Code::FWP_E_INVALID_ENUMERATOR,
-                        format!(concat!("{} is no ", $wfp), number),
+                        format!(concat!("{} is not a value of ", $wfp), number),
                     )),
                 }
             }
 
-            /// Its name.
+            /// Returns the name of the value, or `unknown` if it has none.
             pub const fn name(self) -> &'static str {
                 match self.0 {
                     $($number => stringify!($variant),)*

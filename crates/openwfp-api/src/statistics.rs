@@ -1,118 +1,126 @@
-//! Statistics of IPsec. WFP: `IPSEC_STATISTICS0/1`.
+//! IPsec statistics. WFP: `IPSEC_STATISTICS0/1`.
 //!
-//! Who knows what: the engine counts the SAs and adds up what its provider told of each SA; the provider tells
-//! what it counts for the machine as a whole. What nobody knows is `None`, which WFP's structures show as 0:
+//! The values come from these sources:
 //!
-//! | field | `memory:` | with a provider |
-//! |---|---|---|
-//! | all of [`SaStatistics`] | engine | engine |
-//! | bytes and packets of [`TrafficStatistics`] | what [`Mirror::count`](crate::Mirror::count) told | the same |
-//! | [`Drops::authentication_failures`], [`Drops::replay_check_failures`] | as told for each SA | the same |
-//! | the other [`Drops`] | not known | [`Dataplane::drops`](crate::Dataplane::drops), as far as it knows |
+//! - [`SaStatistics`]: counted by the engine.
+//! - [`TrafficStatistics`]: the sum of the counters that the provider reports for each SA, for example
+//!   through [`Mirror::count`](crate::Mirror::count).
+//! - [`Drops::authentication_failures`] and [`Drops::replay_check_failures`]: the total from
+//!   [`Dataplane::drops`](crate::Dataplane::drops) if it has one, otherwise the sum over all SAs. The
+//!   same fields of [`ProtocolDrops`] follow the same rule.
+//! - All other drops: [`Dataplane::drops`](crate::Dataplane::drops). A `memory:` engine has no
+//!   dataplane and does not know them.
+//!
+//! `None` means unknown; WFP's structures contain 0 instead.
 
-/// The statistics of an engine. WFP: `IPSEC_STATISTICS1`.
+/// The IPsec statistics of an engine. WFP: `IPSEC_STATISTICS1`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// `aggregateSaStatistics`.
+    /// Counts of SAs, `aggregateSaStatistics`.
     pub sas: SaStatistics,
-    /// `espDropPacketStatistics`.
+    /// Dropped ESP packets, `espDropPacketStatistics`.
     pub esp_drops: ProtocolDrops,
-    /// `ahDropPacketStatistics`; AH decrypts nothing.
+    /// Dropped AH packets, `ahDropPacketStatistics`. AH does not encrypt, so `decryption_failures` does not
+    /// apply.
     pub ah_drops: ProtocolDrops,
-    /// `aggregateDropPacketStatistics`.
+    /// Dropped packets of all protocols, `aggregateDropPacketStatistics`.
     pub drops: Drops,
-    /// `inboundTrafficStatistics`.
+    /// Inbound traffic, `inboundTrafficStatistics`.
     pub inbound: TrafficStatistics,
-    /// `outboundTrafficStatistics`.
+    /// Outbound traffic, `outboundTrafficStatistics`.
     pub outbound: TrafficStatistics,
 }
 
-/// Counts of SAs; one direction of a context is one. WFP: `IPSEC_AGGREGATE_SA_STATISTICS0`.
+/// Counts of SAs. Each direction of an SA context counts as one SA.
+/// WFP: `IPSEC_AGGREGATE_SA_STATISTICS0`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SaStatistics {
-    /// SAs that are there now, `activeSas`: one a direction, whatever protocols its bundle joins.
+    /// SAs that currently exist, `activeSas`: one per direction, even if its bundle combines several
+    /// protocols.
     pub active: u64,
-    /// Contexts that are not complete yet, `pendingSaNegotiations`.
+    /// Contexts that are not yet complete, `pendingSaNegotiations`.
     pub pending_negotiations: u64,
-    /// SAs added since the engine began, `totalSasAdded`.
+    /// SAs added since the engine started, `totalSasAdded`.
     pub total_added: u64,
-    /// SAs that went since the engine began, `totalSasDeleted`.
+    /// SAs removed since the engine started, `totalSasDeleted`.
     pub total_deleted: u64,
-    /// Contexts that became complete while another complete one protected the same traffic,
-    /// `successfulRekeys`; looked for among the newest contexts of that peer.
+    /// Contexts that became complete while another complete context protected the same traffic,
+    /// `successfulRekeys`. The engine compares only with the newest contexts of the same peer.
     pub successful_rekeys: u64,
-    /// Contexts in tunnel mode with an SA, `activeTunnels`.
+    /// Tunnel-mode contexts that have an SA, `activeTunnels`.
     pub active_tunnels: u64,
-    /// SAs that a network card carries out, `offloadedSas`: those that say so.
+    /// SAs marked as offloaded to a network card, `offloadedSas`.
     pub offloaded: u64,
 }
 
-/// Dropped packets of one protocol. WFP: `IPSEC_ESP_DROP_PACKET_STATISTICS0`, `IPSEC_AH_DROP_PACKET_STATISTICS0`.
+/// Dropped inbound packets of one protocol. WFP: `IPSEC_ESP_DROP_PACKET_STATISTICS0`,
+/// `IPSEC_AH_DROP_PACKET_STATISTICS0`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProtocolDrops {
-    /// No SA has the packet's SPI, `invalidSpisOnInbound`.
+    /// Packets with an SPI that no SA has, `invalidSpisOnInbound`.
     pub invalid_spis: Option<u64>,
-    /// Decryption failed, `decryptionFailuresOnInbound`.
+    /// Packets that failed decryption, `decryptionFailuresOnInbound`.
     pub decryption_failures: Option<u64>,
-    /// The integrity check failed, `authenticationFailuresOnInbound`.
+    /// Packets that failed the integrity check, `authenticationFailuresOnInbound`.
     pub authentication_failures: Option<u64>,
-    /// Too old or seen before, `replayCheckFailuresOnInbound`.
+    /// Packets that were replays or too old for the replay window, `replayCheckFailuresOnInbound`.
     pub replay_check_failures: Option<u64>,
-    /// The SA was not ready, `saNotInitializedOnInbound`.
+    /// Packets for an SA that was not ready, `saNotInitializedOnInbound`.
     pub sa_not_initialized: Option<u64>,
 }
 
-/// Dropped packets of all protocols. WFP: `IPSEC_AGGREGATE_DROP_PACKET_STATISTICS1`.
+/// Dropped inbound packets of all protocols. WFP: `IPSEC_AGGREGATE_DROP_PACKET_STATISTICS1`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drops {
-    /// No SA has the packet's SPI, `invalidSpisOnInbound`.
+    /// Packets with an SPI that no SA has, `invalidSpisOnInbound`.
     pub invalid_spis: Option<u64>,
-    /// Decryption failed, `decryptionFailuresOnInbound`.
+    /// Packets that failed decryption, `decryptionFailuresOnInbound`.
     pub decryption_failures: Option<u64>,
-    /// The integrity check failed, `authenticationFailuresOnInbound`.
+    /// Packets that failed the integrity check, `authenticationFailuresOnInbound`.
     pub authentication_failures: Option<u64>,
-    /// The UDP encapsulation was not what it should be, `udpEspValidationFailuresOnInbound`.
+    /// Packets with invalid UDP encapsulation, `udpEspValidationFailuresOnInbound`.
     pub udp_esp_validation_failures: Option<u64>,
-    /// Too old or seen before, `replayCheckFailuresOnInbound`.
+    /// Packets that were replays or too old for the replay window, `replayCheckFailuresOnInbound`.
     pub replay_check_failures: Option<u64>,
-    /// Came in clear and should not have, `invalidClearTextInbound`.
+    /// Cleartext packets that should have been protected, `invalidClearTextInbound`.
     pub invalid_clear_text: Option<u64>,
-    /// The SA was not ready, `saNotInitializedOnInbound`.
+    /// Packets for an SA that was not ready, `saNotInitializedOnInbound`.
     pub sa_not_initialized: Option<u64>,
-    /// Came over another SA than its policy asks for, `receiveOverIncorrectSaInbound`.
+    /// Packets received over an SA other than the one that their policy requires,
+    /// `receiveOverIncorrectSaInbound`.
     pub incorrect_sa: Option<u64>,
-    /// Protected, and no filter matches, `secureReceivesNotMatchingFilters`.
+    /// Protected packets that match no filter, `secureReceivesNotMatchingFilters`.
     pub not_matching_filters: Option<u64>,
     /// All dropped inbound packets, `totalDropPacketsInbound`.
     pub total: Option<u64>,
 }
 
-/// What a provider counts for the machine as a whole, besides each SA's own counters.
+/// A provider's drop counters for the whole machine, in addition to the counters of each SA.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProviderDrops {
-    /// Of ESP alone.
+    /// Drops of ESP packets.
     pub esp: ProtocolDrops,
-    /// Of AH alone.
+    /// Drops of AH packets.
     pub ah: ProtocolDrops,
-    /// Of all.
+    /// Drops of packets of all protocols.
     pub all: Drops,
 }
 
-/// Bytes and packets of one direction, of SAs that are there and of those that went. WFP:
-/// `IPSEC_TRAFFIC_STATISTICS1`.
+/// Bytes and packets of one direction, including SAs that no longer exist.
+/// WFP: `IPSEC_TRAFFIC_STATISTICS1`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TrafficStatistics {
-    /// Bytes of ESP with a cipher, `encryptedByteCount`.
+    /// Bytes encrypted by ESP, `encryptedByteCount`.
     pub encrypted_bytes: u64,
-    /// Bytes of AH, `authenticatedAHByteCount`.
+    /// Bytes authenticated by AH, `authenticatedAHByteCount`.
     pub authenticated_ah_bytes: u64,
-    /// Bytes of ESP with integrity, `authenticatedESPByteCount`.
+    /// Bytes authenticated by ESP, `authenticatedESPByteCount`.
     pub authenticated_esp_bytes: u64,
     /// Bytes in transport mode, `transportByteCount`.
     pub transport_bytes: u64,
     /// Bytes in tunnel mode, `tunnelByteCount`.
     pub tunnel_bytes: u64,
-    /// Bytes that a network card carried out, `offloadByteCount`.
+    /// Bytes of SAs offloaded to a network card, `offloadByteCount`.
     pub offload_bytes: u64,
     /// Packets, `totalSuccessfulPackets`.
     pub packets: u64,

@@ -1,4 +1,4 @@
-//! Templates: which SA contexts an enumeration shows.
+//! Templates that select the SA contexts of an enumeration or subscription.
 
 use crate::Code;
 use crate::Error;
@@ -7,14 +7,14 @@ use crate::SaContext;
 use ipnet::IpNet;
 use std::net::IpAddr;
 
-/// Which SA contexts an enumeration shows. WFP: `IPSEC_SA_CONTEXT_ENUM_TEMPLATE0`.
+/// A template that selects SA contexts. WFP: `IPSEC_SA_CONTEXT_ENUM_TEMPLATE0`.
 ///
-/// The addresses compared are those of the context's traffic: in tunnel mode the tunnel's ends.
+/// It is compared with the addresses of the context's traffic: in tunnel mode, the tunnel endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContextTemplate {
-    /// This machine's address, `localSubNet`.
+    /// The condition on this machine's address, `localSubNet`.
     pub local: AddressMatch,
-    /// The peer's address, `remoteSubNet`.
+    /// The condition on the peer's address, `remoteSubNet`.
     pub remote: AddressMatch,
 }
 
@@ -28,11 +28,11 @@ pub enum AddressMatch {
     Address(IpAddr),
     /// A network: `FWP_V4_ADDR_MASK`, `FWP_V6_ADDR_MASK`.
     Subnet(IpNet),
-    /// A range of addresses: `FWP_RANGE_TYPE`. [`AddressMatch::range`] makes one.
+    /// A range of addresses: `FWP_RANGE_TYPE`. Use [`AddressMatch::range`] to create one.
     Range(AddressRange),
 }
 
-/// A range of addresses of one IP version, both ends included, the lower one first.
+/// An inclusive range of addresses of one IP version. The lower bound does not exceed the upper one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressRange {
     low: IpAddr,
@@ -40,7 +40,7 @@ pub struct AddressRange {
 }
 
 impl ContextTemplate {
-    /// Whether the context is one that the template selects.
+    /// Returns whether the template selects a context.
     pub fn matches(&self, context: &SaContext) -> bool {
         let endpoints = &context.traffic.endpoints;
         self.local.contains(endpoints.local()) && self.remote.contains(endpoints.remote())
@@ -48,21 +48,23 @@ impl ContextTemplate {
 }
 
 impl AddressMatch {
-    /// A range of addresses, both ends included.
+    /// Returns a match for an inclusive range of addresses.
     ///
     /// # Errors
-    /// `FWP_E_INVALID_RANGE` if the ends differ in IP version or the low one is above the high one.
+    /// `FWP_E_INVALID_RANGE` if the bounds differ in IP version or `low` exceeds `high`.
     pub fn range(low: IpAddr, high: IpAddr) -> Result<AddressMatch> {
         if low.is_ipv4() != high.is_ipv4() || low > high {
             return Err(Error::new(
                 Code::FWP_E_INVALID_RANGE,
-                format!("the range of addresses {low} to {high} runs downwards or mixes IP versions"),
+                format!(
+                    "invalid range {low}-{high}: its end must not be below its start, and both must have one IP version"
+                ),
             ));
         }
         Ok(AddressMatch::Range(AddressRange { low, high }))
     }
 
-    /// Whether the address is one that this selects; the IP versions must agree.
+    /// Returns whether the condition matches an address. Addresses of different IP versions never match.
     pub fn contains(&self, address: IpAddr) -> bool {
         match self {
             AddressMatch::Any => true,
@@ -74,7 +76,7 @@ impl AddressMatch {
         }
     }
 
-    /// The lowest and the highest address that this selects; none for `Any`.
+    /// Returns the lowest and highest matching addresses, or `None` for [`AddressMatch::Any`].
     pub fn bounds(&self) -> Option<(IpAddr, IpAddr)> {
         match self {
             AddressMatch::Any => None,

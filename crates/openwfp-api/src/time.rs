@@ -1,38 +1,41 @@
-//! Moments and clocks. Time is an argument: nothing in the pure rooms asks a clock of its own.
+//! Timestamps, and the clock and random number sources of an engine.
+//!
+//! The pure crates never read a clock themselves; callers pass time to them.
 
 use std::time::Duration;
 
-/// A moment: whole seconds since 1970-01-01T00:00:00Z, as the Linux kernel keeps an SA's times.
+/// A point in time: whole seconds since 1970-01-01T00:00:00Z, like an SA's times in the Linux kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// How long ago `earlier` was; zero if it lies in the future.
+    /// Returns the time elapsed since `earlier`, or zero if `earlier` is later than this.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// Where an engine's time comes from: given to it when it is built, so that tests turn it by hand.
+/// A source of time, passed to an engine when it is built, so that tests can control time.
 pub trait Clock: Send + Sync {
-    /// The calendar's time; it may jump when somebody sets it.
+    /// Returns the wall-clock time, which jumps when the system's clock is set.
     fn wall(&self) -> Timestamp;
 
-    /// Time since some fixed moment; it never jumps. Lifetimes and time-outs are measured by it.
+    /// Returns the time since a fixed point. It never jumps; lifetimes and timeouts are measured with it.
     fn monotonic(&self) -> Duration;
 
-    /// How long a thread may sleep before it looks again whether `ahead` has passed: for a clock that
-    /// follows real time `ahead` itself, for one that is turned by hand a moment.
+    /// Returns how long a thread may sleep before it checks again whether `ahead` has passed. A real-time
+    /// clock returns `ahead`; a clock that a test advances returns a short time.
     fn pause(&self, ahead: Duration) -> Duration {
         ahead
     }
 }
 
-/// Where an engine's SPIs and session keys come from: a cryptographic generator, except in tests.
+/// A source of random bytes for SPIs and generated keys of sessions and objects. It must be
+/// cryptographically secure, except in tests.
 pub trait Random: Send + Sync {
-    /// Fills the bytes.
+    /// Fills `bytes` with random bytes.
     ///
     /// # Errors
-    /// The system's own, where it has no randomness to give.
+    /// The system's error if it cannot provide random bytes.
     fn fill(&self, bytes: &mut [u8]) -> crate::Result;
 }

@@ -1,5 +1,5 @@
-//! WFP's numbers and what they stand for: the checks that a C caller's structures, or a message's fields, go through
-//! on their way to this crate's types.
+//! Conversions from WFP's numbers to this crate's types, with the checks that a C caller's structures
+//! and the fields of a message must pass.
 
 use crate::AddressMatch;
 use crate::Aead;
@@ -21,6 +21,7 @@ use crate::TrafficType;
 use crate::TransactionMode;
 use crate::Transform;
 use crate::object::value::Value;
+use crate::object::value::data_type_name;
 use crate::sa::transform::ModuleAlgorithm;
 use crate::sa::transform::module_algorithm;
 use ipnet::IpNet;
@@ -29,26 +30,24 @@ use ipnet::Ipv6Net;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 
-/// Checks the authentication service of `FwpmEngineOpen0`: `RPC_C_AUTHN_WINNT` 10 or `RPC_C_AUTHN_DEFAULT`
-/// 0xFFFFFFFF.
+/// Checks the authentication service of `FwpmEngineOpen0`, which must be `RPC_C_AUTHN_WINNT` (10) or
+/// `RPC_C_AUTHN_DEFAULT` (0xFFFFFFFF).
 ///
 /// # Errors
-/// `ERROR_NOT_SUPPORTED` for others.
+/// `ERROR_NOT_SUPPORTED` for any other service.
 pub fn check_authn_service(number: u32) -> Result {
     if matches!(number, 10 | u32::MAX) {
         return Ok(());
     }
-    Err(Error::new(
-        Code::ERROR_NOT_SUPPORTED,
-        format!("the authentication service {number} is not supported"),
-    )
-    .with_remedy("use RPC_C_AUTHN_DEFAULT (0xFFFFFFFF) or RPC_C_AUTHN_WINNT (10)"))
+    Err(Error::new(Code::ERROR_NOT_SUPPORTED, format!("unsupported authentication service {number}"))
+        .with_remedy("Use RPC_C_AUTHN_DEFAULT (0xFFFFFFFF) or RPC_C_AUTHN_WINNT (10)."))
 }
 
-/// Whether the flags of `FWPM_SESSION0` ask for a dynamic session, `FWPM_SESSION_FLAG_DYNAMIC` 1.
+/// Returns whether the flags of `FWPM_SESSION0` request a dynamic session,
+/// `FWPM_SESSION_FLAG_DYNAMIC` 1.
 ///
 /// # Errors
-/// `FWP_E_RESERVED` for `FWPM_SESSION_FLAG_RESERVED`, `FWP_E_INVALID_FLAGS` for unknown ones.
+/// `FWP_E_RESERVED` for `FWPM_SESSION_FLAG_RESERVED`, `FWP_E_INVALID_FLAGS` for unknown flags.
 pub fn dynamic_session(flags: u32) -> Result<bool> {
     if flags & 0x1000_0000 != 0 {
         return Err(Error::new(Code::FWP_E_RESERVED, "the session flag 0x10000000 is reserved"));
@@ -60,18 +59,18 @@ pub fn dynamic_session(flags: u32) -> Result<bool> {
 }
 
 fn unknown_flags(of: &str, flags: u32) -> Error {
-    Error::new(Code::FWP_E_INVALID_FLAGS, format!("the {of} flags {flags:#x} have no meaning"))
+    Error::new(Code::FWP_E_INVALID_FLAGS, format!("unknown {of} flags {flags:#x}"))
 }
 
 fn out_of_range(of: &str, number: u32, highest: u32) -> Error {
-    Error::new(Code::FWP_E_INVALID_ENUMERATOR, format!("{number} is no {of}: they end at {highest}"))
+    Error::new(Code::FWP_E_INVALID_ENUMERATOR, format!("invalid {of} {number}: the highest is {highest}"))
 }
 
 impl TransactionMode {
-    /// The mode that the flags of `FwpmTransactionBegin0` ask for.
+    /// Converts the flags of `FwpmTransactionBegin0`.
     ///
     /// # Errors
-    /// `FWP_E_INVALID_FLAGS` for unknown ones.
+    /// `FWP_E_INVALID_FLAGS` for unknown flags.
     pub fn from_wfp(flags: u32) -> Result<TransactionMode> {
         match flags {
             0 => Ok(TransactionMode::ReadWrite),
@@ -82,10 +81,10 @@ impl TransactionMode {
 }
 
 impl TrafficType {
-    /// `IPSEC_TRAFFIC_TYPE`.
+    /// Converts an `IPSEC_TRAFFIC_TYPE`.
     ///
     /// # Errors
-    /// `FWP_E_INVALID_ENUMERATOR`.
+    /// `FWP_E_INVALID_ENUMERATOR` for an unknown number.
     pub fn from_wfp(number: u32) -> Result<TrafficType> {
         match number {
             0 => Ok(TrafficType::Transport),
@@ -96,10 +95,10 @@ impl TrafficType {
 }
 
 impl IpVersion {
-    /// `FWP_IP_VERSION`.
+    /// Converts an `FWP_IP_VERSION`.
     ///
     /// # Errors
-    /// `FWP_E_INVALID_ENUMERATOR`.
+    /// `FWP_E_INVALID_ENUMERATOR` for an unknown number.
     pub fn from_wfp(number: u32) -> Result<IpVersion> {
         match number {
             0 => Ok(IpVersion::V4),
@@ -110,10 +109,10 @@ impl IpVersion {
 }
 
 impl Direction {
-    /// `FWP_DIRECTION`.
+    /// Converts an `FWP_DIRECTION`.
     ///
     /// # Errors
-    /// `FWP_E_INVALID_ENUMERATOR`.
+    /// `FWP_E_INVALID_ENUMERATOR` for an unknown number.
     pub fn from_wfp(number: u32) -> Result<Direction> {
         match number {
             0 => Ok(Direction::Outbound),
@@ -124,10 +123,10 @@ impl Direction {
 }
 
 impl PfsGroup {
-    /// `IPSEC_PFS_GROUP`.
+    /// Converts an `IPSEC_PFS_GROUP`.
     ///
     /// # Errors
-    /// `FWP_E_INVALID_ENUMERATOR`.
+    /// `FWP_E_INVALID_ENUMERATOR` for an unknown number.
     pub fn from_wfp(number: u32) -> Result<PfsGroup> {
         use PfsGroup as G;
         let groups =
@@ -138,25 +137,25 @@ impl PfsGroup {
 }
 
 impl AddressMatch {
-    /// `FWP_V4_ADDR_MASK`, both in host order.
+    /// Converts an `FWP_V4_ADDR_MASK`, whose address and mask are in host byte order.
     ///
     /// # Errors
-    /// `FWP_E_INVALID_NET_MASK` for a mask with holes.
+    /// `FWP_E_INVALID_NET_MASK` for a non-contiguous mask.
     pub fn v4_mask(address: u32, mask: u32) -> Result<AddressMatch> {
         let network = Ipv4Net::with_netmask(Ipv4Addr::from(address), Ipv4Addr::from(mask)).map_err(|_| {
-            let what = format!("the mask {} has holes", Ipv4Addr::from(mask));
+            let what = format!("the mask {} is not a run of ones followed by zeros", Ipv4Addr::from(mask));
             Error::new(Code::FWP_E_INVALID_NET_MASK, what)
         })?;
         Ok(AddressMatch::Subnet(IpNet::V4(network.trunc())))
     }
 
-    /// `FWP_V6_ADDR_MASK`.
+    /// Converts an `FWP_V6_ADDR_MASK`.
     ///
     /// # Errors
-    /// `FWP_E_INVALID_NET_MASK` for a prefix of more than 128 bits.
+    /// `FWP_E_INVALID_NET_MASK` for a prefix longer than 128 bits.
     pub fn v6_mask(address: [u8; 16], prefix: u8) -> Result<AddressMatch> {
         let network = Ipv6Net::new(Ipv6Addr::from(address), prefix).map_err(|_| {
-            Error::new(Code::FWP_E_INVALID_NET_MASK, format!("a prefix of {prefix} bits is longer than 128"))
+            Error::new(Code::FWP_E_INVALID_NET_MASK, format!("a prefix of {prefix} bits exceeds 128"))
         })?;
         Ok(AddressMatch::Subnet(IpNet::V6(network.trunc())))
     }
@@ -166,47 +165,51 @@ impl TryFrom<Value> for AddressMatch {
     type Error = Error;
 
     /// # Errors
-    /// `FWP_E_TYPE_MISMATCH` for what is no address.
+    /// `FWP_E_TYPE_MISMATCH` for a value that is not a network.
     fn try_from(value: Value) -> Result<AddressMatch> {
         match value {
             Value::Network(network) => Ok(AddressMatch::Subnet(network.0.trunc())),
             other => Err(Error::new(
                 Code::FWP_E_TYPE_MISMATCH,
-                format!("{other:?} is no address, network or range of addresses, as a template has them"),
+                format!("expected a network, found {}", data_type_name(other.data_type())),
             )),
         }
     }
 }
 
-/// An algorithm as `IPSEC_AUTH_TRANSFORM_ID0` or `IPSEC_CIPHER_TRANSFORM_ID0` names it, with its key.
+/// An algorithm in the form of `IPSEC_AUTH_TRANSFORM_ID0` or `IPSEC_CIPHER_TRANSFORM_ID0`, with its
+/// key.
 #[derive(Clone, Copy)]
 pub struct WfpAlgorithm<'a> {
     /// `authType` or `cipherType`.
     pub algorithm: u32,
     /// `authConfig` or `cipherConfig`.
     pub config: u8,
-    /// `cryptoModuleId`: for 6/6 and 6/9, the GUID that names an algorithm that WFP cannot name, as
-    /// [`WfpTransform`](crate::WfpTransform) has it.
+    /// `cryptoModuleId`: with type and configuration 6/6 or 6/9, the GUID of an algorithm that WFP has no
+    /// number for. See [`WfpTransform`](crate::WfpTransform).
     pub crypto_module: Option<Guid>,
-    /// The key, with its salt.
+    /// The key, including its salt.
     pub key: &'a [u8],
 }
 
 impl Transform {
-    /// The transform that `IPSEC_SA0` describes; the lengths of keys are [`Transform::check`]'s.
+    /// Returns the transform that an `IPSEC_SA0` describes. It does not check the lengths of keys; see
+    /// [`Transform::check`].
     ///
     /// # Errors
-    /// `FWP_E_INVALID_ENUMERATOR` for a type beyond its enumeration, `FWP_E_NULL_POINTER` for a part that the type
-    /// needs, `FWP_E_INVALID_AUTH_TRANSFORM` and `FWP_E_INVALID_CIPHER_TRANSFORM` for an algorithm whose
-    /// configuration is another's or whose crypto module is not known, `FWP_E_INVALID_TRANSFORM_COMBINATION` for AES-GCM,
-    /// or another algorithm for both parts, with anything else.
+    /// - `FWP_E_INVALID_ENUMERATOR` for an unknown transform or algorithm type.
+    /// - `FWP_E_NULL_POINTER` if a part that the transform type requires is missing.
+    /// - `FWP_E_INVALID_AUTH_TRANSFORM` or `FWP_E_INVALID_CIPHER_TRANSFORM` for a configuration that does
+    ///   not belong to the algorithm, or an unknown crypto module.
+    /// - `FWP_E_INVALID_TRANSFORM_COMBINATION` if AES-GCM or another combined-mode algorithm is not given
+    ///   as both parts, with the same key.
     pub fn from_wfp(
         transform_type: u32,
         auth: Option<WfpAlgorithm<'_>>,
         cipher: Option<WfpAlgorithm<'_>>,
     ) -> Result<Transform> {
         let missing = |part: &str| {
-            let what = format!("a transform of type {transform_type} has no {part} information");
+            let what = format!("a transform of type {transform_type} needs {part} information");
             Error::new(Code::FWP_E_NULL_POINTER, what)
         };
         let auth = || {
@@ -245,30 +248,36 @@ impl Transform {
                         AeadAlgorithm::AesGcm
                     }
                     KnownAuth::Aead(other, bits) if bits == icv_bits => other,
-                    _ => return Err(combination("an algorithm for cipher and integrity goes with itself")),
+                    _ => {
+                        return Err(combination(
+                            "a combined-mode algorithm must be both parts of the transform",
+                        ));
+                    }
                 };
                 if other != algorithm || auth.key != cipher.key {
                     return Err(combination(
-                        "both parts of an algorithm for cipher and integrity are of one kind and have one key",
+                        "both parts of a combined-mode algorithm must have the same type and the same key",
                     ));
                 }
                 Ok(Transform::EspAead(Aead { algorithm, icv_bits, key: Key::new(cipher.key) }))
             }
             _ => Err(combination(
-                "AES-GCM, and other algorithms for cipher and integrity, go with themselves, as both parts",
+                "AES-GCM and other combined-mode algorithms must be both parts of the transform",
             )),
         }
     }
 }
 
-/// What an integrity part is: an algorithm, or half of one for cipher and integrity; with its check value's bits.
+/// The meaning of an integrity part: an integrity algorithm, or half of a combined-mode one; with the
+/// length of its integrity check value in bits.
 #[derive(Clone, Copy)]
 enum KnownAuth {
     Auth(AuthAlgorithm, u16),
     Aead(AeadAlgorithm, u16),
 }
 
-/// What a cipher part is: a cipher, or half of an algorithm for cipher and integrity.
+/// The meaning of a cipher part: a cipher, or half of a combined-mode algorithm with the length of its
+/// integrity check value in bits.
 #[derive(Clone, Copy)]
 enum KnownCipher {
     Cipher(CipherAlgorithm),
@@ -294,7 +303,7 @@ fn known_auth(auth: &WfpAlgorithm<'_>) -> Result<KnownAuth> {
         (algorithm, config) => {
             return Err(Error::new(
                 Code::FWP_E_INVALID_AUTH_TRANSFORM,
-                format!("the auth type {algorithm} has the configuration {algorithm}, not {config}"),
+                format!("authentication type {algorithm} needs the configuration {algorithm}, not {config}"),
             ));
         }
     };
@@ -318,7 +327,7 @@ fn known_cipher(cipher: &WfpAlgorithm<'_>) -> Result<KnownCipher> {
         (algorithm, config) => {
             return Err(Error::new(
                 Code::FWP_E_INVALID_CIPHER_TRANSFORM,
-                format!("the cipher type {algorithm} does not have the configuration {config}"),
+                format!("cipher type {algorithm} has no configuration {config}"),
             ));
         }
     };
@@ -327,7 +336,7 @@ fn known_cipher(cipher: &WfpAlgorithm<'_>) -> Result<KnownCipher> {
 
 fn unknown_module(code: Code, algorithm: &WfpAlgorithm<'_>, part: &str) -> Error {
     let module = algorithm.crypto_module.unwrap_or_default();
-    Error::new(code, format!("the crypto module {module} names no {part} algorithm of this engine"))
+    Error::new(code, format!("crypto module {module} is not a known {part} algorithm"))
 }
 
 #[cfg(test)]

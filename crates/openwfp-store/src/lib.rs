@@ -1,7 +1,8 @@
-//! Persistent objects in one file: a redb database with an entry for each object.
+//! A persistent object store in one file: a redb database with one entry per object.
 //!
-//! A commit is one transaction of redb, which is whole after a crash of the process or the machine, or not there. The
-//! entries are messages of protocol buffers, as on the wire, so that other versions read what they know of them.
+//! A commit is one redb transaction: after a crash of the process or the machine it is either complete
+//! or absent. The entries are protobuf messages, encoded as on the wire, so that other versions can
+//! read the fields that they know.
 //!
 //! ```
 //! use openwfp_engine::Engine;
@@ -32,14 +33,14 @@ use redb::TableDefinition;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// Objects by their kind and key.
+/// Encoded objects by kind and key.
 const OBJECTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("objects");
-/// What the file is: one entry, "version".
+/// Metadata: one entry, "version", with the version of the layout.
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");
-/// The version of this layout.
+/// Version of the layout that this code reads and writes.
 const VERSION: u64 = 1;
 
-/// A store in a file.
+/// An object store in a redb file.
 #[derive(Debug)]
 pub struct RedbStore {
     database: Database,
@@ -47,11 +48,13 @@ pub struct RedbStore {
 }
 
 impl RedbStore {
-    /// Opens the file, which is created if it is not there, readable by its owner alone: it holds keys.
+    /// Opens the store, and creates the file if it does not exist. On Unix only the owner can read and
+    /// write a new file, because it holds keys.
     ///
     /// # Errors
-    /// `ERROR_ACCESS_DENIED` where the file may not be used, `FWP_E_ALREADY_EXISTS` while another engine uses it,
-    /// `FWP_E_INVALID_PARAMETER` for one that is no store or of a later layout.
+    /// `ERROR_ACCESS_DENIED` if permission to open the file is denied, `FWP_E_ALREADY_EXISTS` while another
+    /// engine uses it, `FWP_E_INVALID_PARAMETER` if it cannot be opened for another reason, is not a store
+    /// or has another layout, `ERROR_INTERNAL_ERROR` if reading or writing it fails.
     pub fn open(path: &Path) -> Result<RedbStore> {
         let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
         let mut options = std::fs::OpenOptions::new();
@@ -67,11 +70,12 @@ impl RedbStore {
         })?;
         let database = Database::builder().create_file(file).map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => {
-                Error::new(Code::FWP_E_ALREADY_EXISTS, named(&"another engine uses this store"))
-                    .with_remedy("stop that one, or choose another directory")
+                Error::new(Code::FWP_E_ALREADY_EXISTS, named(&"another engine has this store open"))
+                    .with_remedy("Stop that engine, or choose another directory.")
             }
-            other => Error::new(Code::FWP_E_INVALID_PARAMETER, named(&other))
-                .with_remedy("it is no store of OpenWFP, or damaged: restore it, or move it away"),
+            other => Error::new(Code::FWP_E_INVALID_PARAMETER, named(&other)).with_remedy(
+                "The file is damaged or is not an OpenWFP store. Restore it from a backup, or move it away.",
+            ),
         })?;
         let store = RedbStore { database, path: path.to_owned() };
         store.check_version()?;
@@ -91,11 +95,11 @@ impl RedbStore {
             Some(VERSION) => Ok(()),
             Some(other) => {
                 let what = format!(
-                    "{}: the store has the layout {other}, this version knows {VERSION}",
+                    "{}: the store has layout {other}, but this version of OpenWFP reads {VERSION}",
                     self.path.display()
                 );
                 Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what)
-                    .with_remedy("use a later version of OpenWFP"))
+                    .with_remedy("Use a later version of OpenWFP."))
             }
             None => self.read(|| {
                 let transaction = self.database.begin_write()?;
@@ -110,7 +114,8 @@ impl RedbStore {
     fn read<T>(&self, work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T> {
         work().map_err(|error| {
             let what = format!("the store {} failed: {error}", self.path.display());
-            Error::new(Code::ERROR_INTERNAL_ERROR, what).with_remedy("is its disk full or broken?")
+            Error::new(Code::ERROR_INTERNAL_ERROR, what)
+                .with_remedy("Check whether its disk is full or failing.")
         })
     }
 }
@@ -135,7 +140,7 @@ impl ObjectStore for RedbStore {
             .iter()
             .map(|entry| {
                 StoredObject::decode(entry).map_err(|error| {
-                    let what = format!("{}: an object cannot be read: {}", self.path.display(), error.what());
+                    let what = format!("{}: cannot read an object: {}", self.path.display(), error.what());
                     Error::new(Code::FWP_E_INVALID_PARAMETER, what)
                 })
             })
@@ -150,7 +155,7 @@ impl ObjectStore for RedbStore {
                 for (kind, forgotten) in forget {
                     objects.remove(&*key(*kind, *forgotten))?;
                 }
-                // Keys are part of what is kept; the file is its owner's alone.
+                // The store keeps key bytes too; the file is created so that only its owner can read it.
                 let keys = KeyAccess::grant();
                 for stored in put {
                     let place = key(stored.object.kind(), stored.object.key());

@@ -1,19 +1,19 @@
-//! Result codes: every code that a call of the API can answer, with its names, numbers and meaning.
+//! Result codes: every code that an API call can return, with its names, numbers and meaning.
 
 mod table;
 
 use std::fmt;
 
-/// A result code of the API: a Win32 or WFP number, known or not.
+/// A result code of the API: a Win32 or WFP number, known or unknown.
 ///
-/// The known ones are constants with the name of Windows' headers ([`Code::FWP_E_NOT_FOUND`]) and stand
-/// in one table, [`Code::all`]. A number that the table does not hold is kept as it came.
+/// Each known code is a constant with the name from Windows' headers, such as
+/// [`Code::FWP_E_NOT_FOUND`], and has a row in the table [`Code::all`]. Unknown numbers are preserved.
 ///
 /// Source: WFP Error Codes; `winerror.h`, `ntstatus.h`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Code(pub u32);
 
-/// The family that a code belongs to.
+/// The family of a result code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CodeFamily {
@@ -21,7 +21,7 @@ pub enum CodeFamily {
     Win32,
     /// `FWP_E_*`: a code of the filter engine, 0x80320001 and up.
     Wfp,
-    /// `RPC_E_*`: the local or remote engine could not be reached or understood, 0x80010001 and up.
+    /// `RPC_E_*`: communication with the local or remote engine failed, 0x80010001 and up.
     Rpc,
     /// `STATUS_*`: a code that only kernel-mode callers see; its number is an NTSTATUS.
     KernelOnly,
@@ -32,45 +32,45 @@ pub enum CodeFamily {
 pub struct CodeEntry {
     /// The code.
     pub code: Code,
-    /// Its name in Windows' headers, such as `FWP_E_NOT_FOUND`.
+    /// The code's name in Windows' headers, such as `FWP_E_NOT_FOUND`.
     pub name: &'static str,
-    /// Which family it is of.
+    /// The family of the code.
     pub family: CodeFamily,
     /// The NTSTATUS that the kernel-mode form of the same call returns, if there is one.
     pub ntstatus: Option<u32>,
     /// The name of that NTSTATUS.
     pub ntstatus_name: Option<&'static str>,
-    /// What it means, in one sentence.
+    /// The meaning of the code, in one sentence.
     pub meaning: &'static str,
-    /// What most likely led to it, and what to do.
+    /// The most likely cause, and a remedy.
     pub cause: &'static str,
 }
 
 impl Code {
-    /// Every known code, in the order of the families and then of the numbers.
+    /// Returns all known codes, ordered by family and then by number.
     pub fn all() -> &'static [CodeEntry] {
         table::ENTRIES
     }
 
-    /// The table's row for this code; none when the number is not a known one.
+    /// Returns the code's row in the table, or `None` if the code is unknown.
     pub fn entry(self) -> Option<&'static CodeEntry> {
         Code::all().iter().find(|entry| entry.code == self)
     }
 
-    /// The name in Windows' headers, if the code is known.
+    /// Returns the code's name in Windows' headers, or `None` if the code is unknown.
     pub fn name(self) -> Option<&'static str> {
         self.entry().map(|entry| entry.name)
     }
 
-    /// The NTSTATUS twin that a kernel-mode caller sees, if there is one.
+    /// Returns the NTSTATUS that kernel-mode callers receive instead, if there is one.
     ///
-    /// For the filter engine's codes the rule is 0x803200NN to 0xC02200NN.
+    /// Codes of the filter engine map from 0x803200NN to 0xC02200NN.
     pub fn ntstatus(self) -> Option<u32> {
         self.entry().and_then(|entry| entry.ntstatus)
     }
 
-    /// Finds a row by what a person would type: a name of either twin in any case, or a number in
-    /// decimal (negative ones too, as an `HRESULT` is often printed) or hexadecimal.
+    /// Finds a row by text that a person typed: the name of the code or of its NTSTATUS in any case, or
+    /// either number in hexadecimal or decimal, which may be negative, as an `HRESULT` is often printed.
     pub fn find(text: &str) -> Option<&'static CodeEntry> {
         let text = text.trim();
         match number(text) {
@@ -92,7 +92,7 @@ fn number(text: &str) -> Option<u32> {
     }
     match text.parse() {
         Ok(value) => Some(value),
-        // "8032001b" is how many logs print it; a name never consists of hexadecimal digits alone.
+        // Many logs print codes as "8032001b"; no name consists of hexadecimal digits alone.
         Err(_) if text.len() == 8 => u32::from_str_radix(text, 16).ok(),
         Err(_) => None,
     }
@@ -101,7 +101,9 @@ fn number(text: &str) -> Option<u32> {
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
-            Some(name) => write!(f, "{name} (0x{:08X})", self.0),
+            // Win32 codes are known by their decimal numbers.
+            Some(name) if self.0 < 0x1_0000 => write!(f, "{name} {}", self.0),
+            Some(name) => write!(f, "{name} 0x{:08X}", self.0),
             None => write!(f, "0x{:08X}", self.0),
         }
     }

@@ -1,4 +1,4 @@
-//! The objects of the filter engine: providers, provider contexts, sublayers, layers, callouts and filters.
+//! Objects of the filter engine: providers, provider contexts, sublayers, layers, callouts and filters.
 #![allow(clippy::doc_markdown, reason = "these comments are those of the .proto file, too")]
 
 pub mod net_event;
@@ -22,228 +22,232 @@ use std::fmt;
 use value::Value;
 
 records! {
-    /// Who manages objects. WFP: `FWPM_PROVIDER0`.
+    /// A provider, which manages other objects. WFP: `FWPM_PROVIDER0`.
     Provider {
-        /// Its key; zero in an add call: the engine makes one.
+        /// Key. Zero in an add call: the engine generates one.
         1 key: Guid,
-        /// The name for people.
+        /// Display name. An add call fails with FWP_E_NULL_DISPLAY_NAME if it is empty.
         2 name: String,
-        /// What it is.
+        /// Description for display.
         3 description: String,
-        /// FWPM_PROVIDER_FLAG_*.
+        /// Flags (FWPM_PROVIDER_FLAG_*).
         4 flags: u32,
-        /// The provider's own data.
+        /// Opaque data of the provider.
         5 data: Blob,
-        /// The Windows service that stands for it.
+        /// Name of the Windows service that implements the provider.
         6 service_name: String,
     }
-    /// What callouts and keying modules are told: policies and data. WFP: `FWPM_PROVIDER_CONTEXT3`.
+    /// A provider context: a policy or data for callouts and keying modules. WFP: `FWPM_PROVIDER_CONTEXT3`.
     ProviderContext {
-        /// Its key; zero in an add call: the engine makes one.
+        /// Key. Zero in an add call: the engine generates one.
         1 key: Guid,
-        /// The name for people.
+        /// Display name. An add call fails with FWP_E_NULL_DISPLAY_NAME if it is empty.
         2 name: String,
-        /// What it is.
+        /// Description for display.
         3 description: String,
-        /// FWPM_PROVIDER_CONTEXT_FLAG_*.
+        /// Flags (FWPM_PROVIDER_CONTEXT_FLAG_*).
         4 flags: u32,
-        /// Who manages it.
+        /// Key of the provider that manages the object.
         5 provider: Option<Guid>,
-        /// The provider's own data.
+        /// Opaque data of the provider.
         6 data: Blob,
-        /// The policy or data, by its type.
+        /// Policy or data, by its type.
         7 policy: Policy,
-        /// Its id, made by the engine.
+        /// Id, assigned by the engine.
         8 id: u64,
     }
-    /// A part of a layer, whose filters decide among themselves. WFP: `FWPM_SUBLAYER0`.
+    /// A sublayer: a group of filters within a layer that makes one decision. WFP: `FWPM_SUBLAYER0`.
     SubLayer {
-        /// Its key; zero in an add call: the engine makes one.
+        /// Key. Zero in an add call: the engine generates one.
         1 key: Guid,
-        /// The name for people.
+        /// Display name. An add call fails with FWP_E_NULL_DISPLAY_NAME if it is empty.
         2 name: String,
-        /// What it is.
+        /// Description for display.
         3 description: String,
-        /// FWPM_SUBLAYER_FLAG_*.
+        /// Flags (FWPM_SUBLAYER_FLAG_*).
         4 flags: u32,
-        /// Who manages it.
+        /// Key of the provider that manages the object.
         5 provider: Option<Guid>,
-        /// The provider's own data.
+        /// Opaque data of the provider.
         6 data: Blob,
-        /// Higher weights are asked first.
+        /// Weight. Sublayers of higher weight are evaluated first.
         7 weight: u16,
     }
-    /// A place where filters are asked. WFP: `FWPM_LAYER0`.
+    /// A layer: a point at which filters are evaluated. WFP: `FWPM_LAYER0`.
     Layer {
-        /// Its key.
+        /// Key.
         1 key: Guid,
-        /// The name for people.
+        /// Display name.
         2 name: String,
-        /// What it is.
+        /// Description for display.
         3 description: String,
-        /// FWPM_LAYER_FLAG_*.
+        /// Flags (FWPM_LAYER_FLAG_*).
         4 flags: u32,
-        /// What conditions can look at.
+        /// Fields that conditions can test at this layer.
         5 fields: Vec<LayerField>,
-        /// The sublayer of filters that name none.
+        /// Key of the sublayer for filters that name none.
         6 default_sublayer: Guid,
-        /// Its id, FWPS_LAYER_*.
+        /// Run-time id (FWPS_LAYER_*).
         7 id: u16,
     }
     /// A field of a layer. WFP: `FWPM_FIELD0`.
     LayerField {
-        /// Its key, FWPM_CONDITION_*.
+        /// Key (FWPM_CONDITION_*).
         1 key: Guid,
-        /// FWPM_FIELD_TYPE: 0 raw data, 1 an IP address, 2 flags.
+        /// Kind (FWPM_FIELD_TYPE): 0 raw data, 1 an IP address, 2 flags.
         2 kind: u32,
-        /// FWP_DATA_TYPE of the values that are compared.
+        /// Type of the values that the field is compared with (FWP_DATA_TYPE).
         3 data_type: u32,
     }
-    /// Code that is asked by filters. WFP: `FWPM_CALLOUT0`.
+    /// A callout: code that filters invoke. WFP: `FWPM_CALLOUT0`.
     Callout {
-        /// Its key; zero in an add call: the engine makes one.
+        /// Key. Zero in an add call: the engine generates one.
         1 key: Guid,
-        /// The name for people.
+        /// Display name. An add call fails with FWP_E_NULL_DISPLAY_NAME if it is empty.
         2 name: String,
-        /// What it is.
+        /// Description for display.
         3 description: String,
-        /// FWPM_CALLOUT_FLAG_*.
+        /// Flags (FWPM_CALLOUT_FLAG_*).
         4 flags: u32,
-        /// Who manages it.
+        /// Key of the provider that manages the object.
         5 provider: Option<Guid>,
-        /// The provider's own data.
+        /// Opaque data of the provider.
         6 data: Blob,
-        /// The only layer whose filters may use it.
+        /// Key of the only layer whose filters may invoke the callout.
         7 layer: Guid,
-        /// Its id, made by the engine.
+        /// Id, assigned by the engine.
         8 id: u32,
     }
-    /// A rule: what happens to what meets all its conditions. WFP: `FWPM_FILTER0`.
+    /// A filter: a rule that applies an action to traffic that meets all its conditions. WFP:
+    /// `FWPM_FILTER0`.
     Filter {
-        /// Its key; zero in an add call: the engine makes one.
+        /// Key. Zero in an add call: the engine generates one.
         1 key: Guid,
-        /// The name for people.
+        /// Display name. An add call fails with FWP_E_NULL_DISPLAY_NAME if it is empty.
         2 name: String,
-        /// What it is.
+        /// Description for display.
         3 description: String,
-        /// FWPM_FILTER_FLAG_*.
+        /// Flags (FWPM_FILTER_FLAG_*).
         4 flags: u32,
-        /// Who manages it.
+        /// Key of the provider that manages the object.
         5 provider: Option<Guid>,
-        /// The provider's own data.
+        /// Opaque data of the provider.
         6 data: Blob,
-        /// The layer at which it stands.
+        /// Key of the layer at which the filter is evaluated.
         7 layer: Guid,
-        /// Its sublayer; zero in an add call: the layer's default one.
+        /// Key of the sublayer. Zero in an add call: the default sublayer of the layer.
         8 sublayer: Guid,
-        /// Its weight: empty (automatic), a range from 0 to 15 (8 bits) or the weight itself (64 bits).
+        /// Weight within the sublayer: empty (automatic), a range from 0 to 15 (8 bits) or the exact weight (64
+        /// bits).
         9 weight: Value,
-        /// Conditions: those on one field are alternatives, those on different fields must all be met.
+        /// Conditions. Those on the same field are alternatives; every field that is named must match.
         10 conditions: Vec<FilterCondition>,
-        /// What it does.
+        /// Action for matching traffic.
         11 action: Action,
-        /// What its callout is told: a provider context's key or a number.
+        /// Context passed to the callout: the key of a provider context, or a number.
         12 context: FilterContext,
-        /// Its id, made by the engine.
+        /// Id, assigned by the engine.
         13 id: u64,
-        /// The weight that the engine gave it.
+        /// Weight that the engine computed; it orders the filters of a sublayer.
         14 effective_weight: u64,
     }
     /// A condition of a filter. WFP: `FWPM_FILTER_CONDITION0`.
     FilterCondition {
-        /// What is looked at, FWPM_CONDITION_*.
+        /// Field to test (FWPM_CONDITION_*).
         1 field: Guid,
-        /// How it is compared.
+        /// How the field is compared with the value.
         2 match_type: MatchType,
-        /// With what.
+        /// Value to compare the field with.
         3 value: Value,
     }
-    /// What a filter does. WFP: `FWPM_ACTION0`.
+    /// The action of a filter. WFP: `FWPM_ACTION0`.
     Action {
-        /// The action.
+        /// Type of the action.
         1 kind: ActionType,
-        /// The callout that is asked, for actions with one; else a GUID that the filter's owner may set.
+        /// Key of the callout to invoke, for actions with a callout. For other actions, a GUID that the
+        /// filter's owner may set.
         2 callout: Guid,
     }
 }
 
 choices! {
-    /// What a filter's callout is told. WFP: `rawContext` and `providerContextKey` of `FWPM_FILTER0`.
+    /// The context passed to a filter's callout. WFP: `rawContext` and `providerContextKey` of
+    /// `FWPM_FILTER0`.
     FilterContext {
-        /// A number of the caller's.
+        /// A number chosen by the caller.
         1 raw Raw(u64),
-        /// A provider context, FWPM_FILTER_FLAG_HAS_PROVIDER_CONTEXT.
+        /// Key of a provider context; requires FWPM_FILTER_FLAG_HAS_PROVIDER_CONTEXT.
         2 provider_context ProviderContext(Guid),
     }
     /// An object of the filter engine.
     Object {
-        /// FWPM_PROVIDER0.
+        /// A provider (FWPM_PROVIDER0).
         1 provider Provider(Provider),
-        /// FWPM_PROVIDER_CONTEXT3.
+        /// A provider context (FWPM_PROVIDER_CONTEXT3).
         2 provider_context ProviderContext(ProviderContext),
-        /// FWPM_SUBLAYER0.
+        /// A sublayer (FWPM_SUBLAYER0).
         3 sublayer SubLayer(SubLayer),
-        /// FWPM_LAYER0.
+        /// A layer (FWPM_LAYER0).
         4 layer Layer(Layer),
-        /// FWPM_CALLOUT0.
+        /// A callout (FWPM_CALLOUT0).
         5 callout Callout(Callout),
-        /// FWPM_FILTER0.
+        /// A filter (FWPM_FILTER0).
         6 filter Filter(Filter),
     }
 }
 
 numbers! {
-    /// How a condition compares. WFP: `FWP_MATCH_TYPE`.
+    /// How a condition compares a field with its value. WFP: `FWP_MATCH_TYPE`.
     MatchType "FWP_MATCH_TYPE" {
-        /// Equal; for a network: lies within it.
+        /// The field equals the value, or the address lies in the network.
         Equal = 0,
-        /// Greater.
+        /// The field is greater than the value.
         Greater = 1,
-        /// Less.
+        /// The field is less than the value.
         Less = 2,
-        /// Greater or equal.
+        /// The field is greater than or equal to the value.
         GreaterOrEqual = 3,
-        /// Less or equal.
+        /// The field is less than or equal to the value.
         LessOrEqual = 4,
-        /// Between two values, both included.
+        /// The field lies in the range, both ends included.
         Range = 5,
-        /// All these bits are set.
+        /// All bits of the value are set in the field.
         FlagsAllSet = 6,
-        /// Any of these bits is set.
+        /// At least one bit of the value is set in the field.
         FlagsAnySet = 7,
-        /// None of these bits is set.
+        /// No bit of the value is set in the field.
         FlagsNoneSet = 8,
-        /// Equal but for upper and lower case.
+        /// The field equals the value, ignoring case.
         EqualCaseInsensitive = 9,
-        /// Not equal; for a network: lies outside of it.
+        /// The field differs from the value, or the address lies outside the network.
         NotEqual = 10,
-        /// Begins with it.
+        /// The field begins with the value.
         Prefix = 11,
-        /// Does not begin with it.
+        /// The field does not begin with the value.
         NotPrefix = 12,
     }
-    /// What a filter does. WFP: `FWP_ACTION_TYPE`.
+    /// The type of an action. WFP: `FWP_ACTION_TYPE`.
     ActionType "FWP_ACTION_TYPE" {
         /// Not set.
         Unset = 0,
-        /// Blocks.
+        /// Block the traffic.
         Block = 0x1001,
-        /// Permits.
+        /// Permit the traffic.
         Permit = 0x1002,
-        /// Asks a callout that decides.
+        /// Invoke a callout that always decides.
         CalloutTerminating = 0x5003,
-        /// Asks a callout that never decides.
+        /// Invoke a callout that never decides.
         CalloutInspection = 0x6004,
-        /// Asks a callout that may decide.
+        /// Invoke a callout that may decide.
         CalloutUnknown = 0x4005,
-        /// Decides nothing.
+        /// Make no decision and continue with the next filter.
         Continue = 0x2006,
-        /// Nothing.
+        /// No action.
         None = 7,
-        /// Nothing, since nothing matched.
+        /// No action, because no filter matched.
         NoneNoMatch = 8,
     }
-    /// The kinds of objects.
+    /// The kind of an object.
     ObjectKind "kind of object" {
         /// Providers.
         Provider = 1,
@@ -261,7 +265,7 @@ numbers! {
 }
 
 impl ActionType {
-    /// Whether a callout is asked, `FWP_ACTION_FLAG_CALLOUT`.
+    /// Returns whether the action invokes a callout (`FWP_ACTION_FLAG_CALLOUT`).
     pub const fn has_callout(self) -> bool {
         self.wfp() & 0x4000 != 0
     }
@@ -281,12 +285,12 @@ impl fmt::Display for ObjectKind {
 }
 
 impl ObjectKind {
-    /// Its place among all kinds.
+    /// Returns the zero-based index of the kind.
     pub fn index(self) -> usize {
         (self.wfp() - 1) as usize
     }
 
-    /// The code for an object of this kind that is not there.
+    /// Returns the code for a missing object of this kind, such as `FWP_E_FILTER_NOT_FOUND`.
     pub const fn not_found(self) -> Code {
         match self {
             ObjectKind::Provider => Code::FWP_E_PROVIDER_NOT_FOUND,
@@ -298,42 +302,48 @@ impl ObjectKind {
         }
     }
 
-    /// Whether callers may add and delete objects of this kind; layers are the engine's alone.
+    /// Returns whether callers may add and delete objects of this kind. Layers belong to the engine alone.
     pub const fn is_changeable(self) -> bool {
         !matches!(self, ObjectKind::Layer)
     }
 
-    /// Whether its objects have ids besides their keys.
+    /// Returns whether objects of this kind have ids in addition to keys.
     pub const fn has_ids(self) -> bool {
         !matches!(self, ObjectKind::Provider | ObjectKind::SubLayer)
     }
 }
 
-/// `FWPM_PROVIDER_FLAG_PERSISTENT`, and that of provider contexts, sublayers and filters.
+/// `FWPM_PROVIDER_FLAG_PERSISTENT`: the object survives a restart of the engine. Provider contexts,
+/// sublayers and filters use the same value.
 pub const FLAG_PERSISTENT: u32 = 1;
-/// `FWPM_FILTER_FLAG_BOOTTIME`.
+/// `FWPM_FILTER_FLAG_BOOTTIME`: the filter is for boot time. The engine stores and lists it but never
+/// evaluates it.
 pub const FILTER_BOOTTIME: u32 = 2;
-/// `FWPM_FILTER_FLAG_HAS_PROVIDER_CONTEXT`.
+/// `FWPM_FILTER_FLAG_HAS_PROVIDER_CONTEXT`: the context of the filter is a provider context.
 pub const FILTER_HAS_PROVIDER_CONTEXT: u32 = 4;
-/// `FWPM_FILTER_FLAG_CLEAR_ACTION_RIGHT`.
+/// `FWPM_FILTER_FLAG_CLEAR_ACTION_RIGHT`: the action of the filter is hard. Nothing overrides a hard
+/// block; only a block by a callout overrides a hard permit.
 pub const FILTER_CLEAR_ACTION_RIGHT: u32 = 8;
-/// `FWPM_FILTER_FLAG_PERMIT_IF_CALLOUT_UNREGISTERED`.
+/// `FWPM_FILTER_FLAG_PERMIT_IF_CALLOUT_UNREGISTERED`: the filter permits, instead of blocking, while
+/// its callout is not registered.
 pub const FILTER_PERMIT_IF_CALLOUT_UNREGISTERED: u32 = 0x10;
-/// `FWPM_FILTER_FLAG_DISABLED`.
+/// `FWPM_FILTER_FLAG_DISABLED`: the filter is not evaluated, because its provider is disabled. Set by
+/// the engine.
 pub const FILTER_DISABLED: u32 = 0x20;
-/// `FWPM_FILTER_FLAG_INDEXED`.
+/// `FWPM_FILTER_FLAG_INDEXED`: the filter is found through an index. The engine clears it in add calls.
 pub const FILTER_INDEXED: u32 = 0x40;
-/// `FWPM_PROVIDER_FLAG_DISABLED`.
+/// `FWPM_PROVIDER_FLAG_DISABLED`: filters added for the provider are disabled.
 pub const PROVIDER_DISABLED: u32 = 0x10;
-/// `FWPM_CALLOUT_FLAG_PERSISTENT`.
+/// `FWPM_CALLOUT_FLAG_PERSISTENT`: the callout survives a restart of the engine.
 pub const CALLOUT_PERSISTENT: u32 = 0x1_0000;
-/// `FWPM_CALLOUT_FLAG_USES_PROVIDER_CONTEXT`.
+/// `FWPM_CALLOUT_FLAG_USES_PROVIDER_CONTEXT`: filters may pass the callout a provider context.
 pub const CALLOUT_USES_PROVIDER_CONTEXT: u32 = 0x2_0000;
-/// `FWPM_CALLOUT_FLAG_REGISTERED`.
+/// `FWPM_CALLOUT_FLAG_REGISTERED`: the callout is registered. The engine clears it in callouts that
+/// clients add.
 pub const CALLOUT_REGISTERED: u32 = 0x4_0000;
 
 impl Object {
-    /// Its kind.
+    /// Returns the kind of the object.
     pub fn kind(&self) -> ObjectKind {
         match self {
             Object::Provider(_) => ObjectKind::Provider,
@@ -345,7 +355,7 @@ impl Object {
         }
     }
 
-    /// Its key.
+    /// Returns the key.
     pub fn key(&self) -> Guid {
         match self {
             Object::Provider(object) => object.key,
@@ -357,7 +367,7 @@ impl Object {
         }
     }
 
-    /// Gives it a key.
+    /// Sets the key.
     pub fn set_key(&mut self, key: Guid) {
         match self {
             Object::Provider(object) => object.key = key,
@@ -369,7 +379,7 @@ impl Object {
         }
     }
 
-    /// Its id; 0 for providers and sublayers, which have none.
+    /// Returns the id, or 0 for providers and sublayers, which have none.
     pub fn id(&self) -> u64 {
         match self {
             Object::Provider(_) | Object::SubLayer(_) => 0,
@@ -380,7 +390,7 @@ impl Object {
         }
     }
 
-    /// The name for people.
+    /// Returns the display name.
     pub fn name(&self) -> &str {
         match self {
             Object::Provider(object) => &object.name,
@@ -392,7 +402,7 @@ impl Object {
         }
     }
 
-    /// Its flags.
+    /// Returns the flags.
     pub fn flags(&self) -> u32 {
         match self {
             Object::Provider(object) => object.flags,
@@ -404,7 +414,8 @@ impl Object {
         }
     }
 
-    /// Who manages it.
+    /// Returns the key of the provider that manages the object, or `None` if it has none. Providers and
+    /// layers never have one.
     pub fn provider(&self) -> Option<Guid> {
         match self {
             Object::Provider(_) | Object::Layer(_) => None,
@@ -415,7 +426,8 @@ impl Object {
         }
     }
 
-    /// Whether it is to survive a restart of its engine.
+    /// Returns whether the object survives a restart of the engine, as boot-time filters do. For layers,
+    /// which are built in, returns `false`.
     pub fn is_persistent(&self) -> bool {
         match self {
             Object::Layer(_) => false,
@@ -425,7 +437,7 @@ impl Object {
         }
     }
 
-    /// The same object without the bytes of keys, where it holds any.
+    /// Returns a copy of the object without key bytes, or `None` if the object holds no keys.
     pub fn without_keys(&self) -> Option<Object> {
         match self {
             Object::ProviderContext(context) if context.policy.has_keys() => {
@@ -437,7 +449,7 @@ impl Object {
         }
     }
 
-    /// The filter, if it is one.
+    /// Returns the filter, or `None` if the object is of another kind.
     pub fn as_filter(&self) -> Option<&Filter> {
         match self {
             Object::Filter(filter) => Some(filter),
@@ -445,7 +457,7 @@ impl Object {
         }
     }
 
-    /// The provider context, if it is one.
+    /// Returns the provider context, or `None` if the object is of another kind.
     pub fn as_provider_context(&self) -> Option<&ProviderContext> {
         match self {
             Object::ProviderContext(context) => Some(context),
@@ -454,12 +466,12 @@ impl Object {
     }
 }
 
-/// How an object is named in a call.
+/// The name of an object in a call: its key or its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ObjectName {
-    /// By its key.
+    /// The key of the object.
     Key(Guid),
-    /// By its id.
+    /// The id of the object.
     Id(u64),
 }
 
@@ -473,11 +485,11 @@ impl fmt::Display for ObjectName {
 }
 
 impl ObjectName {
-    /// The error for an object that is not there.
+    /// Returns the error for a missing object with this name, with the kind's not-found code.
     pub fn not_found(&self, kind: ObjectKind) -> Error {
         let what = match self {
-            ObjectName::Key(key) => format!("there is no {kind} with the key {key}"),
-            ObjectName::Id(id) => format!("there is no {kind} with the id {id}"),
+            ObjectName::Key(key) => format!("no {kind} has the key {key}"),
+            ObjectName::Id(id) => format!("no {kind} has the id {id}"),
         };
         Error::new(kind.not_found(), what)
     }
@@ -486,11 +498,14 @@ impl ObjectName {
 impl std::str::FromStr for Guid {
     type Err = Error;
 
-    /// From eight, four, four, four and twelve hexadecimal digits, in braces or not.
+    /// Parses a GUID of 8-4-4-4-12 hexadecimal digits, with or without braces.
+    ///
+    /// # Errors
+    /// `FWP_E_INVALID_PARAMETER` for any other text.
     fn from_str(text: &str) -> Result<Guid> {
         let invalid = || {
-            Error::new(Code::FWP_E_INVALID_PARAMETER, format!("{text} is no GUID")).with_remedy(
-                "write it as 8-4-4-4-12 hexadecimal digits, such as a9bbf787-82a8-45bb-a400-5d7e5952c7a9",
+            Error::new(Code::FWP_E_INVALID_PARAMETER, format!("\"{text}\" is not a GUID")).with_remedy(
+                "Write 8-4-4-4-12 hexadecimal digits, such as a9bbf787-82a8-45bb-a400-5d7e5952c7a9.",
             )
         };
         let bare = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(text);

@@ -1,4 +1,4 @@
-//! Net events: negotiations that failed and packets that were dropped, as providers and keying daemons report them.
+//! Net events: failed negotiations and dropped packets, as reported by providers and keying daemons.
 #![allow(clippy::doc_markdown, reason = "these comments are those of the .proto file, too")]
 
 use super::FilterCondition;
@@ -11,11 +11,11 @@ use crate::record::Blob;
 use crate::records;
 
 records! {
-    /// Something that happened in the network. WFP: `FWPM_NET_EVENT5`.
+    /// An event in the network. WFP: `FWPM_NET_EVENT5`.
     NetEvent {
-        /// When, in seconds since 1970; 0 in a report: now.
+        /// Time in seconds since 1970. 0 in a report: the engine fills in the current time.
         1 time: Timestamp,
-        /// FWPM_NET_EVENT_FLAG_*: which of the other fields are set.
+        /// Flags (FWPM_NET_EVENT_FLAG_*) for the fields that are set.
         2 flags: u32,
         /// The IP protocol.
         3 protocol: u8,
@@ -27,132 +27,135 @@ records! {
         6 local_port: u16,
         /// The remote port.
         7 remote_port: u16,
-        /// The scope of IPv6 addresses.
+        /// Scope id of IPv6 addresses.
         8 scope_id: u32,
-        /// The application.
+        /// Application id.
         9 app_id: Blob,
-        /// The user.
+        /// SID of the user.
         10 user: Option<Sid>,
-        /// The application's package.
+        /// SID of the application's package.
         11 package: Option<Sid>,
-        /// What happened.
+        /// Details of the event, by its type.
         12 detail: NetEventDetail,
-        /// Its number, made by the engine; ours.
+        /// Serial number, assigned by the engine. An OpenWFP extension.
         13 id: u64,
     }
-    /// A negotiation that failed. WFP: `FWPM_NET_EVENT_IKEEXT_MM_FAILURE2` and those of quick and extended mode.
+    /// A failed negotiation. WFP: `FWPM_NET_EVENT_IKEEXT_MM_FAILURE2` and its counterparts for quick and
+    /// extended mode.
     IkeFailure {
-        /// A Windows error code.
+        /// Windows error code.
         1 error_code: u32,
-        /// IPSEC_FAILURE_POINT: 0 none, 1 here, 2 at the peer.
+        /// Failure point (IPSEC_FAILURE_POINT): 0 none, 1 local, 2 peer.
         2 failure_point: u32,
-        /// FWPM_NET_EVENT_IKEEXT_*_FAILURE_FLAG_*.
+        /// Flags (`FWPM_NET_EVENT_IKEEXT_*_FAILURE_FLAG_*`).
         3 flags: u32,
-        /// IKEEXT_KEY_MODULE_TYPE.
+        /// Keying module (IKEEXT_KEY_MODULE_TYPE).
         4 keying_module: u32,
-        /// The mode's state.
+        /// State of the negotiation in its mode.
         5 state: u32,
-        /// IKEEXT_SA_ROLE: 0 initiator, 1 responder.
+        /// Role (IKEEXT_SA_ROLE): 0 initiator, 1 responder.
         6 role: u32,
-        /// IKEEXT_AUTHENTICATION_METHOD_TYPE.
+        /// Authentication method (IKEEXT_AUTHENTICATION_METHOD_TYPE).
         7 auth_method: u32,
-        /// SHA-1 of the peer's certificate.
+        /// SHA-1 hash of the peer's certificate.
         8 certificate_hash: [u8; 20],
-        /// The main-mode SA.
+        /// Id of the main-mode SA.
         9 main_mode_id: u64,
-        /// The filter whose policy it was.
+        /// Id of the filter whose policy was negotiated.
         10 filter_id: u64,
-        /// Who we were.
+        /// Name of the local principal.
         11 local_principal: String,
-        /// Who the peer was.
+        /// Name of the remote principal.
         12 remote_principal: String,
-        /// IPSEC_TRAFFIC_TYPE.
+        /// Traffic type (IPSEC_TRAFFIC_TYPE).
         13 traffic_type: u32,
-        /// The local traffic of a quick mode.
+        /// Local traffic of the quick mode.
         14 local_subnet: Value,
-        /// The remote traffic of a quick mode.
+        /// Remote traffic of the quick mode.
         15 remote_subnet: Value,
-        /// The main mode's policy.
+        /// Key of the provider context with the main-mode policy.
         16 provider_context: Option<crate::Guid>,
-        /// Our groups.
+        /// Group SIDs of the local principal.
         17 local_groups: Vec<String>,
-        /// The peer's groups.
+        /// Group SIDs of the remote principal.
         18 remote_groups: Vec<String>,
     }
-    /// A packet that a filter blocked or let through. WFP: `FWPM_NET_EVENT_CLASSIFY_DROP2`, `..._ALLOW0`.
+    /// A packet that a filter blocked or permitted. WFP: `FWPM_NET_EVENT_CLASSIFY_DROP2`,
+    /// `FWPM_NET_EVENT_CLASSIFY_ALLOW0`.
     ClassifyEvent {
-        /// The filter.
+        /// Id of the filter.
         1 filter_id: u64,
-        /// The layer.
+        /// Run-time id of the layer.
         2 layer_id: u16,
-        /// Why it was asked again.
+        /// Reason for the reauthorization.
         3 reauth_reason: u32,
-        /// The network's profile before.
+        /// Original network profile.
         4 original_profile: u32,
-        /// The network's profile.
+        /// Current network profile.
         5 current_profile: u32,
-        /// FWP_DIRECTION as events have it.
+        /// Direction, with the values of msFwpDirection in WFP.
         6 direction: u32,
-        /// Whether it never left the machine.
+        /// Whether the packet is loopback traffic.
         7 is_loopback: bool,
     }
     /// A packet that IPsec dropped. WFP: `FWPM_NET_EVENT_IPSEC_KERNEL_DROP0`.
     IpsecDrop {
-        /// An NTSTATUS.
+        /// NTSTATUS of the failure.
         1 failure_status: i32,
-        /// FWP_DIRECTION: 0 outbound, 1 inbound.
+        /// Direction (FWP_DIRECTION): 0 outbound, 1 inbound.
         2 direction: u32,
-        /// The SPI; 0: none.
+        /// SPI; 0 if the packet has none.
         3 spi: u32,
-        /// The filter.
+        /// Id of the filter.
         4 filter_id: u64,
-        /// The layer.
+        /// Run-time id of the layer.
         5 layer_id: u16,
     }
-    /// A packet that the protection against denial of service dropped. WFP: `FWPM_NET_EVENT_IPSEC_DOSP_DROP0`.
+    /// A packet that denial-of-service protection dropped. WFP: `FWPM_NET_EVENT_IPSEC_DOSP_DROP0`.
     DospDrop {
-        /// The public address.
+        /// Address of the public host.
         1 public_host: Address,
-        /// The internal address.
+        /// Address of the internal host.
         2 internal_host: Address,
-        /// An NTSTATUS.
+        /// NTSTATUS of the failure.
         3 failure_status: i32,
-        /// FWP_DIRECTION.
+        /// Direction (FWP_DIRECTION): 0 outbound, 1 inbound.
         4 direction: u32,
     }
-    /// Which net events are meant. WFP: `FWPM_NET_EVENT_ENUM_TEMPLATE0`.
+    /// A template that selects net events. WFP: `FWPM_NET_EVENT_ENUM_TEMPLATE0`.
     NetEventTemplate {
-        /// None before this moment.
+        /// Earliest time, in seconds since 1970.
         1 start: Timestamp,
-        /// None after this moment; 0: no end.
+        /// Latest time, in seconds since 1970; 0: no limit.
         2 end: Timestamp,
-        /// All conditions must be met, on addresses, ports and protocol.
+        /// Conditions on addresses, ports, protocol, application id and event type. Those on the same field are
+        /// alternatives; every field that is named must match.
         3 conditions: Vec<FilterCondition>,
     }
 }
 
 choices! {
-    /// What happened, by WFP's `FWPM_NET_EVENT_TYPE`.
+    /// The details of a net event, by `FWPM_NET_EVENT_TYPE`.
     NetEventDetail {
-        /// A main mode failed.
+        /// A main-mode negotiation failed.
         1 ike_mm_failure IkeMmFailure(Box<IkeFailure>),
-        /// A quick mode failed.
+        /// A quick-mode negotiation failed.
         2 ike_qm_failure IkeQmFailure(Box<IkeFailure>),
-        /// An extended mode failed.
+        /// An extended-mode negotiation failed.
         3 ike_em_failure IkeEmFailure(Box<IkeFailure>),
         /// A filter blocked a packet.
         4 classify_drop ClassifyDrop(ClassifyEvent),
         /// IPsec dropped a packet.
         5 ipsec_drop IpsecDrop(IpsecDrop),
-        /// The protection against denial of service dropped a packet.
+        /// Denial-of-service protection dropped a packet.
         6 dosp_drop DospDrop(DospDrop),
-        /// A filter let a packet through.
+        /// A filter permitted a packet.
         7 classify_allow ClassifyAllow(ClassifyEvent),
     }
 }
 
 impl NetEventDetail {
-    /// WFP's number for its type, `FWPM_NET_EVENT_TYPE`.
+    /// Returns the event's `FWPM_NET_EVENT_TYPE`.
     pub fn event_type(&self) -> u32 {
         match self {
             NetEventDetail::IkeMmFailure(_) => 0,

@@ -1,4 +1,4 @@
-//! Classification: a packet's description, and what the filters say of it.
+//! Classification: the description of a packet, and the decisions of the filters on it.
 #![allow(clippy::doc_markdown, reason = "these comments are those of the .proto file, too")]
 
 use super::ActionType;
@@ -11,78 +11,82 @@ use crate::record::Address;
 use crate::records;
 
 numbers! {
-    /// Which way a packet goes.
+    /// The path of a packet with respect to this machine.
     PacketPath "way of a packet" {
-        /// From this machine.
+        /// Sent by this machine.
         Outbound = 0,
-        /// To this machine.
+        /// Received by this machine.
         Inbound = 1,
-        /// Through this machine.
+        /// Forwarded by this machine.
         Forward = 2,
     }
 }
 
 records! {
-    /// A packet, as far as filters look at it.
+    /// A packet to classify: the properties that filters can test.
     Packet {
-        /// Which way it goes.
+        /// Path with respect to this machine.
         1 path: PacketPath,
-        /// Where it comes from.
+        /// Source address.
         2 source: Address,
-        /// Where it goes to, of the same IP version.
+        /// Destination address, of the same IP version as the source.
         3 destination: Address,
-        /// The IP protocol; 0: not known.
+        /// IP protocol; 0 if unknown.
         4 protocol: u8,
-        /// The source's port, or the ICMP type.
+        /// Source port, or ICMP type.
         5 source_port: u16,
-        /// The destination's port, or the ICMP code.
+        /// Destination port, or ICMP code.
         6 destination_port: u16,
-        /// Other fields that filters may look at.
+        /// Values of other fields that filters can test.
         7 fields: Vec<FieldValue>,
     }
-    /// A field of a packet.
+    /// The value of a field of a packet.
     FieldValue {
-        /// FWPM_CONDITION_*.
+        /// Field (FWPM_CONDITION_*).
         1 field: Guid,
-        /// Its value.
+        /// Value of the field.
         2 value: Value,
     }
-    /// What the filters of a layer say of a packet.
+    /// The decision of a layer on a packet.
     Verdict {
-        /// The layer that was asked.
+        /// Key of the layer at which the packet was classified.
         1 layer: Guid,
-        /// Permit or Block; None where no filter decided, which permits.
+        /// Permit or Block; None if no filter decided, which permits the packet.
         2 action: ActionType,
-        /// Whether nothing behind this layer's arbitration may override it, `FWPS_RIGHT_ACTION_WRITE` cleared.
+        /// Whether the action is hard: FWPS_RIGHT_ACTION_WRITE is cleared, and nothing after the arbitration of
+        /// this layer may override it.
         3 is_hard: bool,
-        /// Whether a hard permit was overridden by a callout's block, a veto.
+        /// Whether a block by a callout overrode a hard permit (a veto).
         4 is_veto: bool,
-        /// The id of the filter that decided; 0: none did.
+        /// Id of the filter that decided; 0 if none did.
         5 filter_id: u64,
-        /// What each sublayer said, in the order in which they were asked; those without a match are left out.
+        /// Decisions of the sublayers in the order of their evaluation. Sublayers without a decision are left
+        /// out.
         6 decisions: Vec<SubLayerDecision>,
     }
-    /// What the filters of a sublayer say of a packet.
+    /// The decision of a sublayer on a packet.
     SubLayerDecision {
-        /// The sublayer.
+        /// Key of the sublayer.
         1 sublayer: Guid,
-        /// The filter that the sublayer ended with.
+        /// Id of the filter that decided for the sublayer.
         2 filter_id: u64,
-        /// Its key.
+        /// Key of that filter.
         3 filter_key: Guid,
-        /// What it said; a callout of this machine's IPsec permits.
+        /// Permit or Block. The built-in IPsec callouts permit.
         4 action: ActionType,
-        /// Its callout.
+        /// Key of the filter's callout.
         5 callout: Option<Guid>,
-        /// Its provider context: the policy that applies.
+        /// Key of the filter's provider context, which holds the policy that applies.
         6 provider_context: Option<Guid>,
-        /// Whether its word may not be overridden.
+        /// Whether the decision is hard. Nothing overrides a hard block; only a block by a callout overrides a
+        /// hard permit.
         7 is_hard: bool,
     }
 }
 
 impl Packet {
-    /// The layer at which IPsec looks at it.
+    /// Returns the layer at which IPsec classifies the packet: a transport layer, or an IP forward layer
+    /// for forwarded packets.
     pub fn layer(&self) -> Guid {
         match (self.path, self.source.0.is_ipv6()) {
             (PacketPath::Inbound, false) => layer::INBOUND_TRANSPORT_V4,
@@ -94,7 +98,8 @@ impl Packet {
         }
     }
 
-    /// Its addresses as filters name them: local and remote, or source and destination of what is forwarded.
+    /// Returns the addresses in the order of filter conditions: local and remote, or source and destination
+    /// for forwarded packets.
     pub fn addresses(&self) -> [std::net::IpAddr; 2] {
         match self.path {
             PacketPath::Inbound => [self.destination.0, self.source.0],
@@ -102,7 +107,7 @@ impl Packet {
         }
     }
 
-    /// Its ports in the order of its addresses.
+    /// Returns the ports in the order of [`Packet::addresses`].
     pub fn ports(&self) -> [u16; 2] {
         match self.path {
             PacketPath::Inbound => [self.destination_port, self.source_port],
@@ -110,7 +115,8 @@ impl Packet {
         }
     }
 
-    /// The value of a field; none if it has none.
+    /// Returns the value of a field, or `None` if the packet has no such field. Forwarded packets have a
+    /// protocol and ports only if `fields` contains them.
     pub fn field(&self, field: Guid) -> Option<Value> {
         let [first, second] = self.addresses();
         let [first_port, second_port] = self.ports();
@@ -136,7 +142,7 @@ impl Packet {
 }
 
 impl Verdict {
-    /// The first decision that names a policy.
+    /// Returns the first decision whose filter has a provider context.
     pub fn policy(&self) -> Option<&SubLayerDecision> {
         self.decisions.iter().find(|decision| decision.provider_context.is_some())
     }

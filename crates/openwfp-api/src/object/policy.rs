@@ -1,4 +1,5 @@
-//! The policies of provider contexts: what IKE, AuthIP and IPsec are to do. Each has the fields of its newest version.
+//! Policies for IKE, AuthIP and IPsec, as held by provider contexts. Each record has the fields of the
+//! newest version of its WFP structure.
 #![allow(clippy::doc_markdown, reason = "these comments are those of the .proto file, too")]
 
 use super::value::Value;
@@ -11,346 +12,348 @@ use crate::record::Network;
 use crate::records;
 
 choices! {
-    /// What a provider context holds, by WFP's `FWPM_PROVIDER_CONTEXT_TYPE`.
+    /// The content of a provider context, by `FWPM_PROVIDER_CONTEXT_TYPE`.
     Policy {
-        /// FWPM_GENERAL_CONTEXT: bytes of the caller's.
+        /// Arbitrary bytes of the caller (FWPM_GENERAL_CONTEXT).
         9 general General(Blob),
-        /// FWPM_IPSEC_KEYING_CONTEXT.
+        /// Keying policy (FWPM_IPSEC_KEYING_CONTEXT).
         1 keying Keying(KeyingPolicy),
-        /// FWPM_IPSEC_IKE_QM_TRANSPORT_CONTEXT.
+        /// IKE quick-mode transport policy (FWPM_IPSEC_IKE_QM_TRANSPORT_CONTEXT).
         2 ike_qm_transport IkeQmTransport(TransportPolicy),
-        /// FWPM_IPSEC_IKE_QM_TUNNEL_CONTEXT.
+        /// IKE quick-mode tunnel policy (FWPM_IPSEC_IKE_QM_TUNNEL_CONTEXT).
         3 ike_qm_tunnel IkeQmTunnel(TunnelPolicy),
-        /// FWPM_IPSEC_AUTHIP_QM_TRANSPORT_CONTEXT.
+        /// AuthIP quick-mode transport policy (FWPM_IPSEC_AUTHIP_QM_TRANSPORT_CONTEXT).
         4 authip_qm_transport AuthipQmTransport(TransportPolicy),
-        /// FWPM_IPSEC_AUTHIP_QM_TUNNEL_CONTEXT.
+        /// AuthIP quick-mode tunnel policy (FWPM_IPSEC_AUTHIP_QM_TUNNEL_CONTEXT).
         5 authip_qm_tunnel AuthipQmTunnel(TunnelPolicy),
-        /// FWPM_IPSEC_IKE_MM_CONTEXT.
+        /// IKE main-mode policy (FWPM_IPSEC_IKE_MM_CONTEXT).
         6 ike_mm IkeMm(IkePolicy),
-        /// FWPM_IPSEC_AUTHIP_MM_CONTEXT.
+        /// AuthIP main-mode policy (FWPM_IPSEC_AUTHIP_MM_CONTEXT).
         7 authip_mm AuthipMm(IkePolicy),
-        /// FWPM_CLASSIFY_OPTIONS_CONTEXT.
+        /// Classification options (FWPM_CLASSIFY_OPTIONS_CONTEXT).
         8 classify_options ClassifyOptions(ClassifyOptions),
-        /// FWPM_IPSEC_IKEV2_QM_TUNNEL_CONTEXT.
+        /// IKEv2 quick-mode tunnel policy (FWPM_IPSEC_IKEV2_QM_TUNNEL_CONTEXT).
         10 ikev2_qm_tunnel Ikev2QmTunnel(TunnelPolicy),
-        /// FWPM_IPSEC_IKEV2_MM_CONTEXT.
+        /// IKEv2 main-mode policy (FWPM_IPSEC_IKEV2_MM_CONTEXT).
         11 ikev2_mm Ikev2Mm(IkePolicy),
-        /// FWPM_IPSEC_DOSP_CONTEXT.
+        /// Denial-of-service protection (FWPM_IPSEC_DOSP_CONTEXT).
         12 dosp Dosp(DospOptions),
-        /// FWPM_IPSEC_IKEV2_QM_TRANSPORT_CONTEXT.
+        /// IKEv2 quick-mode transport policy (FWPM_IPSEC_IKEV2_QM_TRANSPORT_CONTEXT).
         13 ikev2_qm_transport Ikev2QmTransport(TransportPolicy),
-        /// FWPM_NETWORK_CONNECTION_POLICY_CONTEXT.
+        /// Network connection policy (FWPM_NETWORK_CONNECTION_POLICY_CONTEXT).
         14 network_connection NetworkConnection(NetworkConnectionSettings),
     }
-    /// How a peer is authenticated, beyond the method's type.
+    /// Parameters of an authentication method.
     AuthenticationDetail {
-        /// Nothing more to say: anonymous.
+        /// No parameters, as for anonymous authentication.
         1 none None(Anonymous),
-        /// IKEEXT_PRESHARED_KEY_AUTHENTICATION1.
+        /// Preshared key (IKEEXT_PRESHARED_KEY_AUTHENTICATION1).
         2 preshared_key PresharedKey(PresharedKey),
-        /// IKEEXT_CERTIFICATE_AUTHENTICATION2, for certificates and SSL.
+        /// Certificates or SSL (IKEEXT_CERTIFICATE_AUTHENTICATION2).
         3 certificate Certificate(CertificateAuthentication),
-        /// IKEEXT_KERBEROS_AUTHENTICATION1.
+        /// Kerberos (IKEEXT_KERBEROS_AUTHENTICATION1).
         4 kerberos Kerberos(KerberosAuthentication),
-        /// IKEEXT_NTLM_V2_AUTHENTICATION0.
+        /// NTLMv2 (IKEEXT_NTLM_V2_AUTHENTICATION0).
         5 ntlm Ntlm(FlagsAuthentication),
-        /// IKEEXT_IPV6_CGA_AUTHENTICATION0.
+        /// Cryptographically generated addresses (IKEEXT_IPV6_CGA_AUTHENTICATION0).
         6 cga Cga(CgaAuthentication),
-        /// IKEEXT_EAP_AUTHENTICATION0.
+        /// EAP (IKEEXT_EAP_AUTHENTICATION0).
         7 eap Eap(FlagsAuthentication),
-        /// IKEEXT_RESERVED_AUTHENTICATION0.
+        /// Reserved (IKEEXT_RESERVED_AUTHENTICATION0).
         8 reserved Reserved(FlagsAuthentication),
     }
 }
 
 records! {
-    /// Which keying modules are asked. WFP: `IPSEC_KEYING_POLICY1`.
+    /// The keying modules to try. WFP: `IPSEC_KEYING_POLICY1`.
     KeyingPolicy {
-        /// FWPM_KEYING_MODULE_*, in the order in which they are tried.
+        /// Keying modules (FWPM_KEYING_MODULE_*) in the order in which they are tried.
         1 modules: Vec<Guid>,
-        /// IPSEC_KEYING_POLICY_FLAG_*.
+        /// Flags (IPSEC_KEYING_POLICY_FLAG_*).
         2 flags: u32,
     }
     /// A main-mode policy. WFP: `IKEEXT_POLICY2`.
     IkePolicy {
-        /// Seconds after which an unused main-mode SA goes.
+        /// Lifetime of the IPsec soft SA, in seconds. WFP requires 0.
         1 soft_expiration_time: u32,
-        /// How peers are authenticated, in the order of preference.
+        /// Authentication methods in order of preference.
         2 authentication_methods: Vec<AuthenticationMethod>,
-        /// IKEEXT_AUTHENTICATION_IMPERSONATION_TYPE.
+        /// Impersonation by the initiator (IKEEXT_AUTHENTICATION_IMPERSONATION_TYPE).
         3 initiator_impersonation: u32,
-        /// What is proposed, in the order of preference.
+        /// Proposals in order of preference.
         4 proposals: Vec<IkeProposal>,
-        /// IKEEXT_POLICY_FLAG_*.
+        /// Flags (IKEEXT_POLICY_FLAG_*).
         5 flags: u32,
-        /// How many dynamic filters a peer may have.
+        /// Maximum number of dynamic filters per peer.
         6 max_dynamic_filters: u32,
-        /// Seconds for which messages are sent again.
+        /// Time during which messages are retransmitted, in seconds.
         7 retransmit_duration: u32,
     }
-    /// A way of authentication. WFP: `IKEEXT_AUTHENTICATION_METHOD2`.
+    /// An authentication method. WFP: `IKEEXT_AUTHENTICATION_METHOD2`.
     AuthenticationMethod {
-        /// IKEEXT_AUTHENTICATION_METHOD_TYPE.
+        /// Type of the method (IKEEXT_AUTHENTICATION_METHOD_TYPE).
         1 method: u32,
-        /// What the method needs.
+        /// Parameters of the method.
         2 detail: AuthenticationDetail,
     }
-    /// Nothing more to say of a method.
+    /// The empty parameters of a method that needs none.
     Anonymous {}
-    /// A key that both peers have. WFP: `IKEEXT_PRESHARED_KEY_AUTHENTICATION1`.
+    /// A preshared key. WFP: `IKEEXT_PRESHARED_KEY_AUTHENTICATION1`.
     PresharedKey {
-        /// The key: zeros of its length for those who may not read keys.
+        /// Key. Callers without the right to read keys get its length but not its bytes.
         1 key: Key,
-        /// IKEEXT_PSK_FLAG_*.
+        /// Flags (IKEEXT_PSK_FLAG_*).
         2 flags: u32,
     }
-    /// Certificates. WFP: `IKEEXT_CERTIFICATE_AUTHENTICATION2`.
+    /// Authentication with certificates. WFP: `IKEEXT_CERTIFICATE_AUTHENTICATION2`.
     CertificateAuthentication {
-        /// For the peer's certificate.
+        /// Requirements for the peer's certificate.
         1 inbound: CertificateConfig,
-        /// For the own one.
+        /// Requirements for the local certificate.
         2 outbound: CertificateConfig,
-        /// IKEEXT_CERT_AUTH_FLAG_*.
+        /// Flags (IKEEXT_CERT_AUTH_FLAG_*).
         3 flags: u32,
-        /// Where the own certificate is found.
+        /// URL of the local certificate.
         4 local_cert_location_url: Blob,
     }
-    /// Which certificates are good. WFP: `IKEEXT_CERT_CONFIG_TYPE` and what goes with it.
+    /// Criteria for acceptable certificates. WFP: `IKEEXT_CERT_CONFIG_TYPE` and the structures for its
+    /// values.
     CertificateConfig {
-        /// IKEEXT_CERT_CONFIG_TYPE.
+        /// Type of the configuration (IKEEXT_CERT_CONFIG_TYPE).
         1 config_type: u32,
-        /// Roots, of versions 0 and 1.
+        /// Trusted roots, for versions 0 and 1 of the structure.
         2 roots: Vec<CertificateRoot>,
-        /// Criteria, of version 2.
+        /// Certificate criteria, for version 2 of the structure.
         3 criteria: Vec<CertificateCriteria>,
     }
-    /// A root of trust. WFP: `IKEEXT_CERT_ROOT_CONFIG0`.
+    /// A trusted root certificate. WFP: `IKEEXT_CERT_ROOT_CONFIG0`.
     CertificateRoot {
-        /// The certificate's encoded subject name.
+        /// Encoded subject name of the certificate.
         1 data: Blob,
-        /// IKEEXT_CERT_FLAG_*.
+        /// Flags (IKEEXT_CERT_FLAG_*).
         2 flags: u32,
     }
-    /// What a certificate must be. WFP: `IKEEXT_CERTIFICATE_CRITERIA0`.
+    /// Requirements for a certificate. WFP: `IKEEXT_CERTIFICATE_CRITERIA0`.
     CertificateCriteria {
-        /// The root's encoded subject name.
+        /// Encoded subject name of the root certificate.
         1 data: Blob,
-        /// The certificate's hash.
+        /// Hash of the certificate.
         2 hash: Blob,
-        /// Object identifiers of extended key usages; none: not looked at.
+        /// Required extended key usages; absent: not checked.
         3 ekus: Option<CertificateEkus>,
-        /// A name that it must have; none: not looked at.
+        /// Required name; absent: not checked.
         4 name: Option<CertificateName>,
-        /// IKEEXT_CERT_FLAG_*.
+        /// Flags (IKEEXT_CERT_FLAG_*).
         5 flags: u32,
     }
     /// Extended key usages. WFP: `IKEEXT_CERT_EKUS0`.
     CertificateEkus {
-        /// Object identifiers.
+        /// Object identifiers of the usages.
         1 ekus: Vec<String>,
     }
     /// A name in a certificate. WFP: `IKEEXT_CERT_NAME0`.
     CertificateName {
-        /// IKEEXT_CERT_CRITERIA_NAME_TYPE.
+        /// Type of the name (IKEEXT_CERT_CRITERIA_NAME_TYPE).
         1 name_type: u32,
         /// The name.
         2 name: String,
     }
-    /// Kerberos. WFP: `IKEEXT_KERBEROS_AUTHENTICATION1`.
+    /// Authentication with Kerberos. WFP: `IKEEXT_KERBEROS_AUTHENTICATION1`.
     KerberosAuthentication {
-        /// IKEEXT_KERB_AUTH_*.
+        /// Flags (IKEEXT_KERB_AUTH_*).
         1 flags: u32,
-        /// The proxy server; empty: none.
+        /// Proxy server; empty if there is none.
         2 proxy_server: String,
     }
-    /// A method that has flags alone. WFP: `IKEEXT_NTLM_V2_AUTHENTICATION0`, `IKEEXT_EAP_AUTHENTICATION0`.
+    /// A method whose only parameters are flags. WFP: `IKEEXT_NTLM_V2_AUTHENTICATION0`,
+    /// `IKEEXT_EAP_AUTHENTICATION0`.
     FlagsAuthentication {
-        /// Its flags.
+        /// Flags of the method.
         1 flags: u32,
     }
-    /// Addresses made from keys. WFP: `IKEEXT_IPV6_CGA_AUTHENTICATION0`.
+    /// Authentication with cryptographically generated addresses. WFP: `IKEEXT_IPV6_CGA_AUTHENTICATION0`.
     CgaAuthentication {
-        /// The key's container.
+        /// Name of the key container.
         1 key_container_name: String,
-        /// The cryptographic provider.
+        /// Name of the cryptographic service provider.
         2 csp_name: String,
-        /// Its type.
+        /// Type of the cryptographic service provider.
         3 csp_type: u32,
-        /// The modifier.
+        /// Modifier of the address.
         4 modifier: [u8; 16],
-        /// Collisions counted.
+        /// Collision count of the address.
         5 collision_count: u8,
     }
     /// A main-mode proposal. WFP: `IKEEXT_PROPOSAL0`.
     IkeProposal {
-        /// IKEEXT_CIPHER_TYPE.
+        /// Cipher (IKEEXT_CIPHER_TYPE).
         1 cipher: u32,
-        /// The length of the cipher's key.
+        /// Length of the cipher key.
         2 cipher_key_length: u32,
-        /// Rounds.
+        /// Number of cipher rounds.
         3 cipher_rounds: u32,
-        /// IKEEXT_INTEGRITY_TYPE.
+        /// Integrity algorithm (IKEEXT_INTEGRITY_TYPE).
         4 integrity: u32,
-        /// Seconds that the main-mode SA lives at most.
+        /// Maximum lifetime of the main-mode SA, in seconds.
         5 max_lifetime_seconds: u32,
-        /// IKEEXT_DH_GROUP.
+        /// Diffie-Hellman group (IKEEXT_DH_GROUP).
         6 dh_group: u32,
-        /// How many quick modes a main mode may have.
+        /// Maximum number of quick modes per main mode.
         7 quick_mode_limit: u32,
     }
     /// An extended-mode policy. WFP: `IKEEXT_EM_POLICY2`.
     EmPolicy {
-        /// How peers are authenticated.
+        /// Authentication methods.
         1 authentication_methods: Vec<AuthenticationMethod>,
-        /// IKEEXT_AUTHENTICATION_IMPERSONATION_TYPE.
+        /// Impersonation by the initiator (IKEEXT_AUTHENTICATION_IMPERSONATION_TYPE).
         2 initiator_impersonation: u32,
     }
     /// A quick-mode policy for transport mode. WFP: `IPSEC_TRANSPORT_POLICY2`.
     TransportPolicy {
-        /// What is proposed, in the order of preference.
+        /// Proposals in order of preference.
         1 proposals: Vec<IpsecProposal>,
-        /// IPSEC_POLICY_FLAG_*.
+        /// Flags (IPSEC_POLICY_FLAG_*).
         2 flags: u32,
-        /// Seconds for which plain traffic is allowed while the network is discovered.
+        /// Time in seconds during which cleartext traffic is accepted, for negotiation discovery.
         3 nd_allow_clear_timeout: u32,
-        /// When idle SAs go.
+        /// Idle timeouts of SAs.
         4 idle: SaIdleTimeout,
         /// The extended-mode policy.
         5 em_policy: Option<EmPolicy>,
     }
     /// A quick-mode policy for tunnel mode. WFP: `IPSEC_TUNNEL_POLICY3`.
     TunnelPolicy {
-        /// IPSEC_POLICY_FLAG_*.
+        /// Flags (IPSEC_POLICY_FLAG_*).
         1 flags: u32,
-        /// What is proposed, in the order of preference.
+        /// Proposals in order of preference.
         2 proposals: Vec<IpsecProposal>,
-        /// The tunnel's ends.
+        /// Endpoints of the tunnel.
         3 endpoints: TunnelEndpoints,
-        /// When idle SAs go.
+        /// Idle timeouts of SAs.
         4 idle: SaIdleTimeout,
         /// The extended-mode policy.
         5 em_policy: Option<EmPolicy>,
-        /// Seconds that SAs of forwarded traffic live.
+        /// Lifetime of SAs for forwarded traffic, in seconds.
         6 fwd_path_sa_lifetime: u32,
-        /// The compartment.
+        /// Network compartment.
         7 compartment_id: u32,
-        /// The traffic selectors to negotiate.
+        /// Traffic selectors to negotiate.
         8 traffic_selectors: Vec<TrafficSelectorPolicy>,
     }
-    /// When idle SAs go. WFP: `IPSEC_SA_IDLE_TIMEOUT0`.
+    /// The idle timeouts of SAs. WFP: `IPSEC_SA_IDLE_TIMEOUT0`.
     SaIdleTimeout {
-        /// Seconds; 0: the engine's default.
+        /// Timeout in seconds; 0: the engine's default.
         1 seconds: u32,
-        /// Seconds for SAs of a cluster that fails over.
+        /// Timeout in seconds for SAs of a cluster with failover.
         2 fail_over_seconds: u32,
     }
-    /// A tunnel's ends. WFP: `IPSEC_TUNNEL_ENDPOINTS2`.
+    /// The endpoints of a tunnel. WFP: `IPSEC_TUNNEL_ENDPOINTS2`.
     TunnelEndpoints {
-        /// This machine's address.
+        /// Local address.
         1 local: Address,
-        /// The peer's address, of the same IP version.
+        /// Remote address, of the same IP version.
         2 remote: Address,
-        /// The local interface's LUID.
+        /// LUID of the local interface.
         3 local_if_luid: u64,
-        /// The peer's name.
+        /// Fully qualified domain name of the peer.
         4 remote_fqdn: String,
-        /// More addresses of the peer.
+        /// Further addresses of the peer.
         5 remote_addresses: Vec<Address>,
     }
-    /// Which traffic is negotiated for. WFP: `IPSEC_TRAFFIC_SELECTOR_POLICY0`.
+    /// The traffic to negotiate. WFP: `IPSEC_TRAFFIC_SELECTOR_POLICY0`.
     TrafficSelectorPolicy {
-        /// Its flags.
+        /// Flags.
         1 flags: u32,
-        /// This side.
+        /// Selectors for the local side.
         2 local: Vec<TrafficSelector>,
-        /// The peer's side.
+        /// Selectors for the remote side.
         3 remote: Vec<TrafficSelector>,
     }
-    /// Addresses, ports and a protocol. WFP: `IPSEC_TRAFFIC_SELECTOR0`.
+    /// A traffic selector: ranges of addresses and ports, and a protocol. WFP: `IPSEC_TRAFFIC_SELECTOR0`.
     TrafficSelector {
         /// The IP protocol.
         1 protocol: u8,
-        /// The lowest port.
+        /// Lowest port.
         2 port_start: u16,
-        /// The highest port.
+        /// Highest port.
         3 port_end: u16,
-        /// The lowest address.
+        /// Lowest address.
         4 start: Address,
-        /// The highest address, of the same IP version.
+        /// Highest address, of the same IP version.
         5 end: Address,
     }
     /// A quick-mode proposal. WFP: `IPSEC_PROPOSAL0`.
     IpsecProposal {
-        /// Seconds that an SA lives; 0: no limit.
+        /// SA lifetime in seconds; 0: no limit.
         1 lifetime_seconds: u32,
-        /// Kilobytes that it may protect; 0: no limit.
+        /// SA lifetime in kilobytes; 0: no limit.
         2 lifetime_kilobytes: u32,
-        /// Packets that it may protect; 0: no limit.
+        /// SA lifetime in packets; 0: no limit.
         3 lifetime_packets: u32,
-        /// The transforms that are offered together.
+        /// Transforms that are proposed together.
         4 transforms: Vec<SaTransform>,
-        /// IPSEC_PFS_GROUP.
+        /// PFS group (IPSEC_PFS_GROUP).
         5 pfs_group: u32,
     }
     /// A transform without keys. WFP: `IPSEC_SA_TRANSFORM0`.
     SaTransform {
-        /// IPSEC_TRANSFORM_TYPE.
+        /// Type of the transform (IPSEC_TRANSFORM_TYPE).
         1 transform_type: u32,
-        /// Integrity, of AH, ESP and both in one.
+        /// Integrity algorithm, for AH, ESP authentication and ESP authentication with encryption.
         2 auth: Option<TransformId>,
-        /// Encryption.
+        /// Encryption algorithm.
         3 cipher: Option<TransformId>,
     }
     /// An algorithm. WFP: `IPSEC_AUTH_TRANSFORM0`, `IPSEC_CIPHER_TRANSFORM0`.
     TransformId {
-        /// IPSEC_AUTH_TYPE or IPSEC_CIPHER_TYPE.
+        /// Algorithm (IPSEC_AUTH_TYPE or IPSEC_CIPHER_TYPE).
         1 algorithm: u32,
-        /// IPSEC_AUTH_CONFIG or IPSEC_CIPHER_CONFIG.
+        /// Configuration (IPSEC_AUTH_CONFIG or IPSEC_CIPHER_CONFIG).
         2 config: u8,
-        /// The crypto module; none: the system's.
+        /// Crypto module; absent: the system's.
         3 crypto_module: Option<Guid>,
     }
-    /// Protection against denial of service. WFP: `IPSEC_DOSP_OPTIONS0`.
+    /// Options of denial-of-service protection. WFP: `IPSEC_DOSP_OPTIONS0`.
     DospOptions {
-        /// Seconds after which idle state goes.
+        /// Time after which idle state is removed, in seconds.
         1 state_idle_timeout_seconds: u32,
-        /// Seconds after which idle queues go.
+        /// Time after which idle per-address rate-limit queues are removed, in seconds.
         2 per_ip_rate_limit_queue_idle_timeout_seconds: u32,
-        /// DSCP of IPv6 IPsec without authentication.
+        /// DSCP of unauthenticated IPv6 IPsec traffic.
         3 ipv6_ipsec_unauth_dscp: u8,
-        /// Bytes a second.
+        /// Rate limit of unauthenticated IPv6 IPsec traffic, in bytes per second.
         4 ipv6_ipsec_unauth_rate_limit: u32,
-        /// Bytes a second and address.
+        /// Rate limit of unauthenticated IPv6 IPsec traffic per address, in bytes per second.
         5 ipv6_ipsec_unauth_per_ip_rate_limit: u32,
-        /// DSCP of IPv6 IPsec with authentication.
+        /// DSCP of authenticated IPv6 IPsec traffic.
         6 ipv6_ipsec_auth_dscp: u8,
-        /// Bytes a second.
+        /// Rate limit of authenticated IPv6 IPsec traffic, in bytes per second.
         7 ipv6_ipsec_auth_rate_limit: u32,
-        /// DSCP of ICMPv6.
+        /// DSCP of ICMPv6 traffic.
         8 icmpv6_dscp: u8,
-        /// Bytes a second.
+        /// Rate limit of ICMPv6 traffic, in bytes per second.
         9 icmpv6_rate_limit: u32,
-        /// DSCP of IPv6 that a filter exempts.
+        /// DSCP of IPv6 traffic that a filter exempts.
         10 ipv6_filter_exempt_dscp: u8,
-        /// Bytes a second.
+        /// Rate limit of IPv6 traffic that a filter exempts, in bytes per second.
         11 ipv6_filter_exempt_rate_limit: u32,
-        /// DSCP of what is exempt from the default block.
+        /// DSCP of traffic that is exempt from the default block.
         12 def_block_exempt_dscp: u8,
-        /// Bytes a second.
+        /// Rate limit of traffic that is exempt from the default block, in bytes per second.
         13 def_block_exempt_rate_limit: u32,
-        /// Entries of state at most.
+        /// Maximum number of state entries.
         14 max_state_entries: u32,
-        /// Queues at most.
+        /// Maximum number of per-address rate-limit queues.
         15 max_per_ip_rate_limit_queues: u32,
-        /// IPSEC_DOSP_FLAG_*.
+        /// Flags (IPSEC_DOSP_FLAG_*).
         16 flags: u32,
         /// LUIDs of public interfaces.
         17 public_if_luids: Vec<u64>,
         /// LUIDs of internal interfaces.
         18 internal_if_luids: Vec<u64>,
-        /// Public addresses.
+        /// Network of the public addresses.
         19 public_v6: Option<Network>,
-        /// Internal addresses.
+        /// Network of the internal addresses.
         20 internal_v6: Option<Network>,
     }
     /// Options of a classification. WFP: `FWPM_CLASSIFY_OPTIONS0`.
@@ -363,9 +366,9 @@ records! {
         /// The settings.
         1 settings: Vec<TypedValue>,
     }
-    /// A value with its meaning. WFP: `FWPM_CLASSIFY_OPTION0`, `FWPM_NETWORK_CONNECTION_POLICY_SETTING0`.
+    /// A typed value. WFP: `FWPM_CLASSIFY_OPTION0`, `FWPM_NETWORK_CONNECTION_POLICY_SETTING0`.
     TypedValue {
-        /// FWP_CLASSIFY_OPTION_TYPE or FWP_NETWORK_CONNECTION_POLICY_SETTING_TYPE.
+        /// Meaning of the value (FWP_CLASSIFY_OPTION_TYPE or FWP_NETWORK_CONNECTION_POLICY_SETTING_TYPE).
         1 kind: u32,
         /// The value.
         2 value: Value,
@@ -373,7 +376,7 @@ records! {
 }
 
 impl Policy {
-    /// WFP's number for its type, `FWPM_PROVIDER_CONTEXT_TYPE`.
+    /// Returns the policy's `FWPM_PROVIDER_CONTEXT_TYPE`.
     pub fn context_type(&self) -> u32 {
         match self {
             Policy::Keying(_) => 0,
@@ -424,12 +427,13 @@ impl Policy {
         }
     }
 
-    /// Whether it holds keys.
+    /// Returns whether the policy contains preshared keys.
     pub fn has_keys(&self) -> bool {
         self.methods().any(|method| matches!(method.detail, AuthenticationDetail::PresharedKey(_)))
     }
 
-    /// Takes the bytes of keys away, for those who may not read them; their lengths stay.
+    /// Removes the bytes of preshared keys and keeps their lengths, for callers without the right to read
+    /// keys.
     pub fn withhold_keys(&mut self) {
         for method in self.methods_mut().into_iter().flatten() {
             if let AuthenticationDetail::PresharedKey(preshared) = &mut method.detail {
@@ -438,7 +442,7 @@ impl Policy {
         }
     }
 
-    /// The tunnel policy, if it is one.
+    /// Returns the tunnel policy, or `None` if it is of another type.
     pub fn tunnel(&self) -> Option<&TunnelPolicy> {
         match self {
             Policy::IkeQmTunnel(tunnel) | Policy::AuthipQmTunnel(tunnel) | Policy::Ikev2QmTunnel(tunnel) => {
@@ -448,13 +452,14 @@ impl Policy {
         }
     }
 
-    /// Whether it is a main-mode policy.
+    /// Returns whether this is a main-mode policy.
     pub fn is_main_mode(&self) -> bool {
         matches!(self, Policy::IkeMm(_) | Policy::AuthipMm(_) | Policy::Ikev2Mm(_))
     }
 }
 
-/// The name of a type of provider contexts, as in WFP's `FWPM_PROVIDER_CONTEXT_TYPE`.
+/// Returns the name of an `FWPM_PROVIDER_CONTEXT_TYPE` without `FWPM_` and `_CONTEXT`, or `an unknown
+/// type`.
 pub fn context_type_name(number: u32) -> &'static str {
     match number {
         0 => "IPSEC_KEYING",

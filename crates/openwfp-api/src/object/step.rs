@@ -1,4 +1,4 @@
-//! What changes objects: the add and delete calls as values.
+//! Changes of objects: the add and delete calls as values.
 #![allow(clippy::doc_markdown, reason = "these comments are those of the .proto file, too")]
 
 use super::FilterCondition;
@@ -11,13 +11,13 @@ use crate::SecurityDescriptor;
 use crate::choices;
 use crate::records;
 
-/// `FWPM_TUNNEL_FLAG_POINT_TO_POINT`.
+/// `FWPM_TUNNEL_FLAG_POINT_TO_POINT`: no filters are added for forwarded traffic.
 pub const TUNNEL_POINT_TO_POINT: u32 = 1;
-/// `FWPM_TUNNEL_FLAG_ENABLE_VIRTUAL_IF_TUNNELING`.
+/// `FWPM_TUNNEL_FLAG_ENABLE_VIRTUAL_IF_TUNNELING`: enables tunneling over a virtual interface.
 pub const TUNNEL_ENABLE_VIRTUAL_IF: u32 = 2;
 
 choices! {
-    /// One change of the engine's objects.
+    /// A change of the engine's objects.
     ObjectStep {
         /// Adds an object. WFP: the `Fwpm*Add0` calls.
         1 add Add(Box<ObjectAdd>),
@@ -25,52 +25,53 @@ choices! {
         2 delete Delete(ObjectDelete),
         /// Adds a tunnel policy with its filters. WFP: `FwpmIPsecTunnelAdd3`.
         3 tunnel_add TunnelAdd(Box<TunnelAdd>),
-        /// Deletes what a tunnel policy's add call made. WFP: `FwpmIPsecTunnelDeleteByKey0`.
+        /// Deletes a tunnel policy by its key, with all objects that were added with it. WFP:
+        /// `FwpmIPsecTunnelDeleteByKey0`.
         4 tunnel_delete TunnelDelete(Guid),
     }
 }
 
 records! {
-    /// An object to be added.
+    /// An object to add.
     ObjectAdd {
         /// The object.
         1 object: Object,
-        /// Its security descriptor in SDDL; absent: what is inherited from its kind's.
+        /// Security descriptor in SDDL; absent: inherited from the kind of the object.
         2 security: Option<SecurityDescriptor>,
     }
-    /// An object to be deleted.
+    /// An object to delete.
     ObjectDelete {
-        /// Its kind.
+        /// Kind: 1 provider, 2 provider context, 3 sublayer, 4 layer, 5 callout, 6 filter.
         1 kind: u32,
-        /// Its key.
+        /// Key.
         2 key: Option<Guid>,
-        /// Its id, where no key is given.
+        /// Id; ignored if there is a key.
         3 id: u64,
     }
-    /// A tunnel policy to be added.
+    /// A tunnel policy to add.
     TunnelAdd {
-        /// FWPM_TUNNEL_FLAG_*.
+        /// Flags (FWPM_TUNNEL_FLAG_*).
         1 flags: u32,
-        /// The main-mode policy.
+        /// Provider context with the main-mode policy.
         2 main_mode: Option<ProviderContext>,
-        /// The tunnel policy, whose key names the whole.
+        /// Provider context with the tunnel policy. Its key identifies all objects of the tunnel.
         3 tunnel: ProviderContext,
-        /// Which traffic is tunnelled.
+        /// Conditions that select the traffic to tunnel.
         4 conditions: Vec<FilterCondition>,
-        /// The only keying module to be asked.
+        /// The only keying module to use.
         5 key_module: Option<Guid>,
-        /// The objects' security descriptor in SDDL.
+        /// Security descriptor of all objects, in SDDL.
         6 security: Option<SecurityDescriptor>,
     }
 }
 
 impl ObjectStep {
-    /// Adds an object.
+    /// Returns a step that adds an object, without a security descriptor of its own.
     pub fn add(object: Object) -> ObjectStep {
         ObjectStep::Add(Box::new(ObjectAdd { object, security: None }))
     }
 
-    /// Deletes an object.
+    /// Returns a step that deletes an object.
     pub fn delete(kind: ObjectKind, name: ObjectName) -> ObjectStep {
         let kind = kind.wfp();
         ObjectStep::Delete(match name {
@@ -81,7 +82,7 @@ impl ObjectStep {
 }
 
 impl ObjectDelete {
-    /// How the object is named.
+    /// Returns the name of the object: its key, or its id if it has no key.
     pub fn name(&self) -> ObjectName {
         self.key.map_or(ObjectName::Id(self.id), ObjectName::Key)
     }

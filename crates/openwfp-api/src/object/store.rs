@@ -1,4 +1,4 @@
-//! The store: where persistent objects are while their engine does not run.
+//! The interface to a store, which keeps persistent objects while the engine is not running.
 #![allow(clippy::doc_markdown, reason = "these comments are those of the .proto file, too")]
 
 use super::Object;
@@ -9,30 +9,31 @@ use crate::SecurityDescriptor;
 use crate::records;
 
 records! {
-    /// A persistent object with what the engine knows of it.
+    /// A persistent object with the metadata of the engine.
     StoredObject {
         /// The object.
         1 object: Object,
-        /// Its own security descriptor.
+        /// Security descriptor of the object; absent: inherited from its kind.
         2 security: Option<SecurityDescriptor>,
-        /// The tunnel policy that it was added with.
+        /// Key of the tunnel policy that the object was added with.
         3 part_of: Option<Guid>,
-        /// Its place in the order in which objects were added.
+        /// Serial number in the order of addition; it is also the id of objects that have one.
         4 serial: u64,
     }
 }
 
-/// Keeps persistent objects; given to an engine when it is built.
+/// A store of persistent objects. An engine takes one when it is built.
 pub trait ObjectStore: Send + Sync {
-    /// All objects that were kept.
+    /// Returns all stored objects.
     ///
     /// # Errors
-    /// The store's own: it cannot be read, or was written by something else.
+    /// An error of the store, if it cannot be read or was written by another program.
     fn load(&self) -> Result<Vec<StoredObject>>;
 
-    /// Keeps some objects and forgets others, all or nothing; when it returns, they survive a crash of the machine.
+    /// Stores some objects and removes others, all or nothing. Once it returns, the changes survive a crash
+    /// of the machine.
     ///
     /// # Errors
-    /// The store's own; nothing is changed then.
+    /// An error of the store, which then has changed nothing.
     fn commit(&self, put: &[StoredObject], forget: &[(ObjectKind, Guid)]) -> Result;
 }

@@ -1,4 +1,4 @@
-//! Templates: which objects an enumerator or a subscription is for.
+//! Templates, which select the objects of an enumerator or a subscription.
 #![allow(clippy::doc_markdown, reason = "these comments are those of the .proto file, too")]
 
 use super::FilterCondition;
@@ -7,62 +7,66 @@ use super::ObjectKind;
 use crate::Guid;
 use crate::records;
 
-/// `FWP_FILTER_ENUM_FLAG_BEST_TERMINATING_MATCH`: only the terminating filter that comes first.
+/// `FWP_FILTER_ENUM_FLAG_BEST_TERMINATING_MATCH`: list only the terminating filter of the highest
+/// weight.
 pub const ENUM_BEST_TERMINATING_MATCH: u32 = 1;
-/// `FWP_FILTER_ENUM_FLAG_SORTED`: by weight, the heaviest first.
+/// `FWP_FILTER_ENUM_FLAG_SORTED`: list filters by descending weight.
 pub const ENUM_SORTED: u32 = 2;
-/// `FWP_FILTER_ENUM_FLAG_BOOTTIME_ONLY`.
+/// `FWP_FILTER_ENUM_FLAG_BOOTTIME_ONLY`: list only boot-time filters.
 pub const ENUM_BOOTTIME_ONLY: u32 = 4;
-/// `FWP_FILTER_ENUM_FLAG_INCLUDE_BOOTTIME`.
+/// `FWP_FILTER_ENUM_FLAG_INCLUDE_BOOTTIME`: list boot-time filters as well.
 pub const ENUM_INCLUDE_BOOTTIME: u32 = 8;
-/// `FWP_FILTER_ENUM_FLAG_INCLUDE_DISABLED`.
+/// `FWP_FILTER_ENUM_FLAG_INCLUDE_DISABLED`: list disabled filters as well.
 pub const ENUM_INCLUDE_DISABLED: u32 = 0x10;
 
 records! {
-    /// Which objects of a kind are meant. WFP: the `FWPM_*_ENUM_TEMPLATE0` structures.
+    /// A template that selects objects of one kind. WFP: the `FWPM_*_ENUM_TEMPLATE0` structures.
     ObjectTemplate {
-        /// The kind: 1 providers, 2 provider contexts, 3 sublayers, 4 layers, 5 callouts, 6 filters.
+        /// Kind: 1 providers, 2 provider contexts, 3 sublayers, 4 layers, 5 callouts, 6 filters.
         1 kind: u32,
-        /// Only those of this provider.
+        /// Select only objects of this provider.
         2 provider: Option<Guid>,
-        /// Only callouts and filters of this layer.
+        /// Select only callouts and filters of this layer.
         3 layer: Option<Guid>,
-        /// Only provider contexts of this FWPM_PROVIDER_CONTEXT_TYPE.
+        /// Select only provider contexts of this type (FWPM_PROVIDER_CONTEXT_TYPE).
         4 context_type: Option<u32>,
-        /// Only filters whose conditions contain these, or overlap with them.
+        /// Select only filters whose conditions contain these or overlap with them, depending on enum_type.
         5 conditions: Vec<FilterCondition>,
-        /// FWP_FILTER_ENUM_TYPE: 0 filters that contain the conditions, 1 those that overlap with them.
+        /// How conditions are compared (FWP_FILTER_ENUM_TYPE): 0 selects filters that contain them, 1 filters
+        /// that overlap with them.
         6 enum_type: u32,
-        /// FWP_FILTER_ENUM_FLAG_*.
+        /// Flags (FWP_FILTER_ENUM_FLAG_*).
         7 flags: u32,
-        /// Only filters whose action has a bit of this mask.
+        /// Select only filters whose action has at least one bit of this mask.
         8 action_mask: Option<u32>,
-        /// Only filters with this callout.
+        /// Select only filters that invoke this callout.
         9 callout: Option<Guid>,
-        /// Only filters whose provider context this selects.
+        /// Select only filters whose provider context matches this template.
         10 context: Option<Box<ObjectTemplate>>,
-        /// Only those behind this one, by its key, to go on where an earlier page ended; ours.
+        /// Start after the object with this key, to continue a listing; sorted listings of filters ignore it.
+        /// An OpenWFP extension.
         11 after: Option<Guid>,
     }
 }
 
 impl ObjectTemplate {
-    /// All objects of a kind.
+    /// Returns a template that selects all objects of a kind, boot-time and disabled filters included.
     pub fn all(kind: ObjectKind) -> ObjectTemplate {
         let flags =
             if kind == ObjectKind::Filter { ENUM_INCLUDE_BOOTTIME | ENUM_INCLUDE_DISABLED } else { 0 };
         ObjectTemplate { kind: kind.wfp(), flags, ..ObjectTemplate::default() }
     }
 
-    /// The kind.
+    /// Returns the kind.
     ///
     /// # Errors
-    /// `FWP_E_INVALID_ENUMERATOR` for a number that is none.
+    /// `FWP_E_INVALID_ENUMERATOR` if the number is not a kind.
     pub fn object_kind(&self) -> crate::Result<ObjectKind> {
         ObjectKind::from_wfp(self.kind)
     }
 
-    /// Whether it selects an object by all but conditions and provider contexts, which take more to look at.
+    /// Returns whether the template selects an object, ignoring `conditions`, `context` and `after`, which
+    /// the engine evaluates.
     pub fn selects(&self, object: &Object) -> bool {
         if object.kind().wfp() != self.kind
             || self.provider.is_some_and(|provider| object.provider() != Some(provider))

@@ -1,4 +1,4 @@
-//! Values that filters compare with and provider contexts hold.
+//! Values that filters compare fields with and that provider contexts hold.
 #![allow(clippy::doc_markdown, reason = "these comments are those of the .proto file, too")]
 
 use crate::Sid;
@@ -9,94 +9,95 @@ use crate::records;
 use ipnet::IpNet;
 
 choices! {
-    /// A value by its type. WFP: `FWP_VALUE0` and `FWP_CONDITION_VALUE0`; networks and ranges are conditions' only.
+    /// A value with its type. WFP: `FWP_VALUE0` and `FWP_CONDITION_VALUE0`; networks and ranges occur only
+    /// in conditions.
     Value {
-        /// FWP_EMPTY.
+        /// No value (FWP_EMPTY).
         1 empty Empty(Nothing),
-        /// FWP_UINT8.
+        /// An unsigned 8-bit number (FWP_UINT8).
         2 uint8 Uint8(u8),
-        /// FWP_UINT16.
+        /// An unsigned 16-bit number (FWP_UINT16).
         3 uint16 Uint16(u16),
-        /// FWP_UINT32; IPv4 addresses are such, in host order.
+        /// An unsigned 32-bit number or an IPv4 address in host order (FWP_UINT32).
         4 uint32 Uint32(u32),
-        /// FWP_UINT64.
+        /// An unsigned 64-bit number (FWP_UINT64).
         5 uint64 Uint64(u64),
-        /// FWP_INT8.
+        /// A signed 8-bit number (FWP_INT8).
         6 int8 Int8(i8),
-        /// FWP_INT16.
+        /// A signed 16-bit number (FWP_INT16).
         7 int16 Int16(i16),
-        /// FWP_INT32.
+        /// A signed 32-bit number (FWP_INT32).
         8 int32 Int32(i32),
-        /// FWP_INT64.
+        /// A signed 64-bit number (FWP_INT64).
         9 int64 Int64(i64),
-        /// FWP_FLOAT.
+        /// A 32-bit floating-point number (FWP_FLOAT).
         10 float Float(f32),
-        /// FWP_DOUBLE.
+        /// A 64-bit floating-point number (FWP_DOUBLE).
         11 double Double(f64),
-        /// FWP_BYTE_ARRAY16_TYPE; IPv6 addresses are such.
+        /// 16 bytes, such as an IPv6 address (FWP_BYTE_ARRAY16_TYPE).
         12 byte_array16 ByteArray16([u8; 16]),
-        /// FWP_BYTE_BLOB_TYPE.
+        /// Bytes of any length (FWP_BYTE_BLOB_TYPE).
         13 byte_blob ByteBlob(Blob),
-        /// FWP_SID.
+        /// A security identifier (FWP_SID).
         14 sid Sid(Sid),
-        /// FWP_SECURITY_DESCRIPTOR_TYPE, self-relative.
+        /// A self-relative security descriptor (FWP_SECURITY_DESCRIPTOR_TYPE).
         15 security_descriptor SecurityDescriptor(Blob),
-        /// FWP_TOKEN_INFORMATION_TYPE.
+        /// SIDs of an access token (FWP_TOKEN_INFORMATION_TYPE).
         16 token_information TokenInformation(TokenInformation),
-        /// FWP_TOKEN_ACCESS_INFORMATION_TYPE.
+        /// Access information of a token, as opaque bytes (FWP_TOKEN_ACCESS_INFORMATION_TYPE).
         17 token_access_information TokenAccessInformation(Blob),
-        /// FWP_UNICODE_STRING_TYPE.
+        /// A string (FWP_UNICODE_STRING_TYPE).
         18 unicode_string UnicodeString(String),
-        /// FWP_BYTE_ARRAY6_TYPE, a MAC address.
+        /// A MAC address (FWP_BYTE_ARRAY6_TYPE).
         19 byte_array6 ByteArray6([u8; 6]),
-        /// FWP_V4_ADDR_MASK or FWP_V6_ADDR_MASK: the address and the prefix' length in one byte behind it.
+        /// A network: the address, then the prefix length in one byte (FWP_V4_ADDR_MASK or FWP_V6_ADDR_MASK).
         20 network Network(Network),
-        /// FWP_RANGE_TYPE.
+        /// A range (FWP_RANGE_TYPE).
         21 range Range(Box<Range>),
     }
 }
 
 records! {
-    /// Nothing.
+    /// The empty value.
     Nothing {}
-    /// Two values of one type, both included. WFP: `FWP_RANGE0`.
+    /// A range between two values of the same type, both included. WFP: `FWP_RANGE0`.
     Range {
-        /// The lowest.
+        /// Lowest value.
         1 low: Value,
-        /// The highest.
+        /// Highest value.
         2 high: Value,
     }
-    /// What a user's token says. WFP: `FWP_TOKEN_INFORMATION`.
+    /// The SIDs of a user's access token. WFP: `FWP_TOKEN_INFORMATION`.
     TokenInformation {
-        /// Its SIDs.
+        /// SIDs of the token.
         1 sids: Vec<SidAndAttributes>,
-        /// Its restricted SIDs.
+        /// Restricted SIDs of the token.
         2 restricted_sids: Vec<SidAndAttributes>,
     }
     /// A SID of a token. WFP: `SID_AND_ATTRIBUTES`.
     SidAndAttributes {
         /// The SID.
         1 sid: Sid,
-        /// SE_GROUP_* bits.
+        /// Attributes (SE_GROUP_*).
         2 attributes: u32,
     }
 }
 
 impl Value {
-    /// Nothing.
+    /// The empty value, `FWP_EMPTY`.
     pub const EMPTY: Value = Value::Empty(Nothing {});
 
-    /// A network.
+    /// Returns a network value.
     pub fn network(network: IpNet) -> Value {
         Value::Network(Network(network))
     }
 
-    /// A range, both ends included.
+    /// Returns a range value that includes both ends.
     pub fn range(low: Value, high: Value) -> Value {
         Value::Range(Box::new(Range { low, high }))
     }
 
-    /// An address as filters compare it.
+    /// Returns an address as filters compare it: 32 bits in host order for IPv4, 16 bytes for IPv6.
     pub fn address(address: std::net::IpAddr) -> Value {
         match address {
             std::net::IpAddr::V4(v4) => Value::Uint32(v4.into()),
@@ -104,7 +105,7 @@ impl Value {
         }
     }
 
-    /// WFP's number for its type, `FWP_DATA_TYPE`.
+    /// Returns the value's `FWP_DATA_TYPE`.
     pub fn data_type(&self) -> u32 {
         match self {
             Value::Empty(_) => 0,
@@ -133,7 +134,7 @@ impl Value {
     }
 }
 
-/// The name of a type of values, `FWP_DATA_TYPE`.
+/// Returns the name of an `FWP_DATA_TYPE`, or `an unknown type`.
 pub fn data_type_name(number: u32) -> &'static str {
     match number {
         0 => "FWP_EMPTY",

@@ -1,4 +1,4 @@
-//! A bundle: the SAs of one direction that are applied together, with their lifetimes and identities.
+//! SA bundles: the SAs of one direction that are applied together, with lifetimes and identities.
 
 use crate::Code;
 use crate::Error;
@@ -12,22 +12,22 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
 
-/// A security parameter index; never 0 (RFC 4303 §2.1).
+/// Security parameters index (SPI), never 0 (RFC 4303 §2.1).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Spi(NonZeroU32);
 
-/// One SA: its SPI and what it does. WFP: `IPSEC_SA0`.
+/// One SA: its SPI and transform. WFP: `IPSEC_SA0`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sa {
-    /// Its SPI; for IPCOMP its compression parameter index.
+    /// SPI of the SA; for IPCOMP the compression parameter index (CPI).
     pub spi: Spi,
-    /// What it does to a packet.
+    /// Algorithms and keys that the SA applies to packets.
     pub transform: Transform,
-    /// Linux' part, where Linux holds the SA.
+    /// Linux-specific part, for SAs of the Linux kernel.
     pub linux: Option<Box<LinuxSa>>,
 }
 
-/// The SAs of a bundle: one, or ESP and then AH; Linux adds compression.
+/// SAs of a bundle: one, or ESP followed by AH. On Linux, IPCOMP may be the last or only SA.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SaList {
     first: Sa,
@@ -40,56 +40,57 @@ struct Further {
     ipcomp: Option<Sa>,
 }
 
-/// The SAs of one direction. WFP: `IPSEC_SA_BUNDLE1`.
+/// SAs of one direction with their common settings. WFP: `IPSEC_SA_BUNDLE1`.
 ///
-/// `numSAs` and `saList` are [`SaBundle::sas`], `ipVersion` follows from the traffic.
+/// `numSAs` and `saList` of that structure are [`SaBundle::sas`]; `ipVersion` follows from the traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SaBundle {
     /// `IPSEC_SA_BUNDLE_FLAG_*` bits.
     pub flags: u32,
-    /// Hard limits.
+    /// Hard limits of the SAs.
     pub lifetime: Lifetime,
-    /// Seconds without traffic after which the pair expires; 0: never.
+    /// Seconds without traffic after which the context expires; 0: the engine's default applies.
     pub idle_timeout_seconds: u32,
-    /// The same on both peers and in both directions of a pair; 0 where the keying daemon gives none.
+    /// Quick-mode SA id, equal on both peers and in both directions of a pair; 0: not set by the keying
+    /// daemon.
     pub qm_sa_id: u32,
-    /// Ties the bundle to its IKE SA; 0: none.
+    /// Id of the IKE SA that negotiated the bundle; 0: none.
     pub mm_sa_id: u64,
-    /// The SAs.
+    /// SAs of the bundle.
     pub sas: SaList,
-    /// What only some keying daemons set.
+    /// Members that only some keying daemons set.
     pub keying: Option<Box<KeyingExtras>>,
 }
 
-/// The parts of `IPSEC_SA_BUNDLE1` that few callers set.
+/// Rarely used members of `IPSEC_SA_BUNDLE1`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyingExtras {
-    /// Seconds in which traffic in clear is allowed by negotiation discovery; 0: none.
+    /// Seconds for which negotiation discovery accepts cleartext packets; 0: none.
     pub nd_allow_clear_timeout_seconds: u32,
-    /// Who the peer is. WFP: `ipsecId`.
+    /// Identity of the peer. WFP: `ipsecId`.
     pub ipsec_id: Option<IpsecId>,
-    /// Context of network access protection; 0: none.
+    /// Network Access Protection (NAP) context of the peer; 0: none.
     pub nap_context: u32,
     /// State of the keying module. WFP: `keyModuleState`.
     pub key_module_state: Option<KeyModuleState>,
-    /// The peer's address behind a NAT, IPv4 only.
+    /// The peer's private IPv4 address if it is behind a NAT.
     pub peer_v4_private_address: Option<Ipv4Addr>,
-    /// Key by which SAs of one logon are found.
+    /// Lookup key that connections inherit from the SA that carries them. WFP: `saLookupContext`.
     pub sa_lookup_context: Guid,
-    /// The quick-mode filter; 0: none.
+    /// Id of the quick-mode filter; 0: none.
     pub qm_filter_id: u64,
-    /// The group of perfect forward secrecy.
+    /// Diffie-Hellman group used for perfect forward secrecy.
     pub pfs_group: PfsGroup,
 }
 
-/// Names and tokens of the peer. WFP: `IPSEC_ID0`.
+/// Identity of a peer: names and tokens. WFP: `IPSEC_ID0`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IpsecId {
     /// Main-mode target name.
     pub mm_target_name: String,
     /// Extended-mode target name.
     pub em_target_name: String,
-    /// Tokens.
+    /// Tokens of the identity.
     pub tokens: Vec<Token>,
     /// Handle of explicit credentials; 0: none.
     pub explicit_credentials: u64,
@@ -97,63 +98,63 @@ pub struct IpsecId {
     pub logon_id: u64,
 }
 
-/// A token of an identity. WFP: `IPSEC_TOKEN0`; the numbers are those of its enumerations.
+/// Token of an identity. WFP: `IPSEC_TOKEN0`, whose enumerations the numbers follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// `IPSEC_TOKEN_TYPE`.
+    /// Type of the token, an `IPSEC_TOKEN_TYPE` value.
     pub token_type: u32,
-    /// `IPSEC_TOKEN_PRINCIPAL`.
+    /// Principal of the token, an `IPSEC_TOKEN_PRINCIPAL` value.
     pub principal: u32,
-    /// `IPSEC_TOKEN_MODE`.
+    /// Mode of the token, an `IPSEC_TOKEN_MODE` value.
     pub mode: u32,
-    /// The token's handle.
+    /// Handle of the token.
     pub token: u64,
 }
 
-/// A keying module's own state. WFP: `IPSEC_KEYMODULE_STATE0`.
+/// Private state of a keying module. WFP: `IPSEC_KEYMODULE_STATE0`.
 ///
-/// The blob is opaque and may hold secrets, so `Debug` shows its length only.
+/// The blob is opaque and may hold secrets, so `Debug` prints only its length.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyModuleState {
-    /// Which keying module.
+    /// GUID of the keying module.
     pub key_module_key: Guid,
-    /// Its state.
+    /// State of the keying module.
     pub state_blob: Box<[u8]>,
 }
 
-/// The Diffie-Hellman group of perfect forward secrecy. WFP: `IPSEC_PFS_GROUP`.
+/// Diffie-Hellman group used for perfect forward secrecy (PFS). WFP: `IPSEC_PFS_GROUP`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PfsGroup {
-    /// None, 0.
+    /// No PFS, value 0.
     #[default]
     None = 0,
-    /// Group 1, 1.
+    /// Group 1, value 1.
     Group1 = 1,
-    /// Group 2, 2.
+    /// Group 2, value 2.
     Group2 = 2,
-    /// Group 14 (`IPSEC_PFS_2048`), 3.
+    /// Group 14 (`IPSEC_PFS_2048`), value 3.
     Group14 = 3,
-    /// ECP 256, 4.
+    /// 256-bit elliptic curve group (ECP), value 4.
     Ecp256 = 4,
-    /// ECP 384, 5.
+    /// 384-bit elliptic curve group (ECP), value 5.
     Ecp384 = 5,
-    /// Main mode's group, 6.
+    /// The group that main mode used, value 6.
     MainMode = 6,
-    /// Group 24, 7.
+    /// Group 24, value 7.
     Group24 = 7,
 }
 
 impl Spi {
-    /// The lowest SPI that may be handed out: 0 never is one, 1 to 255 are reserved (RFC 4303 §2.1).
+    /// Lowest SPI that may be assigned: 0 is invalid, and 1 to 255 are reserved (RFC 4303 §2.1).
     pub const UNRESERVED_MIN: u32 = 256;
 
-    /// An SPI in host order; none for 0.
+    /// Creates an SPI from a number in host order; returns `None` for 0.
     pub fn new(value: u32) -> Option<Spi> {
         NonZeroU32::new(value).map(Spi)
     }
 
-    /// The number in host order.
+    /// Returns the SPI as a number in host order.
     pub fn get(self) -> u32 {
         self.0.get()
     }
@@ -172,15 +173,17 @@ impl fmt::Debug for Spi {
 }
 
 impl SaList {
-    /// A bundle of one SA.
+    /// Creates the list of a bundle with one SA.
     pub fn one(sa: Sa) -> SaList {
         SaList { first: sa, further: None }
     }
 
-    /// Joins the SAs of one direction in any order: at most one of each protocol, one at least.
+    /// Creates a list from the SAs of one direction, given in any order.
+    ///
+    /// Takes at least one SA, and at most one of each protocol.
     ///
     /// # Errors
-    /// `FWP_E_ZERO_LENGTH_ARRAY` for none, `FWP_E_OUT_OF_BOUNDS` for two of one protocol.
+    /// `FWP_E_ZERO_LENGTH_ARRAY` if there are no SAs, `FWP_E_OUT_OF_BOUNDS` if two have the same protocol.
     pub fn new(sas: impl IntoIterator<Item = Sa>) -> Result<SaList> {
         let (mut esp, mut ah, mut ipcomp) = (None, None, None);
         for sa in sas {
@@ -193,24 +196,25 @@ impl SaList {
             if place.replace(sa).is_some() {
                 return Err(Error::new(
                     Code::FWP_E_OUT_OF_BOUNDS,
-                    format!("a bundle has two {protocol} SAs; it holds one SA, or ESP and AH"),
+                    format!("a bundle contains two {protocol} SAs"),
                 ));
             }
         }
         let Some(first) = esp.take().or_else(|| ah.take()).or_else(|| ipcomp.take()) else {
-            return Err(Error::new(Code::FWP_E_ZERO_LENGTH_ARRAY, "a bundle has no SA"));
+            return Err(Error::new(Code::FWP_E_ZERO_LENGTH_ARRAY, "a bundle contains no SA"));
         };
         let further = (ah.is_some() || ipcomp.is_some()).then(|| Box::new(Further { ah, ipcomp }));
         Ok(SaList { first, further })
     }
 
-    /// The first SA: ESP where there is one.
+    /// Returns the first SA: ESP, else AH, else IPCOMP.
     pub fn first(&self) -> &Sa {
         &self.first
     }
 
-    /// All SAs: ESP, AH, and Linux' compression last. WFP's view leaves compression out where it is
-    /// not alone.
+    /// Returns all SAs in the order ESP, AH, IPCOMP.
+    ///
+    /// WFP's view omits IPCOMP unless it is the only SA.
     pub fn iter(&self) -> impl Iterator<Item = &Sa> {
         let further = self.further.as_deref();
         std::iter::once(&self.first)
@@ -220,7 +224,7 @@ impl SaList {
 }
 
 impl SaBundle {
-    /// A bundle of these SAs with nothing else said.
+    /// Creates a bundle of these SAs without limits, with all other fields 0 or `None`.
     pub fn new(sas: SaList) -> SaBundle {
         SaBundle {
             flags: 0,

@@ -1,4 +1,4 @@
-//! An SA context: the pair of directions of one protected traffic.
+//! SA contexts: the inbound and outbound SAs of one protected traffic.
 
 use crate::Direction;
 use crate::FilterId;
@@ -17,125 +17,141 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
-/// The id of an SA context: ascending in the order of creation, unique while its engine lives.
+/// Id of an SA context, ascending in order of creation and unique for the lifetime of its engine.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SaContextId(pub u64);
 
-/// An SA context: what is done for one traffic, in both directions. WFP: `IPSEC_SA_CONTEXT1`.
+/// SA context: the SAs that protect one traffic, in both directions. WFP: `IPSEC_SA_CONTEXT1`.
 ///
-/// A value is never changed once it is shared: a change makes a new version of it. What changes with
-/// every packet is beside it, in [`SaContext::counters`], which all versions share.
+/// A shared value is immutable; a change creates a new version of it. Properties that change with
+/// every packet are in [`SaContext::counters`], which all versions share.
+///
+/// ```
+/// use openwfp_api::{Direction, SaContext};
+///
+/// /// Describes an SA context in one line.
+/// fn describe(context: &SaContext) -> String {
+///     let ends = context.traffic.endpoints;
+///     // A direction without an SA is `None`: contexts may have one direction, or none yet.
+///     let spi = context.inbound.as_ref().map(|inbound| inbound.bundle.sas.first().spi);
+///     let (bytes, _packets) = context.counters.total(Direction::Inbound);
+///     format!("{} <=> {}: {} in, SPI {spi:?}", ends.local(), ends.remote(), bytes)
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct SaContext {
-    /// Its id, `saContextId`.
+    /// Id of the context. WFP: `saContextId`.
     pub id: SaContextId,
-    /// How far its life has come.
+    /// State in the life cycle of the context.
     pub state: SaState,
-    /// Addresses and mode.
+    /// Addresses and mode of the traffic.
     pub traffic: Traffic,
-    /// The inner selectors: which packets the SAs are for, local and remote side. They make up the
-    /// transport filter. Empty: those of the traffic's own addresses.
+    /// Inner selectors: the packets that the SAs protect, from which the transport filter is built.
+    ///
+    /// If empty, the traffic's own addresses apply.
     pub selectors: Selectors,
-    /// The inbound SAs.
+    /// Inbound SAs.
     pub inbound: Option<SaDetails>,
-    /// The outbound SAs.
+    /// Outbound SAs.
     pub outbound: Option<SaDetails>,
-    /// What was said for the SAs to come; gone once both directions were there.
+    /// Values that earlier calls set for SAs still to be added; `None` once both directions were added.
     pub reservation: Option<Arc<Reservation>>,
-    /// What is counted, shared by all versions of this context.
+    /// Traffic counters, shared by all versions of this context.
     pub counters: Arc<Counters>,
 }
 
-/// How far the life of an SA context has come.
+/// State in the life cycle of an SA context.
 ///
-/// Source: the order of calls in WFP's `IPsecSaContextCreate1`; `Outbound` is ours, for a kernel's SA
-/// that stands alone.
+/// Source: the order of calls in WFP's `IPsecSaContextCreate1`. WFP has no `Outbound`; OpenWFP adds it
+/// for a kernel SA without an inbound counterpart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SaState {
-    /// Created; no SPI and no SA yet. A kernel's acquire is such a context.
+    /// Created, without SPI and SAs. An acquire of the kernel is shown in this state.
     Created,
-    /// The inbound SPI is set, and no SA is there yet. A kernel's allocated SPI is such a context.
+    /// The inbound SPI is set, but no SA is added yet. An SPI allocated in the kernel is shown in this
+    /// state.
     HasSpi {
-        /// The SPI that the inbound SA will have.
+        /// SPI reserved for the inbound SA.
         inbound_spi: Spi,
     },
-    /// The inbound SA is there, the outbound one is not.
+    /// The context has an inbound SA, but no outbound SA.
     Inbound,
-    /// Only an outbound SA is there, as a kernel may hold it.
+    /// The context has only an outbound SA, which is possible for SAs of the kernel.
     Outbound,
-    /// Both directions are there.
+    /// The context has SAs in both directions.
     Complete,
-    /// The outbound SA is gone, the inbound one follows.
+    /// The outbound SA is deleted; the inbound SA is deleted when expiry ends.
     Expiring {
-        /// When expiry began.
+        /// Time at which expiry began.
         since: Timestamp,
     },
 }
 
-/// What the first calls said for the SAs to come.
+/// Values set for SAs that are still to be added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reservation {
-    /// The outbound direction's filter or tunnel policy, from the create call.
+    /// Outbound filter or tunnel policy, from the call that creates the context.
     pub outbound_filter_id: FilterId,
-    /// The inbound direction's, from the call that gets or sets the SPI.
+    /// Inbound filter or tunnel policy, from the call that gets or sets the SPI.
     pub inbound_filter_id: FilterId,
     /// UDP encapsulation, from the call that gets or sets the SPI.
     pub udp_encapsulation: Option<UdpEncapsulation>,
-    /// The virtual interface of the tunnel, from the create call.
+    /// Virtual interface of the tunnel, from the call that creates the context.
     pub virtual_if_tunnel: Option<VirtualIfTunnel>,
 }
 
-/// Counters of an SA context, one set a direction.
+/// Counters of an SA context, one set for each direction.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Of the inbound SA.
+    /// Counters of the inbound SA.
     pub inbound: DirectionCounters,
-    /// Of the outbound SA.
+    /// Counters of the outbound SA.
     pub outbound: DirectionCounters,
-    /// What the generations of this traffic have counted together, once there was a second one.
+    /// Totals over all generations of this traffic; unset until the first rekey.
     pub totals: OnceLock<Arc<Totals>>,
 }
 
-/// What all generations of one traffic have counted, so that it does not begin anew at each rekey.
+/// Totals over all generations of one traffic, which do not restart at 0 on a rekey.
 #[derive(Debug, Default)]
 pub struct Totals {
-    /// Inbound.
+    /// Inbound totals.
     pub inbound: TrafficTotals,
-    /// Outbound.
+    /// Outbound totals.
     pub outbound: TrafficTotals,
 }
 
-/// Bytes and packets of one direction over all generations.
+/// Bytes and packets of one direction, over all generations.
 #[derive(Debug, Default)]
 pub struct TrafficTotals {
-    /// Bytes.
+    /// Number of bytes.
     pub bytes: AtomicU64,
-    /// Packets.
+    /// Number of packets.
     pub packets: AtomicU64,
 }
 
 /// Counters of one direction.
 #[derive(Debug, Default)]
 pub struct DirectionCounters {
-    /// Bytes.
+    /// Number of bytes.
     pub bytes: AtomicU64,
-    /// Packets.
+    /// Number of packets.
     pub packets: AtomicU64,
-    /// When it was last used, in seconds since 1970; 0: never or not known.
+    /// Time of last use, in seconds since 1970; 0: never used, or unknown.
     pub last_used: AtomicU64,
-    /// Packets dropped as too old for the replay window.
+    /// Packets dropped because they were too old for the replay window.
     pub replay_window_drops: AtomicU32,
-    /// Packets dropped as replayed.
+    /// Packets dropped because they were replayed.
     pub replay_drops: AtomicU32,
-    /// Packets whose integrity check failed.
+    /// Packets that failed the integrity check.
     pub integrity_failures: AtomicU32,
-    /// When the provider was last asked for these counters, in seconds since 1970 (their low 32 bits); 0: never.
+    /// Time at which the provider last reported these counters, as the low 32 bits of the seconds since
+    /// 1970; 0: never.
     pub asked: AtomicU32,
 }
 
 impl SaContext {
-    /// A context in its first state.
+    /// Creates a context in state [`SaState::Created`], without SAs and selectors.
     pub fn new(id: SaContextId, traffic: Traffic) -> SaContext {
         SaContext {
             id,
@@ -149,7 +165,7 @@ impl SaContext {
         }
     }
 
-    /// The details of one direction.
+    /// Returns the details of one direction, if it has SAs.
     pub fn details(&self, direction: Direction) -> Option<&SaDetails> {
         match direction {
             Direction::Inbound => self.inbound.as_ref(),
@@ -157,28 +173,28 @@ impl SaContext {
         }
     }
 
-    /// The details that are there, inbound first.
+    /// Returns the directions that have SAs with their details, inbound first.
     pub fn directions(&self) -> impl Iterator<Item = (Direction, &SaDetails)> {
         let inbound = self.inbound.as_ref().map(|details| (Direction::Inbound, details));
         let outbound = self.outbound.as_ref().map(|details| (Direction::Outbound, details));
         inbound.into_iter().chain(outbound)
     }
 
-    /// The filter whose traffic a direction protects; there is one wherever there is an SA.
+    /// Returns the filter whose traffic a direction protects; `None` if the direction has no SA.
     ///
-    /// WFP: `transportFilter`; in tunnel mode it holds the inner selectors.
+    /// WFP: `transportFilter`. In tunnel mode it holds the inner selectors.
     pub fn transport_filter(&self, direction: Direction) -> Option<TransportFilter<'_>> {
         let details = self.details(direction)?;
         Some(TransportFilter::new(details.filter_id, direction, self))
     }
 
-    /// The id of the filter or tunnel policy of a direction, if it has an SA.
+    /// Returns the id of a direction's filter or tunnel policy; `None` if the direction has no SA.
     pub fn filter_id(&self, direction: Direction) -> Option<FilterId> {
         self.details(direction).map(|details| details.filter_id)
     }
 
-    /// The SPIs that the context holds, with their direction: those of its SAs, and one that is set
-    /// while there is no SA yet.
+    /// Returns the SPIs of the context with their directions: those of its SAs, and an inbound SPI that is
+    /// set but has no SA yet.
     pub fn spis(&self) -> impl Iterator<Item = (Direction, Spi)> {
         let larval = match self.state {
             SaState::HasSpi { inbound_spi } => Some((Direction::Inbound, inbound_spi)),
@@ -192,7 +208,7 @@ impl SaContext {
 }
 
 impl PartialEq for SaContext {
-    /// Equal in everything but the counters.
+    /// Compares everything except the counters.
     fn eq(&self, other: &SaContext) -> bool {
         self.id == other.id
             && self.state == other.state
@@ -205,8 +221,9 @@ impl PartialEq for SaContext {
 }
 
 impl SaState {
-    /// The word for it in tables and JSON: `larval` before there is an SA, then `inbound`, `outbound`,
-    /// `complete`, `expiring`.
+    /// Returns the name of the state in tables and JSON.
+    ///
+    /// One of `larval` (no SA yet), `inbound`, `outbound`, `complete` and `expiring`.
     pub fn word(self) -> &'static str {
         match self {
             SaState::Created | SaState::HasSpi { .. } => "larval",
@@ -219,7 +236,7 @@ impl SaState {
 }
 
 impl Counters {
-    /// The counters of one direction.
+    /// Returns the counters of one direction.
     pub fn direction(&self, direction: Direction) -> &DirectionCounters {
         match direction {
             Direction::Inbound => &self.inbound,
@@ -227,7 +244,7 @@ impl Counters {
         }
     }
 
-    /// Bytes and packets of one direction, with those of the traffic's earlier generations.
+    /// Returns the bytes and packets of one direction, including earlier generations of the traffic.
     pub fn total(&self, direction: Direction) -> (u64, u64) {
         match self.totals.get() {
             Some(totals) => totals.direction(direction).traffic(),
@@ -237,7 +254,7 @@ impl Counters {
 }
 
 impl Totals {
-    /// Those of one direction.
+    /// Returns the totals of one direction.
     pub fn direction(&self, direction: Direction) -> &TrafficTotals {
         match direction {
             Direction::Inbound => &self.inbound,
@@ -247,12 +264,12 @@ impl Totals {
 }
 
 impl TrafficTotals {
-    /// Bytes and packets so far.
+    /// Returns the current number of bytes and packets.
     pub fn traffic(&self) -> (u64, u64) {
         (self.bytes.load(Ordering::Relaxed), self.packets.load(Ordering::Relaxed))
     }
 
-    /// Adds what was counted on top.
+    /// Adds bytes and packets to the totals.
     pub fn add(&self, bytes: u64, packets: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.packets.fetch_add(packets, Ordering::Relaxed);
@@ -260,7 +277,7 @@ impl TrafficTotals {
 }
 
 impl DirectionCounters {
-    /// Bytes and packets so far.
+    /// Returns the current number of bytes and packets.
     pub fn traffic(&self) -> (u64, u64) {
         (self.bytes.load(Ordering::Relaxed), self.packets.load(Ordering::Relaxed))
     }
@@ -284,8 +301,8 @@ mod tests {
 
     #[test]
     fn a_context_stays_small() {
-        // With its two counts of references and the allocator's own word, 464 bytes: a multiple of 16, and
-        // eight bytes more would cost sixteen.
+        // With the two reference counts and the allocator's header word this makes 464 bytes, a multiple of
+        // 16; 8 more bytes would cost 16.
         assert!(size_of::<SaContext>() <= 440, "{}", size_of::<SaContext>());
     }
 }

@@ -1,12 +1,12 @@
-//! Key bytes: wiped when dropped, never printed, read only with the right to.
+//! Key bytes: zeroed on drop, never printed, and readable only with a [`KeyAccess`].
 
 use std::fmt;
 use zeroize::Zeroize;
 
-/// The key of a transform, with the salt at its end where the transform has one.
+/// Secret key, with the salt at its end if the transform uses one.
 ///
-/// The bytes are wiped when the value is dropped, `Debug` shows their number only, and reading them takes
-/// a [`KeyAccess`]. Keys of up to [`Key::INLINE_MAX`] bytes stand inside the SA, longer ones on the heap.
+/// The bytes are zeroed on drop, `Debug` prints only their length, and reading them requires a
+/// [`KeyAccess`]. Keys of up to [`Key::INLINE_MAX`] bytes are stored inline, longer ones on the heap.
 #[derive(Clone)]
 pub struct Key(Repr);
 
@@ -17,25 +17,28 @@ enum Repr {
     Withheld { len: u16 },
 }
 
-/// The right to read key bytes: whoever holds one may call [`Key::bytes`].
+/// Proof of the right to read key bytes, required by [`Key::bytes`].
 ///
-/// An engine makes one for a session whose principal has the right to keys, and a kernel's room gets one
-/// to install an SA; nothing else should call [`KeyAccess::grant`].
+/// An engine grants it to a session whose principal has the right `READ_KEYS`, and passes it to the
+/// dataplane that installs an SA. The store and the RPC layer grant it to encode keys that they write
+/// to disk or send on behalf of their owner. Nothing else should call [`KeyAccess::grant`].
 #[derive(Debug)]
 pub struct KeyAccess(());
 
 impl KeyAccess {
-    /// Grants the right to read keys. Only for engines, after they checked the caller's rights.
+    /// Grants the right to read keys, without any check.
+    ///
+    /// The caller must have checked the reader's rights, or own the keys.
     pub fn grant() -> KeyAccess {
         KeyAccess(())
     }
 }
 
 impl Key {
-    /// The longest key that needs no memory of its own: AES-256-GCM's 32 bytes and 4 of salt fit.
+    /// Maximum length of a key stored inline, in bytes; AES-256-GCM needs 36 (32 plus 4 of salt).
     pub const INLINE_MAX: usize = 38;
 
-    /// Takes a copy of the bytes; wiping the original is the caller's part.
+    /// Copies the bytes into a new key; the caller must zero the original.
     pub fn new(bytes: &[u8]) -> Key {
         if bytes.len() > Key::INLINE_MAX {
             return Key(Repr::Heap(bytes.into()));
@@ -46,18 +49,19 @@ impl Key {
         Key(Repr::Inline { len: bytes.len() as u8, bytes: inline })
     }
 
-    /// A key whose bytes are elsewhere, as a client sees it that may not read keys: the length is known, and
-    /// [`Key::bytes`] are none.
+    /// Creates a key with a known length but without its bytes, for a client that may not read keys.
+    ///
+    /// [`Key::bytes`] of such a key is empty.
     pub fn withheld(len: u16) -> Key {
         Key(Repr::Withheld { len })
     }
 
-    /// Whether the bytes are elsewhere.
+    /// Returns whether the key was made by [`Key::withheld`] and so lacks its bytes.
     pub fn is_withheld(&self) -> bool {
         matches!(self.0, Repr::Withheld { .. })
     }
 
-    /// The length in bytes; lengths are no secret.
+    /// Returns the length in bytes, including any salt, even if the bytes are withheld.
     #[allow(clippy::len_without_is_empty, reason = "a length in bytes, not a collection")]
     pub fn len(&self) -> usize {
         match &self.0 {
@@ -66,13 +70,14 @@ impl Key {
         }
     }
 
-    /// The key bytes, for one who has the right to them; none where they are withheld.
+    /// Returns the key bytes, including any salt; empty if they are withheld.
     pub fn bytes(&self, _access: &KeyAccess) -> &[u8] {
         self.raw()
     }
 
-    /// Whether all bytes are zero, which no real key is: a kernel under confidentiality lockdown
-    /// shows keys so.
+    /// Returns whether all bytes are zero, as a kernel under confidentiality lockdown reports keys.
+    ///
+    /// Also true for an empty key; false if the bytes are withheld.
     pub fn is_zeroed(&self) -> bool {
         !self.is_withheld() && self.raw().iter().fold(0, |all, byte| all | byte) == 0
     }
@@ -87,7 +92,7 @@ impl Key {
 }
 
 impl Default for Key {
-    /// No bytes.
+    /// Returns an empty key.
     fn default() -> Key {
         Key::new(&[])
     }
@@ -104,7 +109,7 @@ impl Drop for Key {
 }
 
 impl PartialEq for Key {
-    /// Compares in a time that depends on the lengths alone.
+    /// Compares the bytes in a time that depends only on the lengths.
     fn eq(&self, other: &Key) -> bool {
         let (a, b) = (self.raw(), other.raw());
         self.len() == other.len()

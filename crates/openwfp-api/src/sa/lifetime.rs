@@ -1,20 +1,20 @@
-//! How long an SA may live.
+//! Lifetime limits of an SA.
 
-/// The hard limits of an SA as WFP counts them; 0 is no limit.
+/// Hard limits of an SA in WFP's units; 0 means no limit. WFP: `IPSEC_SA_LIFETIME0`.
 ///
-/// WFP: `IPSEC_SA_LIFETIME0`. Limits that do not fit (soft ones, bytes, 64 bits) are in
+/// Limits that do not fit here (soft limits, exact bytes, 64-bit values) are in
 /// [`Limits`](crate::Limits).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Lifetime {
-    /// Seconds since the SA was added.
+    /// Maximum age in seconds, counted from when the SA was added.
     pub seconds: u32,
-    /// Units of 1,024 bytes.
+    /// Maximum traffic in units of 1,024 bytes.
     pub kilobytes: u32,
-    /// Packets.
+    /// Maximum number of packets.
     pub packets: u32,
 }
 
 impl Lifetime {
-    /// No limit at all.
+    /// A lifetime without limits.
     pub const UNLIMITED: Lifetime = Lifetime { seconds: 0, kilobytes: 0, packets: 0 };
 }

@@ -1,99 +1,104 @@
-//! What Linux knows of an SA and WFP's structures cannot hold, kept beside them.
+//! Linux-specific properties of an SA, which WFP's structures cannot hold.
 //!
-//! Source: `linux/xfrm.h`. Everything here is the kernel's own value, unscaled.
+//! Source: `linux/xfrm.h`. Values are the kernel's own, unscaled.
 
 use crate::Direction;
 use crate::object::Filter;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Linux' part of one SA. Rare things are in [`LinuxSa::extras`], so that a million SAs stay small.
+/// Linux-specific part of one SA.
+///
+/// Rarely used properties are in [`LinuxSa::extras`], to keep a million SAs small.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinuxSa {
-    /// The number that ties SAs to policies; 0: none.
+    /// Request id that links SAs to policies; 0: none.
     pub reqid: u32,
     /// `XFRM_STATE_*` flags (ESN is 128).
     pub flags: u8,
-    /// Whether sequence numbers have 64 bits (RFC 4304).
+    /// Whether the SA uses 64-bit extended sequence numbers (RFC 4304).
     pub esn: bool,
     /// `XFRM_SA_XFLAG_*` flags.
     pub extra_flags: u32,
     /// Size of the anti-replay window in packets; 0: no replay protection.
     pub replay_window: u32,
-    /// When the SA was added, in seconds since 1970; 0: never.
+    /// Time at which the SA was added, in seconds since 1970; 0: never.
     pub added: u64,
-    /// When it was first used, in seconds since 1970; 0: never.
+    /// Time at which the SA was first used, in seconds since 1970; 0: never.
     pub first_used: u64,
-    /// Seconds after its addition at which the kernel asks for a new one; 0: no limit.
+    /// Age in seconds at which the kernel requests a new SA; 0: no limit.
     pub soft_add_seconds: u64,
-    /// Seconds after its addition at which it dies; 0: no limit.
+    /// Age in seconds at which the kernel deletes the SA; 0: no limit.
     pub hard_add_seconds: u64,
-    /// All that few SAs have.
+    /// Properties that few SAs have.
     pub extras: Option<Box<LinuxExtras>>,
 }
 
-/// Linux' rarer things. `None`, 0 or empty: not set.
+/// Rarely used Linux-specific properties of an SA; `None`, 0 or empty means not set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinuxExtras {
-    /// Limits in bytes, packets and time of use.
+    /// Limits on bytes, packets and time since first use.
     pub limits: Limits,
-    /// The packets that the SA itself is restricted to.
+    /// The SA's own selector, which restricts its packets.
+    ///
+    /// Its `local` side is the source of the packets, even for an inbound SA.
     pub selector: Option<Selector>,
-    /// The mark that packets must have.
+    /// Mark that packets must have to match the SA.
     pub mark: Option<Mark>,
-    /// The mark that packets get.
+    /// Mark that the SA sets on its packets.
     pub output_mark: Option<Mark>,
-    /// The interface id (`if_id`); 0: none.
+    /// Interface id (`if_id`); 0: none.
     pub if_id: u32,
-    /// Length to which packets are padded for traffic-flow confidentiality; 0: none.
+    /// Length in bytes to which packets are padded for traffic flow confidentiality; 0: no padding.
     pub tfc_padding: u32,
-    /// Seconds between NAT keep-alives that the kernel sends; 0: none.
+    /// Interval in seconds between the NAT keepalives that the kernel sends; 0: none.
     pub nat_keepalive_interval: u32,
-    /// The CPU that the SA is bound to.
+    /// CPU to which the SA is bound.
     pub cpu: Option<u32>,
-    /// The kernel's sequence number of the acquire that asked for it; 0: none.
+    /// Sequence number of the kernel's acquire that requested the SA; 0: none.
     pub acquire_sequence: u32,
-    /// Hardware offload.
+    /// Hardware offload, if any.
     pub offload: Option<HardwareOffload>,
-    /// The address that UDP encapsulation was set up with, unless unspecified.
+    /// Original address of UDP encapsulation (`encap_oa`); `None` if unspecified.
     pub encapsulation_original: Option<IpAddr>,
-    /// UDP encapsulation's type where it is not `UDP_ENCAP_ESPINUDP` (2): 1 the draft's, 7 ESP in TCP.
+    /// Type of encapsulation if it is not `UDP_ENCAP_ESPINUDP` (2): 1 for the draft version of ESP in UDP,
+    /// 7 for ESP in TCP. 0: not set.
     pub encapsulation_type: u16,
-    /// Mobile IPv6's care-of address.
+    /// Care-of address of Mobile IPv6.
     pub care_of: Option<IpAddr>,
-    /// The security context as the kernel prints it.
+    /// Security context, as the kernel prints it.
     pub security_context: Option<Box<str>>,
-    /// The anti-replay state: sequence numbers and bitmap.
+    /// Anti-replay state: sequence numbers and bitmap.
     pub replay: Option<Box<Replay>>,
-    /// Kernel names of algorithms that are `Other` in the transform.
+    /// Kernel names of the algorithms that the transform shows as `Other`.
     pub algorithm_names: Box<[Box<str>]>,
-    /// Attributes that this version does not know, as they came.
+    /// Netlink attributes that this version does not know, unchanged.
     pub unknown: Box<[UnknownAttribute]>,
 }
 
-/// Limits; 0 is none where the kernel says infinite.
+/// Soft and hard limits of an SA; 0 means no limit. The kernel's `XFRM_INF` is stored as 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes at which the kernel asks for a new SA.
+    /// Bytes after which the kernel requests a new SA.
     pub soft_bytes: u64,
-    /// Bytes at which the SA dies.
+    /// Bytes after which the kernel deletes the SA.
     pub hard_bytes: u64,
-    /// Packets at which the kernel asks for a new SA.
+    /// Packets after which the kernel requests a new SA.
     pub soft_packets: u64,
-    /// Packets at which the SA dies.
+    /// Packets after which the kernel deletes the SA.
     pub hard_packets: u64,
-    /// Seconds after first use at which the kernel asks for a new SA.
+    /// Seconds after first use at which the kernel requests a new SA.
     pub soft_use_seconds: u64,
-    /// Seconds after first use at which the SA dies.
+    /// Seconds after first use at which the kernel deletes the SA.
     pub hard_use_seconds: u64,
 }
 
-/// A mark and which of its bits count.
+/// A mark with its mask.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mark {
     /// The value.
     pub value: u32,
-    /// The bits that count.
+    /// Bits of the value that are significant.
     pub mask: u32,
 }
 
@@ -109,65 +114,75 @@ pub struct HardwareOffload {
 /// The anti-replay state of an SA (RFC 4303 §3.4.3, RFC 4304).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replay {
-    /// The highest sequence number received.
+    /// Highest sequence number received.
     pub inbound_sequence: u64,
-    /// The last sequence number sent.
+    /// Last sequence number sent.
     pub outbound_sequence: u64,
-    /// The window: bit 0 of word 0 is the oldest.
+    /// The kernel's replay bitmap, as 32-bit words.
+    ///
+    /// With `XFRMA_REPLAY_ESN_VAL` it is circular: bit `(inbound_sequence - 1) % window` is the newest
+    /// packet. Without, it is one word, whose bit 0 is the newest.
     pub bitmap: Box<[u32]>,
 }
 
-/// An attribute as it came from the kernel: its type and its bytes.
+/// A netlink attribute as the kernel sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownAttribute {
-    /// `XFRMA_*` number.
+    /// Type of the attribute, an `XFRMA_*` number.
     pub kind: u16,
     /// Payload, without padding.
     pub bytes: Box<[u8]>,
 }
 
-/// The packets that a policy or an SA is for, as local and remote see them.
+/// Packets to which a policy or an SA applies, by local and remote side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Selector {
-    /// Addresses on this side.
+    /// Local addresses.
     pub local: ipnet::IpNet,
-    /// Addresses on the peer's side.
+    /// Remote addresses.
     pub remote: ipnet::IpNet,
-    /// IP protocol; 0: any.
+    /// IP protocol number; 0: any.
     pub protocol: u8,
-    /// Ports on this side (for ICMP the type, as Linux has it).
+    /// Local ports.
+    ///
+    /// Linux stores an ICMP type as source port and the code as destination port: this is the type if the
+    /// selector is that of an outbound policy, the code if it is that of an inbound one.
     pub local_port: SelectorPorts,
-    /// Ports on the peer's side (for ICMP the code).
+    /// Remote ports; for ICMP the code or the type, the opposite of [`Selector::local_port`].
     pub remote_port: SelectorPorts,
 }
 
-/// A port under a mask, host order; mask 0: any port.
+/// A port with a mask, in host order; mask 0 means any port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SelectorPorts {
-    /// The port.
+    /// The port; only the bits in `mask` are significant.
     pub port: u16,
-    /// The bits that count.
+    /// Bits of the port that are significant.
     pub mask: u16,
 }
 
 impl SelectorPorts {
-    /// Exactly one port.
+    /// Matches exactly one port.
     pub fn one(port: u16) -> SelectorPorts {
         SelectorPorts { port, mask: u16::MAX }
     }
 
-    /// Whether any port will do.
+    /// Returns whether any port matches.
     pub fn is_any(self) -> bool {
         self.mask == 0
     }
 
-    /// The lowest and highest port; with a mask whose low bits are zero, all between them match.
+    /// Returns the lowest and highest matching port.
+    ///
+    /// All ports between them match only if the zero bits of the mask are its low bits.
     pub fn range(self) -> (u16, u16) {
         (self.port & self.mask, self.port | !self.mask)
     }
 }
 
-/// The selectors of a context: nearly always one, which then needs no memory of its own.
+/// Inner selectors of an SA context.
+///
+/// A context nearly always has one, which is stored inline.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Selectors(SelectorsRepr);
 
@@ -177,11 +192,11 @@ enum SelectorsRepr {
     None,
     One(Selector),
     Many(Box<[Selector]>),
-    /// Those of filter objects.
+    /// Selectors of filter objects.
     Filters(Arc<FilterSelectors>),
 }
 
-/// The filters that an SA context was created for, with their selectors.
+/// Filters that an SA context was created for, with their selectors.
 #[derive(Debug, PartialEq)]
 struct FilterSelectors {
     selectors: Box<[Selector]>,
@@ -190,10 +205,10 @@ struct FilterSelectors {
 }
 
 impl Selectors {
-    /// No selector: the traffic's own addresses count.
+    /// No selectors: the addresses of the traffic itself apply.
     pub const NONE: Selectors = Selectors(SelectorsRepr::None);
 
-    /// The selectors of filter objects, with the filters themselves.
+    /// Creates the selectors of filter objects, and keeps the filters with them.
     pub fn of_filters(
         selectors: Vec<Selector>,
         inbound: Option<Arc<Filter>>,
@@ -206,13 +221,13 @@ impl Selectors {
         Selectors(SelectorsRepr::Filters(Arc::new(filters)))
     }
 
-    /// The filter object of a direction, where the SA context was created for one.
+    /// Returns the filter object of a direction, if the SA context was created for one.
     #[inline]
     pub fn filter(&self, direction: Direction) -> Option<&Filter> {
         self.shared_filter(direction).map(|filter| &**filter)
     }
 
-    /// As [`Selectors::filter`], shared.
+    /// Returns the same filter as [`Selectors::filter`], in its `Arc`.
     #[inline]
     pub fn shared_filter(&self, direction: Direction) -> Option<&Arc<Filter>> {
         match &self.0 {
@@ -255,12 +270,12 @@ impl std::ops::Deref for Selectors {
 }
 
 impl LinuxSa {
-    /// The interface id; 0: none.
+    /// Returns the interface id (`if_id`); 0: none.
     pub fn if_id(&self) -> u32 {
         self.extras.as_ref().map_or(0, |extras| extras.if_id)
     }
 
-    /// The mark, if set.
+    /// Returns the mark that packets must have, if set.
     pub fn mark(&self) -> Option<Mark> {
         self.extras.as_ref().and_then(|extras| extras.mark)
     }

@@ -1,4 +1,4 @@
-//! Security associations: the values reachable from `IPSEC_SA_CONTEXT1`, and what Linux adds.
+//! Security associations: the types reachable from `IPSEC_SA_CONTEXT1`, and Linux-specific additions.
 
 pub(crate) mod bundle;
 pub(crate) mod context;

@@ -1,11 +1,11 @@
-//! Whose packets an SA protects, and how: addresses, mode, direction, protocol.
+//! The traffic that an SA protects: addresses, mode, direction and protocol.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 
-/// The version of IP. WFP: `FWP_IP_VERSION`.
+/// IP version. WFP: `FWP_IP_VERSION`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum IpVersion {
     /// IPv4, `FWP_IP_VERSION_V4` 0.
@@ -14,16 +14,25 @@ pub enum IpVersion {
     V6,
 }
 
-/// The direction of an SA as seen from this machine. WFP: `FWP_DIRECTION`.
+/// Direction of an SA as seen from this machine. WFP: `FWP_DIRECTION`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Direction {
-    /// Packets that leave, `FWP_DIRECTION_OUTBOUND` 0.
+    /// Outgoing packets, `FWP_DIRECTION_OUTBOUND` 0.
     Outbound,
-    /// Packets that arrive, `FWP_DIRECTION_INBOUND` 1.
+    /// Incoming packets, `FWP_DIRECTION_INBOUND` 1.
     Inbound,
 }
 
-/// The protocol of an SA, by its IP protocol number.
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Direction::Outbound => "outbound",
+            Direction::Inbound => "inbound",
+        })
+    }
+}
+
+/// Protocol of an SA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Protocol {
     /// Encapsulating Security Payload, 50 (RFC 4303).
@@ -35,7 +44,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The IP protocol number.
+    /// Returns the IP protocol number.
     pub fn number(self) -> u8 {
         match self {
             Protocol::Esp => 50,
@@ -55,7 +64,7 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// The two ends of protected traffic, of one IP version by construction.
+/// Local and remote address of protected traffic, always of the same IP version.
 ///
 /// In tunnel mode these are the addresses of the outer header.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,7 +86,7 @@ pub enum Endpoints {
 }
 
 impl Endpoints {
-    /// Joins two addresses; none if they differ in IP version (`FWP_E_TRAFFIC_MISMATCH`).
+    /// Pairs two addresses; returns `None` if their IP versions differ (`FWP_E_TRAFFIC_MISMATCH`).
     pub fn new(local: IpAddr, remote: IpAddr) -> Option<Endpoints> {
         match (local, remote) {
             (IpAddr::V4(local), IpAddr::V4(remote)) => Some(Endpoints::V4 { local, remote }),
@@ -86,7 +95,7 @@ impl Endpoints {
         }
     }
 
-    /// This machine's address.
+    /// Returns this machine's address.
     pub fn local(&self) -> IpAddr {
         match *self {
             Endpoints::V4 { local, .. } => local.into(),
@@ -94,7 +103,7 @@ impl Endpoints {
         }
     }
 
-    /// The peer's address.
+    /// Returns the peer's address.
     pub fn remote(&self) -> IpAddr {
         match *self {
             Endpoints::V4 { remote, .. } => remote.into(),
@@ -102,7 +111,7 @@ impl Endpoints {
         }
     }
 
-    /// The IP version of both.
+    /// Returns the IP version of both addresses.
     pub fn ip_version(&self) -> IpVersion {
         match self {
             Endpoints::V4 { .. } => IpVersion::V4,
@@ -117,30 +126,32 @@ impl fmt::Debug for Endpoints {
     }
 }
 
-/// WFP's two kinds of traffic. WFP: `IPSEC_TRAFFIC_TYPE`.
+/// Traffic type, WFP's coarser form of [`Mode`]. WFP: `IPSEC_TRAFFIC_TYPE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TrafficType {
-    /// `IPSEC_TRAFFIC_TYPE_TRANSPORT` 0.
+    /// Transport mode, `IPSEC_TRAFFIC_TYPE_TRANSPORT` 0.
     Transport,
-    /// `IPSEC_TRAFFIC_TYPE_TUNNEL` 1.
+    /// Tunnel mode, `IPSEC_TRAFFIC_TYPE_TUNNEL` 1.
     Tunnel,
 }
 
-/// The mode of an SA; wider than WFP's, which knows transport and tunnel.
+/// Mode of an SA.
+///
+/// WFP distinguishes only transport and tunnel; [`Mode::traffic_type`] maps to these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Mode {
     /// Transport mode (RFC 4301 §4.1).
     Transport,
     /// Tunnel mode (RFC 4301 §4.1).
     Tunnel,
-    /// Bound end-to-end tunnel: fixed inner addresses. WFP's view shows a tunnel.
+    /// Bound end-to-end tunnel (BEET), with fixed inner addresses. WFP's view shows a tunnel.
     Beet,
-    /// Aggregation and fragmentation (RFC 9347). WFP's view shows a tunnel.
+    /// IP-TFS, aggregation and fragmentation (RFC 9347). WFP's view shows a tunnel.
     Iptfs,
 }
 
 impl Mode {
-    /// What WFP's view shows of it.
+    /// Returns the traffic type that WFP's view shows for this mode.
     pub fn traffic_type(self) -> TrafficType {
         match self {
             Mode::Transport => TrafficType::Transport,
@@ -160,30 +171,30 @@ impl fmt::Display for Mode {
     }
 }
 
-/// The traffic of an SA context. WFP: `IPSEC_TRAFFIC1`.
+/// Traffic that an SA context protects. WFP: `IPSEC_TRAFFIC1`.
 ///
-/// The part of that structure that differs between the directions, the id of the filter or tunnel policy,
-/// is [`SaDetails::filter_id`](crate::SaDetails::filter_id).
+/// The id of the filter or tunnel policy, the only part of that structure that differs between the
+/// directions, is in [`SaDetails::filter_id`](crate::SaDetails::filter_id).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Traffic {
-    /// The hosts' addresses in transport mode, the outer header's otherwise.
+    /// Addresses of the two hosts in transport mode, of the outer header in all other modes.
     pub endpoints: Endpoints,
-    /// The mode; its WFP view is `trafficType`.
+    /// Mode of the SAs. WFP: `trafficType`, by [`Mode::traffic_type`].
     pub mode: Mode,
-    /// The IP protocol that overrides the filter's in transport mode; 0: the filter's.
+    /// IP protocol number that overrides the filter's in transport mode; 0: use the filter's.
     pub ip_protocol: u8,
-    /// The local port that overrides the filter's in transport mode, host order; 0: the filter's.
+    /// Local port that overrides the filter's in transport mode, in host order; 0: use the filter's.
     pub local_port: u16,
-    /// The remote port that overrides the filter's in transport mode, host order; 0: the filter's.
+    /// Remote port that overrides the filter's in transport mode, in host order; 0: use the filter's.
     pub remote_port: u16,
-    /// The LUID of the interface that a tunnel is bound to; 0: none.
+    /// LUID of the interface that has the local address; 0: none.
     pub local_if_luid: u64,
-    /// The profile id of the real interface; 0: none.
+    /// Profile id of the interface that carries the traffic; 0: none.
     pub real_if_profile_id: u32,
 }
 
 impl Traffic {
-    /// Traffic between two addresses, with nothing else said.
+    /// Creates traffic between two addresses, with all other fields 0.
     pub fn new(endpoints: Endpoints, mode: Mode) -> Traffic {
         Traffic {
             endpoints,
@@ -196,8 +207,11 @@ impl Traffic {
         }
     }
 
-    /// Whether this is the same traffic in the sense of `FWP_E_TRAFFIC_MISMATCH`: addresses, type and
-    /// IP version count, filter ids and ports do not.
+    /// Returns whether both describe the same traffic; if not, a call fails with
+    /// `FWP_E_TRAFFIC_MISMATCH`.
+    ///
+    /// Compares the addresses, and so the IP version, and the traffic type; ignores ports, protocol and
+    /// interface.
     pub fn agrees_with(&self, other: &Traffic) -> bool {
         self.endpoints == other.endpoints && self.mode.traffic_type() == other.mode.traffic_type()
     }

@@ -4,68 +4,71 @@ use crate::Principal;
 use crate::Rights;
 use crate::Sid;
 
-/// What an entry does.
+/// Type of an access control entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AceKind {
-    /// Gives rights, `ACCESS_ALLOWED_ACE_TYPE` 0.
+    /// Grants rights, `ACCESS_ALLOWED_ACE_TYPE` 0.
     Allow,
     /// Denies rights, `ACCESS_DENIED_ACE_TYPE` 1.
     Deny,
 }
 
-/// An entry of an access control list. WFP: `ACCESS_ALLOWED_ACE`, `ACCESS_DENIED_ACE`.
+/// Entry of an access control list. WFP: `ACCESS_ALLOWED_ACE`, `ACCESS_DENIED_ACE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ace {
-    /// What it does.
+    /// Whether the entry grants or denies the rights.
     pub kind: AceKind,
-    /// `OBJECT_INHERIT_ACE` 1 and so on; [`Ace::CONTAINER_INHERIT`], [`Ace::INHERIT_ONLY`] and
-    /// [`Ace::INHERITED`] have a meaning here.
+    /// Inheritance flags, a combination of the constants of [`Ace`].
+    ///
+    /// The engine acts on all of them except [`Ace::OBJECT_INHERIT`], which it only stores and passes on.
     pub flags: u8,
-    /// The rights as WFP's bits, generic ones too.
+    /// Access mask with WFP's bits; it may also hold generic rights.
     pub mask: Rights,
-    /// Whose.
+    /// SID of the user or group to which the entry applies.
     pub sid: Sid,
 }
 
-/// An access control list: its entries count in their order.
+/// Access control list, whose entries are evaluated in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Acl {
-    /// The entries.
+    /// Entries of the list.
     pub aces: Vec<Ace>,
 }
 
 impl Ace {
-    /// Inherited by objects in this one, `OBJECT_INHERIT_ACE`.
+    /// Objects in this one inherit the entry, `OBJECT_INHERIT_ACE`; the engine does not evaluate this flag.
     pub const OBJECT_INHERIT: u8 = 0x01;
-    /// Inherited by containers in this one, `CONTAINER_INHERIT_ACE`: the database of SAs is in the engine.
+    /// Child containers inherit the entry, `CONTAINER_INHERIT_ACE`; the SA database is one in the engine.
     pub const CONTAINER_INHERIT: u8 = 0x02;
-    /// Not passed on by those that inherit it, `NO_PROPAGATE_INHERIT_ACE`.
+    /// Children that inherit the entry do not pass it on, `NO_PROPAGATE_INHERIT_ACE`.
     pub const NO_PROPAGATE_INHERIT: u8 = 0x04;
-    /// Does not count where it stands, `INHERIT_ONLY_ACE`.
+    /// The entry does not apply to the object itself, only to its children, `INHERIT_ONLY_ACE`.
     pub const INHERIT_ONLY: u8 = 0x08;
-    /// Was inherited, `INHERITED_ACE`.
+    /// The entry was inherited, `INHERITED_ACE`.
     pub const INHERITED: u8 = 0x10;
-    /// All that can stand in an entry of a discretionary list.
+    /// Mask of all flags that are valid in a discretionary access control list.
     pub const FLAGS: u8 = 0x1F;
 
-    /// An entry that gives rights.
+    /// Creates an entry that grants rights, without flags.
     pub fn allow(sid: Sid, mask: Rights) -> Ace {
         Ace { kind: AceKind::Allow, flags: 0, mask, sid }
     }
 
-    /// An entry that denies rights.
+    /// Creates an entry that denies rights, without flags.
     pub fn deny(sid: Sid, mask: Rights) -> Ace {
         Ace { kind: AceKind::Deny, flags: 0, mask, sid }
     }
 
-    /// The same entry, also for what is in the object.
+    /// Returns the entry with [`Ace::CONTAINER_INHERIT`] set, so that child containers inherit it.
     #[must_use]
     pub fn inherit(mut self) -> Ace {
         self.flags |= Ace::CONTAINER_INHERIT;
         self
     }
 
-    /// The specific rights: generic bits as `FWPM_GENERIC_*` say. Generic all also gives the right to keys.
+    /// Returns the rights of the mask, with generic rights mapped as `FWPM_GENERIC_*` define them.
+    ///
+    /// Generic all maps to [`Rights::ALL`], which includes [`Rights::READ_KEYS`].
     pub fn rights(&self) -> Rights {
         let generic = [
             (0x8000_0000, Rights(0x0002_01D4)),
@@ -81,12 +84,14 @@ impl Ace {
 }
 
 impl Acl {
-    /// A list of these entries.
+    /// Creates a list of these entries.
     pub fn new(aces: impl IntoIterator<Item = Ace>) -> Acl {
         Acl { aces: aces.into_iter().collect() }
     }
 
-    /// All rights that the list gives a principal: of each right the first entry that names it decides.
+    /// Returns all rights that the list grants a principal.
+    ///
+    /// For each right, the first entry that applies to the principal and names the right decides.
     pub fn rights_of(&self, principal: &Principal) -> Rights {
         let (mut given, mut denied) = (Rights::NONE, Rights::NONE);
         let counted = |ace: &&Ace| ace.flags & Ace::INHERIT_ONLY == 0 && principal.is(&ace.sid);
@@ -99,7 +104,7 @@ impl Acl {
         given
     }
 
-    /// The entries that what is in the object inherits, marked as inherited.
+    /// Returns the entries that child containers inherit, marked as inherited.
     pub fn inherited(&self) -> impl Iterator<Item = Ace> {
         self.aces.iter().filter(|ace| ace.flags & Ace::CONTAINER_INHERIT != 0).map(|ace| {
             let kept = if ace.flags & Ace::NO_PROPAGATE_INHERIT == 0 {

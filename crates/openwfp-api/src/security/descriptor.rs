@@ -1,8 +1,8 @@
-//! Security descriptors and their self-relative bytes.
+//! Security descriptors and their self-relative binary form.
 //!
 //! ```text
 //!  0        1     2          4        8        12      16       20
-//!  revision  sbz1  control    owner    group    sacl    dacl     … what the offsets name
+//!  revision  sbz1  control    owner    group    sacl    dacl     … SIDs and ACL
 //!  1         0     u16        u32 offsets from the start; 0: none
 //!
 //!  ACL:  revision 2, 0, size u16, count u16, 0 u16, then the entries
@@ -19,7 +19,7 @@ use crate::Principal;
 use crate::Result;
 use crate::Rights;
 
-/// Which parts of a security descriptor a call is about. WFP: `SECURITY_INFORMATION`.
+/// Parts of a security descriptor that a call reads or sets. WFP: `SECURITY_INFORMATION`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SecurityInformation(u32);
 
@@ -36,53 +36,52 @@ impl SecurityInformation {
     const PROTECTED_DACL: u32 = 0x8000_0000;
     const UNPROTECTED_DACL: u32 = 0x2000_0000;
 
-    /// The parts of a caller's bits. That the access list should be protected from inheritance or not is said
-    /// by the descriptor itself.
+    /// Creates the set of parts from a caller's bits.
+    ///
+    /// Accepts but ignores `PROTECTED_DACL_SECURITY_INFORMATION` and
+    /// `UNPROTECTED_DACL_SECURITY_INFORMATION`; [`SecurityDescriptor::protected`] decides instead.
     ///
     /// # Errors
-    /// `ERROR_NOT_SUPPORTED` for the audit list (SACL), which this engine does not have: it tells every change to
-    /// `tracing`; `FWP_E_INVALID_FLAGS` for unknown bits.
+    /// `ERROR_NOT_SUPPORTED` for the audit list (SACL), which the engine does not have because it logs
+    /// every change to `tracing`. `FWP_E_INVALID_FLAGS` for unknown bits.
     pub fn from_bits(bits: u32) -> Result<SecurityInformation> {
         let bits = bits & !(SecurityInformation::PROTECTED_DACL | SecurityInformation::UNPROTECTED_DACL);
         if bits & 8 != 0 {
-            return Err(Error::new(
-                Code::ERROR_NOT_SUPPORTED,
-                "objects of this engine have no audit list (SACL)",
-            ));
+            return Err(Error::new(Code::ERROR_NOT_SUPPORTED, "audit lists (SACL) are not supported"));
         }
         if bits & !SecurityInformation::ALL.0 != 0 {
             return Err(Error::new(
                 Code::FWP_E_INVALID_FLAGS,
-                format!("{:#x} names no part of a security descriptor", bits & !SecurityInformation::ALL.0),
+                format!("unknown parts of a security descriptor: {:#x}", bits & !SecurityInformation::ALL.0),
             ));
         }
         Ok(SecurityInformation(bits))
     }
 
-    /// These parts and those.
+    /// Returns the union of both sets.
     #[must_use]
     pub const fn and(self, other: SecurityInformation) -> SecurityInformation {
         SecurityInformation(self.0 | other.0)
     }
 
-    /// Whether any of `parts` is among these.
+    /// Returns whether the sets have any part in common.
     pub const fn any(self, parts: SecurityInformation) -> bool {
         self.0 & parts.0 != 0
     }
 }
 
-/// Who owns an object and what others may do with it. WFP: `SECURITY_DESCRIPTOR`, without an audit list.
+/// Owner of an object and its access list. WFP: `SECURITY_DESCRIPTOR`, without an audit list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SecurityDescriptor {
-    /// The owner, who may always read and change the access list.
+    /// Owner, who may always read the descriptor and change the access list.
     pub owner: Option<Sid>,
-    /// The group, which decides nothing.
+    /// Group; it does not affect access.
     pub group: Option<Sid>,
-    /// The access list; none: everybody may do everything.
+    /// Access list; `None` allows everyone everything.
     pub dacl: Option<Acl>,
-    /// Whether the access list keeps out what it would inherit, `SE_DACL_PROTECTED`.
+    /// Whether the access list is protected from inheriting entries, `SE_DACL_PROTECTED`.
     pub protected: bool,
-    /// Whether the access list has its inherited part from the object above, `SE_DACL_AUTO_INHERITED`.
+    /// Whether the access list holds entries inherited from the parent, `SE_DACL_AUTO_INHERITED`.
     pub auto_inherited: bool,
 }
 
@@ -93,7 +92,7 @@ const SELF_RELATIVE: u16 = 0x8000;
 const HEADER: usize = 20;
 
 impl SecurityDescriptor {
-    /// All rights that a principal has on the object.
+    /// Returns all rights that a principal has on the object.
     pub fn rights_of(&self, principal: &Principal) -> Rights {
         let given = self.dacl.as_ref().map_or(Rights::ALL, |dacl| dacl.rights_of(principal));
         match &self.owner {
@@ -102,7 +101,7 @@ impl SecurityDescriptor {
         }
     }
 
-    /// The asked parts alone.
+    /// Returns a descriptor with only the given parts.
     #[must_use]
     pub fn parts(&self, parts: SecurityInformation) -> SecurityDescriptor {
         let dacl = parts.any(SecurityInformation::DACL);
@@ -115,10 +114,10 @@ impl SecurityDescriptor {
         }
     }
 
-    /// The self-relative form, in the order in which Windows writes it: owner, group, access list.
+    /// Encodes the self-relative form in Windows' order: owner, group, access list.
     ///
     /// # Errors
-    /// `FWP_E_OUT_OF_BOUNDS` if the access list has more than 64 KiB.
+    /// `FWP_E_OUT_OF_BOUNDS` if the access list is longer than 65,535 bytes.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut bytes = vec![0; HEADER];
         bytes[0] = 1;
@@ -143,17 +142,17 @@ impl SecurityDescriptor {
         Ok(bytes)
     }
 
-    /// A descriptor from its self-relative form.
+    /// Decodes a descriptor from its self-relative form; ignores an audit list (SACL).
     ///
     /// # Errors
-    /// `FWP_E_INVALID_PARAMETER` for what is none, with the offset of what is wrong; `ERROR_NOT_SUPPORTED` for
-    /// entries of kinds that this engine does not carry out.
+    /// `FWP_E_INVALID_PARAMETER` for malformed bytes, with the offset of the fault; `ERROR_NOT_SUPPORTED`
+    /// for entries other than allow and deny.
     pub fn parse(bytes: &[u8]) -> Result<SecurityDescriptor> {
         let Some(header) = bytes.first_chunk::<HEADER>() else {
             return Err(bad(0, "is shorter than its header of 20 bytes"));
         };
         if header[0] != 1 {
-            return Err(bad(0, "is not of revision 1"));
+            return Err(bad(0, "has a revision other than 1"));
         }
         let control = u16::from_le_bytes([header[2], header[3]]);
         if control & SELF_RELATIVE == 0 {
@@ -164,10 +163,10 @@ impl SecurityDescriptor {
             let offset = usize::try_from(offset).unwrap_or(usize::MAX);
             match offset {
                 0 => Ok(None),
-                _ if offset < HEADER => Err(bad(place, "has an offset into its own header")),
+                _ if offset < HEADER => Err(bad(place, "has an offset that points into its header")),
                 _ => match bytes.get(offset..) {
                     Some(rest) => Ok(Some((offset, rest))),
-                    None => Err(bad(place, "has an offset beyond its end")),
+                    None => Err(bad(place, "has an offset that points beyond its end")),
                 },
             }
         };
@@ -201,7 +200,7 @@ fn acl_bytes(acl: &Acl) -> Result<Vec<u8>> {
             AceKind::Deny => 1,
         };
         let sid = ace.sid.to_bytes();
-        // A SID has at most 68 bytes.
+        // A SID is at most 68 bytes long.
         let size = u16::try_from(8 + sid.len()).unwrap_or(u16::MAX);
         ace_bytes.extend([kind, ace.flags]);
         ace_bytes.extend(size.to_le_bytes());
@@ -210,7 +209,7 @@ fn acl_bytes(acl: &Acl) -> Result<Vec<u8>> {
         bytes.extend(&ace_bytes);
     }
     let (Ok(size), Ok(count)) = (u16::try_from(bytes.len()), u16::try_from(acl.aces.len())) else {
-        return Err(Error::new(Code::FWP_E_OUT_OF_BOUNDS, "an access list has at most 64 KiB"));
+        return Err(Error::new(Code::FWP_E_OUT_OF_BOUNDS, "the access list is longer than 65,535 bytes"));
     };
     bytes[2..4].copy_from_slice(&size.to_le_bytes());
     bytes[4..6].copy_from_slice(&count.to_le_bytes());
@@ -228,24 +227,24 @@ fn parse_acl(at: usize, bytes: &[u8]) -> Result<Acl> {
     }
     let size = usize::from(u16::from_le_bytes([*size_low, *size_high]));
     let Some(mut rest) = bytes.get(8..size) else {
-        return Err(bad(at, "has an access list whose size goes beyond the end"));
+        return Err(bad(at, "has an access list that extends beyond the end"));
     };
     let mut aces = Vec::new();
     for _ in 0..u16::from_le_bytes([*count_low, *count_high]) {
         let here = at + size - rest.len();
         let Some(([kind, flags, size_low, size_high, mask @ ..], _)) = rest.split_first_chunk::<8>() else {
-            return Err(bad(here, "has fewer entries in its access list than it says"));
+            return Err(bad(here, "has fewer entries in its access list than its header states"));
         };
         let size = usize::from(u16::from_le_bytes([*size_low, *size_high]));
         let Some(body) = rest.get(8..size) else {
-            return Err(bad(here, "has an entry whose size goes beyond its access list"));
+            return Err(bad(here, "has an entry that extends beyond its access list"));
         };
         let kind = match kind {
             0 => AceKind::Allow,
             1 => AceKind::Deny,
             other => {
                 let what = format!(
-                    "an entry of type {other} in an access list: only allow (0) and deny (1) are known"
+                    "unsupported entry type {other} in an access list: only allow (0) and deny (1) are supported"
                 );
                 return Err(Error::new(Code::ERROR_NOT_SUPPORTED, what));
             }
@@ -258,7 +257,10 @@ fn parse_acl(at: usize, bytes: &[u8]) -> Result<Acl> {
 }
 
 fn bad(offset: usize, what: &str) -> Error {
-    Error::new(Code::FWP_E_INVALID_PARAMETER, format!("a security descriptor, at byte {offset}: {what}"))
+    Error::new(
+        Code::FWP_E_INVALID_PARAMETER,
+        format!("invalid security descriptor: byte {offset}: it {what}"),
+    )
 }
 
 #[cfg(test)]
@@ -280,7 +282,7 @@ mod tests {
 
     #[test]
     fn bytes_are_those_of_windows() {
-        // O:BAG:SYD:(A;;0x40;;;WD), put down field by field after MS-DTYP 2.4.6.
+        // O:BAG:SYD:(A;;0x40;;;WD), encoded by hand according to MS-DTYP 2.4.6.
         let descriptor: SecurityDescriptor = "O:BAG:SYD:(A;;0x40;;;WD)".parse().unwrap();
         let expected = [
             &[1, 0, 0x04, 0x80, 20, 0, 0, 0, 36, 0, 0, 0, 0, 0, 0, 0, 48, 0, 0, 0][..],

@@ -1,8 +1,8 @@
-//! Security: who may do what. Principals, security descriptors as Windows has them, and their text form.
+//! Access control: principals, Windows security descriptors and their text form.
 //!
-//! A principal is one or more [`Sid`]s. A [`SecurityDescriptor`] says what they may do with an object; its
-//! self-relative bytes are what `IPsecSaDbGetSecurityInfo0` returns, its [SDDL](SecurityDescriptor::to_sddl) is
-//! what people read and write.
+//! A principal is a user and its groups, each a [`Sid`]. A [`SecurityDescriptor`] defines what
+//! principals may do with an object. `IPsecSaDbGetSecurityInfo0` returns its self-relative bytes;
+//! people read and write its [SDDL](SecurityDescriptor::to_sddl).
 //!
 //! Source: MS-DTYP 2.4 (SID, ACE, ACL, descriptor) and 2.5.1 (SDDL).
 
@@ -18,22 +18,22 @@ pub use descriptor::SecurityDescriptor;
 pub use descriptor::SecurityInformation;
 pub use sid::Sid;
 
-/// Who a client is: its user and the groups that the user is in.
+/// Identity of a client: its user and that user's groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// The user.
+    /// SID of the user.
     pub user: Sid,
-    /// The groups, without [`Sid::EVERYONE`], which everybody is in.
+    /// SIDs of the groups, without [`Sid::EVERYONE`], which always applies.
     pub groups: Vec<Sid>,
 }
 
 impl Principal {
-    /// A user in no group.
+    /// Creates a principal without groups.
     pub fn user(user: Sid) -> Principal {
         Principal { user, groups: Vec::new() }
     }
 
-    /// A Unix user with the ids of its groups.
+    /// Creates the principal of a Unix user and its groups.
     pub fn unix(uid: u32, gids: &[u32]) -> Principal {
         Principal {
             user: Sid::unix_user(uid),
@@ -41,7 +41,7 @@ impl Principal {
         }
     }
 
-    /// Whether this principal is, or is in, what the SID names.
+    /// Returns whether the SID is the principal's user, one of its groups, or [`Sid::EVERYONE`].
     pub fn is(&self, sid: &Sid) -> bool {
         *sid == Sid::EVERYONE || self.user == *sid || self.groups.contains(sid)
     }

@@ -1,7 +1,8 @@
 //! SDDL, the text form of security descriptors: `O:S-1-22-1-0D:PAI(A;CI;0xf0fff;;;S-1-22-1-0)`.
 //!
-//! Rights are printed as hexadecimal numbers, since WFP's own have no letters; the two-letter ones of the
-//! standard and generic rights and of directory objects are understood too.
+//! Rights are written as hexadecimal numbers because WFP's own rights have no letters. The parser also
+//! accepts the two-letter codes for standard rights, generic rights and the rights of directory
+//! objects.
 //!
 //! Source: MS-DTYP 2.5.1.
 
@@ -47,7 +48,7 @@ const RIGHTS: &[(&str, u32)] = &[
 ];
 
 impl SecurityDescriptor {
-    /// The text form.
+    /// Returns the descriptor as SDDL text.
     pub fn to_sddl(&self) -> String {
         self.to_string()
     }
@@ -90,9 +91,12 @@ fn name(sid: &Sid) -> String {
 impl FromStr for SecurityDescriptor {
     type Err = Error;
 
+    /// Parses SDDL text.
+    ///
     /// # Errors
-    /// `FWP_E_INVALID_PARAMETER` for what is no SDDL, with the place; `ERROR_NOT_SUPPORTED` for an audit list and
-    /// for entries other than allow and deny.
+    /// `FWP_E_INVALID_PARAMETER` for malformed text, with the position of the faulty part;
+    /// `ERROR_NOT_SUPPORTED` for an audit list, for object types, and for entries other than allow and
+    /// deny.
     fn from_str(text: &str) -> Result<SecurityDescriptor> {
         let mut descriptor = SecurityDescriptor::default();
         let mut rest = text.trim();
@@ -103,30 +107,27 @@ impl FromStr for SecurityDescriptor {
             let (Some(part), Some(body)) =
                 (rest.get(..1), rest.get(1..).and_then(|rest| rest.strip_prefix(':')))
             else {
-                return Err(bad("O:, G: or D: is missing"));
+                return Err(bad("expected O:, G: or D:"));
             };
             if seen.contains(part) {
-                return Err(bad("this part is there twice"));
+                return Err(bad("this part occurs twice"));
             }
             seen.push_str(part);
-            // A part ends where the next one begins: at a letter with a colon behind it, outside of entries.
+            // A part ends at the start of the next one: a letter followed by a colon, outside of parentheses.
             let end = end_of_part(body);
             let (body, behind) = body.split_at(end);
             rest = behind;
             match part {
-                "O" => descriptor.owner = Some(sid(body).ok_or_else(|| bad("the owner is no SID"))?),
-                "G" => descriptor.group = Some(sid(body).ok_or_else(|| bad("the group is no SID"))?),
+                "O" => descriptor.owner = Some(sid(body).ok_or_else(|| bad("the owner is not a SID"))?),
+                "G" => descriptor.group = Some(sid(body).ok_or_else(|| bad("the group is not a SID"))?),
                 "D" => read_dacl(&mut descriptor, body).map_err(|what| match what {
                     Flaw::Unknown(what) => bad(&what),
                     Flaw::NotSupported(what) => Error::new(Code::ERROR_NOT_SUPPORTED, what),
                 })?,
                 "S" => {
-                    return Err(Error::new(
-                        Code::ERROR_NOT_SUPPORTED,
-                        "objects of this engine have no audit list (S:)",
-                    ));
+                    return Err(Error::new(Code::ERROR_NOT_SUPPORTED, "audit lists (S:) are not supported"));
                 }
-                _ => return Err(bad("only O:, G: and D: are known")),
+                _ => return Err(bad("unknown part: expected O:, G: or D:")),
             }
         }
         Ok(descriptor)
@@ -162,19 +163,21 @@ fn read_dacl(descriptor: &mut SecurityDescriptor, body: &str) -> Result<(), Flaw
             descriptor.auto_inherited = true;
             flags = rest;
         } else if let Some(rest) = flags.strip_prefix("AR") {
-            // Asks whoever sets the list to inherit, which the engine does anyway.
+            // AR asks the engine to apply inheritance, which it always does.
             flags = rest;
         } else if let Some(rest) = flags.strip_prefix('P') {
             descriptor.protected = true;
             flags = rest;
         } else {
-            return Err(Flaw::Unknown(format!("\"{flags}\" is no flag of an access list (P, AI, AR)")));
+            return Err(Flaw::Unknown(format!(
+                "unknown flag of an access list \"{flags}\": expected P, AI or AR"
+            )));
         }
     }
     let mut aces = Vec::new();
     while !entries.is_empty() {
         let Some((entry, rest)) = entries.strip_prefix('(').and_then(|rest| rest.split_once(')')) else {
-            return Err(Flaw::Unknown(format!("\"{entries}\" is no entry in parentheses")));
+            return Err(Flaw::Unknown(format!("expected an entry in parentheses, found \"{entries}\"")));
         };
         aces.push(read_ace(entry)?);
         entries = rest;
@@ -184,30 +187,36 @@ fn read_dacl(descriptor: &mut SecurityDescriptor, body: &str) -> Result<(), Flaw
 }
 
 fn read_ace(entry: &str) -> Result<Ace, Flaw> {
-    let unknown = |what: String| Flaw::Unknown(format!("in the entry ({entry}): {what}"));
+    let unknown = |what: String| Flaw::Unknown(format!("entry ({entry}): {what}"));
     let fields: Vec<&str> = entry.split(';').collect();
     let [kind, flags, rights, object, parent, account] = fields[..] else {
-        return Err(unknown(format!("an entry has 6 fields, not {}", fields.len())));
+        return Err(unknown(format!("expected 6 fields, found {}", fields.len())));
     };
     let kind = match kind {
         "A" => AceKind::Allow,
         "D" => AceKind::Deny,
         other => {
-            let what = format!("an entry of type \"{other}\" in an access list: only A and D are known");
+            let what =
+                format!("unsupported entry type \"{other}\" in an access list: only A and D are supported");
             return Err(Flaw::NotSupported(what));
         }
     };
     if !object.is_empty() || !parent.is_empty() {
-        return Err(Flaw::NotSupported(format!("({entry}): object types in an access list")));
+        return Err(Flaw::NotSupported(format!(
+            "object types in an access list are not supported: ({entry})"
+        )));
     }
     let flags = letters(flags, ACE_FLAGS, |all, flag| all | flag)
-        .ok_or_else(|| unknown(format!("\"{flags}\" are no flags (OI, CI, NP, IO, ID)")))?;
+        .ok_or_else(|| unknown(format!("unknown flags \"{flags}\": expected OI, CI, NP, IO or ID")))?;
     let mask = match number(rights) {
         Some(mask) => mask,
-        None => letters(rights, RIGHTS, |all, right| all | right)
-            .ok_or_else(|| unknown(format!("\"{rights}\" are no rights, such as 0xa0 or GA")))?,
+        None => letters(rights, RIGHTS, |all, right| all | right).ok_or_else(|| {
+            unknown(format!(
+                "unknown rights \"{rights}\": expected a number such as 0xa0, or names such as GA"
+            ))
+        })?,
     };
-    let sid = sid(account).ok_or_else(|| unknown(format!("\"{account}\" is no SID")))?;
+    let sid = sid(account).ok_or_else(|| unknown(format!("\"{account}\" is not a SID")))?;
     Ok(Ace { kind, flags, mask: Rights(mask), sid })
 }
 
@@ -218,7 +227,7 @@ fn number(text: &str) -> Option<u32> {
     }
 }
 
-/// Joins the values of two letters each.
+/// Parses a sequence of table codes, such as `CIID`, and joins their values; `None` for unknown ones.
 fn letters<T: Copy + Default>(text: &str, table: &[(&str, T)], join: fn(T, T) -> T) -> Option<T> {
     let mut all = T::default();
     let mut rest = text;
@@ -240,9 +249,9 @@ fn sid(text: &str) -> Option<Sid> {
 
 fn bad(text: &str, place: usize, what: &str) -> Error {
     let mut message = String::new();
-    let _ = write!(message, "\"{text}\" is no security descriptor: at character {}: {what}", place + 1);
+    let _ = write!(message, "invalid security descriptor \"{text}\": character {}: {what}", place + 1);
     Error::new(Code::FWP_E_INVALID_PARAMETER, message)
-        .with_remedy("write it like O:S-1-22-1-0D:(A;CI;0xf0fff;;;S-1-22-1-0)(A;;0x40;;;WD)")
+        .with_remedy("Example: O:S-1-22-1-0D:(A;CI;0xf0fff;;;S-1-22-1-0)(A;;0x40;;;WD)")
 }
 
 #[cfg(test)]
@@ -274,7 +283,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_place() {
         for (text, word) in [
-            ("X:WD", "only O:"),
+            ("X:WD", "expected O:"),
             ("O:nobody", "owner"),
             ("O:WDO:WD", "twice"),
             ("O:WDD:Q(A;;1;;;WD)", "character 5"),
@@ -283,8 +292,8 @@ mod tests {
             ("D:(A;XX;1;;;WD)", "flags"),
             ("D:(A;;0xfffffffff;;;WD)", "rights"),
             ("D:(A;;1;;;me)", "\"me\""),
-            ("hello", "missing"),
-            ("\u{e9}:", "missing"),
+            ("hello", "expected O:"),
+            ("\u{e9}:", "expected O:"),
         ] {
             let error = text.parse::<SecurityDescriptor>().unwrap_err();
             assert_eq!(error.code(), Code::FWP_E_INVALID_PARAMETER, "{text}");

@@ -6,9 +6,9 @@ use crate::Result;
 use std::fmt;
 use std::str::FromStr;
 
-/// A security identifier, `S-1-authority-subauthority…`. WFP: `SID`.
+/// Security identifier (SID), `S-1-authority-subauthority…`. WFP: `SID`.
 ///
-/// Unix users and groups are `S-1-22-1-uid` and `S-1-22-2-gid`, as Samba has them.
+/// Unix users and groups are `S-1-22-1-uid` and `S-1-22-2-gid`, as in Samba.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sid {
     authority: u64,
@@ -17,28 +17,28 @@ pub struct Sid {
 }
 
 impl Default for Sid {
-    /// Nobody in particular.
+    /// Returns [`Sid::ANONYMOUS`].
     fn default() -> Sid {
         Sid::ANONYMOUS
     }
 }
 
 impl Sid {
-    /// The most subauthorities that a SID can have.
+    /// Maximum number of subauthorities in a SID.
     pub const SUBAUTHORITIES_MAX: usize = 15;
 
     /// Everyone, `S-1-1-0`.
     pub const EVERYONE: Sid = Sid::known(1, &[0]);
-    /// Somebody who is not known, `S-1-5-7`.
+    /// An anonymous user, `S-1-5-7`.
     pub const ANONYMOUS: Sid = Sid::known(5, &[7]);
     /// The local system, `S-1-5-18`.
     pub const LOCAL_SYSTEM: Sid = Sid::known(5, &[18]);
     /// The built-in administrators, `S-1-5-32-544`.
     pub const ADMINISTRATORS: Sid = Sid::known(5, &[32, 544]);
-    /// Unix' root, `S-1-22-1-0`.
+    /// The Unix user root, `S-1-22-1-0`.
     pub const ROOT: Sid = Sid::known(22, &[1, 0]);
 
-    /// The SIDs that SDDL has two letters for, and that make sense here.
+    /// SIDs that have a two-letter code in SDDL and are useful to OpenWFP.
     pub(super) const NAMED: &[(&str, Sid)] = &[
         ("WD", Sid::EVERYONE),
         ("SY", Sid::LOCAL_SYSTEM),
@@ -66,41 +66,42 @@ impl Sid {
         Sid { authority, count: parts.len() as u8, subauthorities }
     }
 
-    /// A SID from its parts.
+    /// Creates a SID from its authority and subauthorities.
     ///
     /// # Errors
-    /// `FWP_E_OUT_OF_BOUNDS` for an authority of more than 48 bits or more than 15 subauthorities.
+    /// `FWP_E_OUT_OF_BOUNDS` if the authority exceeds 48 bits or there are more than 15 subauthorities.
     pub fn new(authority: u64, subauthorities: &[u32]) -> Result<Sid> {
         if authority >> 48 != 0 || subauthorities.len() > Sid::SUBAUTHORITIES_MAX {
             return Err(Error::new(
                 Code::FWP_E_OUT_OF_BOUNDS,
-                "a SID has an authority of 48 bits and at most 15 subauthorities",
+                "a SID has at most 15 subauthorities and an authority of at most 48 bits",
             ));
         }
         Ok(Sid::known(authority, subauthorities))
     }
 
-    /// A Unix user, `S-1-22-1-uid`.
+    /// Returns the SID of a Unix user, `S-1-22-1-uid`.
     pub const fn unix_user(uid: u32) -> Sid {
         Sid::known(22, &[1, uid])
     }
 
-    /// A Unix group, `S-1-22-2-gid`.
+    /// Returns the SID of a Unix group, `S-1-22-2-gid`.
     pub const fn unix_group(gid: u32) -> Sid {
         Sid::known(22, &[2, gid])
     }
 
-    /// The authority.
+    /// Returns the authority, a 48-bit number.
     pub fn authority(&self) -> u64 {
         self.authority
     }
 
-    /// The subauthorities.
+    /// Returns the subauthorities, at most 15.
     pub fn subauthorities(&self) -> &[u32] {
         &self.subauthorities[..usize::from(self.count)]
     }
 
-    /// Its bytes: revision 1, count, authority in network order, subauthorities in little-endian order.
+    /// Returns the binary form: revision 1, number of subauthorities, authority in big-endian order and
+    /// subauthorities in little-endian order.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![1, self.count];
         bytes.extend_from_slice(&self.authority.to_be_bytes()[2..]);
@@ -108,21 +109,21 @@ impl Sid {
         bytes
     }
 
-    /// The SID at the start of the bytes, and what stands behind it.
+    /// Decodes the SID at the start of the bytes, and returns it with the remaining bytes.
     ///
     /// # Errors
-    /// `FWP_E_INVALID_PARAMETER` for what is no SID.
+    /// `FWP_E_INVALID_PARAMETER` if the bytes do not start with a valid SID.
     pub fn parse(bytes: &[u8]) -> Result<(Sid, &[u8])> {
-        let bad = |what: &str| Error::new(Code::FWP_E_INVALID_PARAMETER, format!("a SID {what}"));
+        let bad = |what: &str| Error::new(Code::FWP_E_INVALID_PARAMETER, format!("invalid SID: it {what}"));
         let Some(([revision, count, authority @ ..], rest)) = bytes.split_first_chunk::<8>() else {
             return Err(bad("is shorter than its header of 8 bytes"));
         };
         if *revision != 1 {
-            return Err(bad(&format!("is of revision {revision}, and only 1 is known")));
+            return Err(bad(&format!("has revision {revision}, not 1")));
         }
         let length = 4 * usize::from(*count);
         if usize::from(*count) > Sid::SUBAUTHORITIES_MAX || rest.len() < length {
-            return Err(bad(&format!("of {count} subauthorities is cut short or has too many")));
+            return Err(bad(&format!("is truncated or has too many subauthorities ({count})")));
         }
         let (parts, rest) = rest.split_at(length);
         let parts: Vec<u32> = parts.as_chunks().0.iter().map(|part| u32::from_le_bytes(*part)).collect();
@@ -134,7 +135,7 @@ impl Sid {
 
 impl fmt::Display for Sid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // MS-DTYP 2.4.2.1: authorities of more than 32 bits are in hexadecimal.
+        // MS-DTYP 2.4.2.1 requires hexadecimal for authorities of more than 32 bits.
         if self.authority >> 32 == 0 {
             write!(f, "S-1-{}", self.authority)?;
         } else {
@@ -153,12 +154,14 @@ impl fmt::Debug for Sid {
 impl FromStr for Sid {
     type Err = Error;
 
+    /// Parses the text form, such as `S-1-22-1-1000`.
+    ///
     /// # Errors
-    /// `FWP_E_INVALID_PARAMETER` for what is no SID.
+    /// `FWP_E_INVALID_PARAMETER` if the text is not a valid SID.
     fn from_str(text: &str) -> Result<Sid> {
         let bad = || {
-            Error::new(Code::FWP_E_INVALID_PARAMETER, format!("\"{text}\" is no SID"))
-                .with_remedy("a SID is like S-1-22-1-1000 (the Unix user 1000) or S-1-22-2-1000 (the group)")
+            Error::new(Code::FWP_E_INVALID_PARAMETER, format!("\"{text}\" is not a SID"))
+                .with_remedy("Examples: S-1-22-1-1000 (Unix user 1000), S-1-22-2-1000 (Unix group 1000).")
         };
         let mut parts = text.split('-');
         if !parts.next().is_some_and(|s| s.eq_ignore_ascii_case("S")) || parts.next() != Some("1") {
@@ -188,7 +191,7 @@ mod tests {
             assert_eq!(Sid::parse(&bytes).unwrap(), (sid, &[9][..]));
         }
         assert_eq!(Sid::unix_group(100).to_string(), "S-1-22-2-100");
-        // As Windows' documentation prints the bytes of S-1-5-32-544.
+        // The bytes of S-1-5-32-544 as printed in Windows' documentation.
         assert_eq!(Sid::ADMINISTRATORS.to_bytes(), [1, 2, 0, 0, 0, 0, 0, 5, 32, 0, 0, 0, 0x20, 2, 0, 0]);
     }
 

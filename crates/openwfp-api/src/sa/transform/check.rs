@@ -1,4 +1,4 @@
-//! Whether keys and check values are of a length that their algorithm has.
+//! Checks the lengths of keys and integrity check values.
 
 use super::Aead;
 use super::AeadAlgorithm;
@@ -14,17 +14,20 @@ use crate::Result;
 use std::fmt::Display;
 
 impl Transform {
-    /// Checks the lengths of keys and check values against the algorithms; of an algorithm that this version
-    /// has no name for, any will do.
+    /// Checks that the lengths of keys and check values fit the algorithms.
+    ///
+    /// An algorithm that this version does not know accepts any length.
     ///
     /// # Errors
-    /// `FWP_E_INVALID_AUTH_TRANSFORM` or `FWP_E_INVALID_CIPHER_TRANSFORM`, with the lengths that fit.
+    /// `FWP_E_INVALID_AUTH_TRANSFORM` or `FWP_E_INVALID_CIPHER_TRANSFORM` if a length does not fit; the
+    /// message lists the valid ones. `FWP_E_INVALID_CIPHER_TRANSFORM` also if a key's bytes are withheld.
     pub fn check(&self) -> Result {
         if self.keys().any(Key::is_withheld) {
-            return Err(Error::new(Code::FWP_E_INVALID_CIPHER_TRANSFORM, "a key's bytes are withheld")
-                .with_remedy(
-                    "the SA was read by a client without the right READ_KEYS; give the key itself",
-                ));
+            return Err(Error::new(
+                Code::FWP_E_INVALID_CIPHER_TRANSFORM,
+                "the SA contains a key without its bytes",
+            )
+            .with_remedy("It was read without the right READ_KEYS. Pass the key itself."));
         }
         match self {
             Transform::Ah(auth) | Transform::EspAuth(auth) => auth.check(),
@@ -39,7 +42,7 @@ impl Transform {
 impl Auth {
     fn check(&self) -> Result {
         use AuthAlgorithm as A;
-        // The key's lengths in bytes, and the longest check value in bits.
+        // Valid key lengths in bytes, and the maximum length of the check value in bits.
         let (lengths, longest): (&[usize], u16) = match self.algorithm {
             A::HmacSha1 | A::HmacRipemd160 => (&[20], 160),
             A::HmacSha256 | A::HmacSm3 => (&[32], 256),
@@ -51,12 +54,13 @@ impl Auth {
             A::Other => return Ok(()),
         };
         let code = Code::FWP_E_INVALID_AUTH_TRANSFORM;
-        check_key(code, &format_args!("{:?}", self.algorithm), self.key.len(), lengths)?;
+        check_key(code, &self.algorithm.name(), self.key.len(), lengths)?;
         let shortest = if longest == 0 { 0 } else { 32 };
         if !(shortest..=longest).contains(&self.icv_bits) || !self.icv_bits.is_multiple_of(8) {
             let what = format!(
-                "{:?} has a check value of {shortest} to {longest} bits, whole bytes, not {}",
-                self.algorithm, self.icv_bits
+                "{} needs a check value of {shortest} to {longest} bits in whole bytes, not {}",
+                self.algorithm.name(),
+                self.icv_bits
             );
             return Err(Error::new(code, what));
         }
@@ -80,13 +84,16 @@ impl Cipher {
                 if (5..=longest).contains(&self.key.len()) {
                     return Ok(());
                 }
-                let what =
-                    format!("{:?} has a key of 5 to {longest} bytes, not {}", self.algorithm, self.key.len());
+                let what = format!(
+                    "{} needs a key of 5 to {longest} bytes, not {}",
+                    self.algorithm.name(),
+                    self.key.len()
+                );
                 return Err(Error::new(code, what));
             }
             C::Other => return Ok(()),
         };
-        check_key(code, &format_args!("{:?}", self.algorithm), self.key.len(), lengths)
+        check_key(code, &self.algorithm.name(), self.key.len(), lengths)
     }
 }
 
@@ -98,12 +105,12 @@ impl Aead {
             AeadAlgorithm::ChaCha20Poly1305 => (&[36], &[128]),
             AeadAlgorithm::Other => return Ok(()),
         };
-        let name = format!("{:?}, its salt included,", self.algorithm);
+        let name = format!("{} with its salt", self.algorithm.name());
         check_key(Code::FWP_E_INVALID_CIPHER_TRANSFORM, &name, self.key.len(), lengths)?;
         if !icvs.contains(&self.icv_bits) {
             let what = format!(
-                "{:?} has a check value of {} bits, not {}",
-                self.algorithm,
+                "{} needs a check value of {} bits, not {}",
+                self.algorithm.name(),
                 alternatives(icvs),
                 self.icv_bits
             );
@@ -117,10 +124,10 @@ fn check_key(code: Code, name: &dyn Display, found: usize, lengths: &[usize]) ->
     if lengths.contains(&found) {
         return Ok(());
     }
-    Err(Error::new(code, format!("{name} has a key of {} bytes, not {found}", alternatives(lengths))))
+    Err(Error::new(code, format!("{name} needs a key of {} bytes, not {found}", alternatives(lengths))))
 }
 
-/// Numbers in words: `16, 24 or 32`.
+/// Formats numbers as alternatives: `16, 24 or 32`.
 fn alternatives(numbers: &[impl Display]) -> String {
     let mut text = String::new();
     for (place, number) in numbers.iter().enumerate() {
@@ -170,10 +177,10 @@ mod tests {
         let aead = Aead { algorithm: AeadAlgorithm::AesGcm, icv_bits: 128, key: Key::new(&[0xAB; 16]) };
         let error = Transform::EspAead(aead).check().unwrap_err();
         assert_eq!(error.code(), Code::FWP_E_INVALID_CIPHER_TRANSFORM);
-        assert_eq!(error.what(), "AesGcm, its salt included, has a key of 20, 28 or 36 bytes, not 16");
+        assert_eq!(error.what(), "AES-GCM with its salt needs a key of 20, 28 or 36 bytes, not 16");
         let auth = Auth { algorithm: AuthAlgorithm::HmacSha1, icv_bits: 96, key: Key::new(&[0xAB; 16]) };
         let error = Transform::Ah(auth).check().unwrap_err();
         assert_eq!(error.code(), Code::FWP_E_INVALID_AUTH_TRANSFORM);
-        assert_eq!(error.what(), "HmacSha1 has a key of 20 bytes, not 16");
+        assert_eq!(error.what(), "HMAC-SHA1 needs a key of 20 bytes, not 16");
     }
 }

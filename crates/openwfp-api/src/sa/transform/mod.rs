@@ -1,8 +1,9 @@
-//! Transforms: what an SA does to a packet, with its keys, and what WFP's enumerations can say of it.
+//! Transforms: the algorithms and keys that an SA applies to packets, and their form in WFP.
 //!
-//! An algorithm that WFP cannot name is kept as what it is. WFP's view shows `IPSEC_AUTH_MAX` or
-//! `IPSEC_CIPHER_TYPE_MAX` for it, values that no transform of Windows has, with a crypto module GUID of
-//! our own that names the algorithm: never a wrong one. [`WfpTransform`] has the mapping.
+//! Algorithms that WFP cannot name keep their identity. WFP's view shows them as `IPSEC_AUTH_MAX` or
+//! `IPSEC_CIPHER_TYPE_MAX`, values that no transform of Windows has, with a crypto module GUID
+//! specific to OpenWFP that identifies the algorithm; it never shows a wrong algorithm.
+//! [`WfpTransform`] lists the mapping.
 
 mod check;
 
@@ -11,11 +12,11 @@ use crate::Key;
 use crate::Protocol;
 use std::fmt;
 
-/// What an SA does to a packet. WFP: `IPSEC_SA0`'s `saTransformType` and the union behind it.
+/// Transform that an SA applies to packets. WFP: `saTransformType` and the union of `IPSEC_SA0`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Transform {
-    /// AH: integrity of the whole packet. WFP: `ahInformation`.
+    /// AH, integrity of the whole packet. WFP: `ahInformation`.
     Ah(Auth),
     /// ESP without encryption (RFC 2410, RFC 4543). WFP: `espAuthInformation`.
     EspAuth(Auth),
@@ -23,19 +24,19 @@ pub enum Transform {
     EspCipher(Cipher),
     /// ESP with a cipher and an integrity algorithm. WFP: `espAuthAndCipherInformation`.
     EspAuthAndCipher(Box<EspAuthAndCipher>),
-    /// ESP with one algorithm for both. WFP: `espAuthAndCipherInformation`, where both key blobs hold
+    /// ESP with a combined-mode algorithm. WFP: `espAuthAndCipherInformation`, where both key blobs hold
     /// the key with its salt.
     EspAead(Aead),
-    /// IP compression, which WFP does not know; no security by itself.
+    /// IP payload compression, which WFP does not support; it provides no security.
     Ipcomp(Compression),
 }
 
 /// A cipher and an integrity algorithm for ESP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EspAuthAndCipher {
-    /// Integrity.
+    /// Integrity algorithm.
     pub auth: Auth,
-    /// Encryption.
+    /// Cipher.
     pub cipher: Cipher,
 }
 
@@ -55,7 +56,7 @@ pub struct Auth {
 pub struct Cipher {
     /// The algorithm.
     pub algorithm: CipherAlgorithm,
-    /// The key; for AES-CTR with its 4 bytes of nonce at the end.
+    /// The key; for AES-CTR with its 4-byte nonce at the end.
     pub key: Key,
 }
 
@@ -66,19 +67,20 @@ pub struct Aead {
     pub algorithm: AeadAlgorithm,
     /// Length of the integrity check value in bits.
     pub icv_bits: u16,
-    /// The key with its salt at the end: 4 bytes for AES-GCM and ChaCha20-Poly1305, 3
-    /// for AES-CCM.
+    /// The key with its salt at the end: 4 bytes for AES-GCM and ChaCha20-Poly1305, 3 for AES-CCM.
     pub key: Key,
 }
 
-/// Compression with IPCOMP.
+/// IPCOMP compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compression {
     /// The algorithm.
     pub algorithm: CompressionAlgorithm,
 }
 
-/// Integrity algorithms. `Other`: the name is in [`LinuxExtras::algorithm_names`](crate::LinuxExtras).
+/// Integrity algorithm.
+///
+/// The name of an `Other` algorithm is in [`LinuxExtras::algorithm_names`](crate::LinuxExtras).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuthAlgorithm {
@@ -100,15 +102,17 @@ pub enum AuthAlgorithm {
     AesCmac,
     /// AES-XCBC-MAC (RFC 3566).
     AesXcbc,
-    /// AES-GMAC (RFC 4543): the key has 4 bytes of salt at its end.
+    /// AES-GMAC (RFC 4543); the key has 4 bytes of salt at its end.
     AesGmac,
-    /// No integrity at all.
+    /// No integrity protection.
     Null,
-    /// An algorithm that this version has no name for.
+    /// An algorithm that this version of OpenWFP does not know.
     Other,
 }
 
-/// Ciphers. `Other`: the name is in [`LinuxExtras::algorithm_names`](crate::LinuxExtras).
+/// Cipher.
+///
+/// The name of an `Other` cipher is in [`LinuxExtras::algorithm_names`](crate::LinuxExtras).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CipherAlgorithm {
@@ -134,12 +138,13 @@ pub enum CipherAlgorithm {
     Sm4Cbc,
     /// No encryption (RFC 2410).
     Null,
-    /// A cipher that this version has no name for.
+    /// A cipher that this version of OpenWFP does not know.
     Other,
 }
 
-/// Combined-mode algorithms. `Other`: the name is in
-/// [`LinuxExtras::algorithm_names`](crate::LinuxExtras).
+/// Combined-mode algorithm.
+///
+/// The name of an `Other` algorithm is in [`LinuxExtras::algorithm_names`](crate::LinuxExtras).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AeadAlgorithm {
@@ -149,11 +154,13 @@ pub enum AeadAlgorithm {
     AesCcm,
     /// ChaCha20-Poly1305 (RFC 7634).
     ChaCha20Poly1305,
-    /// An algorithm that this version has no name for.
+    /// An algorithm that this version of OpenWFP does not know.
     Other,
 }
 
-/// Compression algorithms of IPCOMP.
+/// IPCOMP compression algorithm.
+///
+/// The name of an `Other` algorithm is in [`LinuxExtras::algorithm_names`](crate::LinuxExtras).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CompressionAlgorithm {
@@ -163,71 +170,75 @@ pub enum CompressionAlgorithm {
     Lzs,
     /// LZJH (RFC 3051).
     Lzjh,
-    /// An algorithm that this version has no name for.
+    /// An algorithm that this version of OpenWFP does not know.
     Other,
 }
 
-/// WFP: `IPSEC_TRANSFORM_TYPE`.
+/// Transform type in WFP's view. WFP: `IPSEC_TRANSFORM_TYPE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TransformType {
-    /// `IPSEC_TRANSFORM_AH` 1.
+    /// AH, `IPSEC_TRANSFORM_AH` 1.
     Ah = 1,
-    /// `IPSEC_TRANSFORM_ESP_AUTH` 2.
+    /// ESP without encryption, `IPSEC_TRANSFORM_ESP_AUTH` 2; also IPCOMP as the only SA.
     EspAuth = 2,
-    /// `IPSEC_TRANSFORM_ESP_CIPHER` 3.
+    /// ESP without integrity, `IPSEC_TRANSFORM_ESP_CIPHER` 3.
     EspCipher = 3,
-    /// `IPSEC_TRANSFORM_ESP_AUTH_AND_CIPHER` 4.
+    /// ESP with integrity and encryption, `IPSEC_TRANSFORM_ESP_AUTH_AND_CIPHER` 4.
     EspAuthAndCipher = 4,
 }
 
-/// WFP's view of an integrity algorithm: `IPSEC_AUTH_TRANSFORM0`.
+/// Integrity algorithm in WFP's view. WFP: `IPSEC_AUTH_TRANSFORM0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WfpAuth {
-    /// `authType`: 0 MD5, 1 SHA1, 2 SHA-256, 3…5 AES-128/192/256, 6 (`IPSEC_AUTH_MAX`) none of these.
+    /// `authType`: 0 MD5, 1 SHA-1, 2 SHA-256, 3…5 AES-128/192/256, 6 (`IPSEC_AUTH_MAX`) any other.
     pub auth_type: u32,
-    /// `authConfig`: 0…5 in the same order, 6 (`IPSEC_AUTH_CONFIG_MAX`) none of these.
+    /// `authConfig`: 0…5 in the same order, 6 (`IPSEC_AUTH_CONFIG_MAX`) any other.
     pub auth_config: u8,
-    /// `cryptoModuleId`: none for Windows' own algorithms, else the GUID that names ours.
+    /// `cryptoModuleId`: `None` for an algorithm that WFP can name, otherwise the GUID that identifies it
+    /// (see [`WfpTransform`]).
     pub crypto_module: Option<Guid>,
 }
 
-/// WFP's view of a cipher: `IPSEC_CIPHER_TRANSFORM0`.
+/// Cipher in WFP's view. WFP: `IPSEC_CIPHER_TRANSFORM0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WfpCipher {
-    /// `cipherType`: 1 DES, 2 3DES, 3…5 AES-128/192/256, 6 (`IPSEC_CIPHER_TYPE_MAX`) none of these.
+    /// `cipherType`: 1 DES, 2 3DES, 3…5 AES-128/192/256, 6 (`IPSEC_CIPHER_TYPE_MAX`) any other.
     pub cipher_type: u32,
-    /// `cipherConfig`: 1…5 CBC in the same order, 6…8 GCM, 9 (`IPSEC_CIPHER_CONFIG_MAX`) none of these.
+    /// `cipherConfig`: 1…5 CBC in the same order, 6…8 GCM, 9 (`IPSEC_CIPHER_CONFIG_MAX`) any other.
     pub cipher_config: u8,
-    /// `cryptoModuleId`: none for Windows' own algorithms, else the GUID that names ours.
+    /// `cryptoModuleId`: `None` for a cipher that WFP can name, otherwise the GUID that identifies it
+    /// (see [`WfpTransform`]).
     pub crypto_module: Option<Guid>,
 }
 
-/// WFP's view of a transform.
+/// Transform in WFP's view.
 ///
-/// | transform | type | auth | cipher |
+/// | transform | type | `authType`/`authConfig` | `cipherType`/`cipherConfig` |
 /// |---|---|---|---|
-/// | AH, ESP-null with HMAC-MD5-96, HMAC-SHA1-96, HMAC-SHA-256-128 | AH / `ESP_AUTH` | 0/0, 1/1, 2/2 | – |
-/// | AES-GMAC | AH / `ESP_AUTH` | 3/3, 4/4, 5/5 | – |
-/// | DES, 3DES, AES-CBC | `ESP_CIPHER`, or `ESP_AUTH_AND_CIPHER` with an integrity | as above | 1/1 … 5/5 |
+/// | HMAC-MD5-96, HMAC-SHA1-96, HMAC-SHA-256-128 in AH or ESP | AH / `ESP_AUTH` | 0/0, 1/1, 2/2 | – |
+/// | AES-GMAC with 128-bit ICV | AH / `ESP_AUTH` | 3/3, 4/4, 5/5 | – |
+/// | DES, 3DES, AES-CBC without integrity | `ESP_CIPHER` | – | 1/1 … 5/5 |
+/// | DES, 3DES, AES-CBC with integrity | `ESP_AUTH_AND_CIPHER` | as above | 1/1 … 5/5 |
 /// | AES-GCM-16 | `ESP_AUTH_AND_CIPHER` | 3/3 … 5/5 | 3/6 … 5/8 |
-/// | any other algorithm, or another length of its check value | by its shape | 6/6 and a GUID | 6/9 and a GUID |
-/// | IPCOMP standing alone | `ESP_AUTH` | 6/6 and a GUID | – |
+/// | any other algorithm, ICV or key length | as above | 6/6 and a GUID | 6/9 and a GUID |
+/// | IPCOMP as the only SA | `ESP_AUTH` | 6/6 and a GUID | – |
 ///
-/// The GUIDs are `6f777066-KKAA-LLLL-8000-00000000BBBB`: kind (1 integrity, 2 cipher, 3 combined,
-/// 4 compression), the algorithm's number in its Rust enumeration, the length of its check value in bits
-/// and the length of its key in bits, all in hexadecimal.
+/// The GUIDs have the form `6f777066-KKAA-LLLL-8000-00000000BBBB`, all in hexadecimal: `KK` is the kind
+/// (1 integrity, 2 cipher, 3 combined, 4 compression), `AA` the algorithm's number in its Rust enum,
+/// `LLLL` the length of the integrity check value (ICV) in bits and `BBBB` that of the key in bits,
+/// salt included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WfpTransform {
-    /// `saTransformType`.
+    /// Transform type. WFP: `saTransformType`.
     pub transform_type: TransformType,
-    /// The integrity part, if the type has one.
+    /// Integrity part, if the type has one.
     pub auth: Option<WfpAuth>,
-    /// The cipher part, if the type has one.
+    /// Cipher part, if the type has one.
     pub cipher: Option<WfpCipher>,
 }
 
 impl Transform {
-    /// The SA's protocol.
+    /// Returns the protocol of the SA.
     pub fn protocol(&self) -> Protocol {
         match self {
             Transform::Ah(_) => Protocol::Ah,
@@ -236,7 +247,7 @@ impl Transform {
         }
     }
 
-    /// The keys, each once.
+    /// Returns each key once: at most two, integrity before cipher.
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
         let (first, second) = match self {
             Transform::Ah(auth) | Transform::EspAuth(auth) => (Some(&auth.key), None),
@@ -248,7 +259,7 @@ impl Transform {
         first.into_iter().chain(second)
     }
 
-    /// What WFP's enumerations say of it.
+    /// Returns the transform as WFP shows it.
     #[inline]
     pub fn wfp(&self) -> WfpTransform {
         let (transform_type, auth, cipher) = match self {
@@ -320,7 +331,7 @@ impl Aead {
         )
     }
 
-    /// Bytes of salt at the end of the key.
+    /// Returns the length in bytes of the salt at the end of the key; 0 for an unknown algorithm.
     pub fn salt_len(&self) -> usize {
         match self.algorithm {
             AeadAlgorithm::AesGcm | AeadAlgorithm::ChaCha20Poly1305 => 4,
@@ -342,7 +353,7 @@ impl WfpCipher {
     }
 }
 
-/// An algorithm as a crypto module's GUID of ours names it.
+/// Algorithm that a crypto module GUID identifies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ModuleAlgorithm {
     Auth(AuthAlgorithm),
@@ -350,8 +361,9 @@ pub(crate) enum ModuleAlgorithm {
     Aead(AeadAlgorithm),
 }
 
-/// What [`module_guid`] says, read back: the algorithm and the length of its check value in bits. None for GUIDs that
-/// are not ours, and for algorithms that have a name in Linux only.
+/// Inverse of [`module_guid`]: returns the algorithm and the length of its check value in bits.
+///
+/// Returns `None` for GUIDs that OpenWFP did not make, and for algorithms that only Linux names.
 pub(crate) fn module_algorithm(guid: Guid) -> Option<(ModuleAlgorithm, u16)> {
     use AeadAlgorithm as E;
     use AuthAlgorithm as A;
@@ -409,8 +421,10 @@ fn module_guid(kind: u8, algorithm: u8, icv_bits: u16, key_bytes: usize) -> Guid
     Guid::new(0x6f77_7066, data2, icv_bits, [0x80, 0, 0, 0, 0, 0, key_bits[0], key_bits[1]])
 }
 
-/// The name that operators use, such as `AES-GCM-16-128` (check value in bytes, key in bits without the
-/// salt), `AES-CBC-256/HMAC-SHA2-256-128` (key and check value in bits), `NULL/AES-GMAC-128`.
+/// Formats the name that operators use.
+///
+/// Examples: `AES-GCM-16-128` (check value in bytes, key in bits without salt),
+/// `AES-CBC-256/HMAC-SHA2-256-128` (key and check value in bits), `NULL/AES-GMAC-128`.
 impl fmt::Display for Transform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -426,7 +440,19 @@ impl fmt::Display for Transform {
 
 impl fmt::Display for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self.algorithm {
+        let name = self.algorithm.name();
+        match self.algorithm {
+            AuthAlgorithm::AesGmac => write!(f, "{name}-{}", self.key.len().saturating_sub(4) * 8),
+            AuthAlgorithm::Null => f.write_str(name),
+            _ => write!(f, "{name}-{}", self.icv_bits),
+        }
+    }
+}
+
+impl AuthAlgorithm {
+    /// Returns the algorithm's name without lengths, such as `HMAC-SHA2-256`.
+    pub fn name(self) -> &'static str {
+        match self {
             AuthAlgorithm::HmacMd5 => "HMAC-MD5",
             AuthAlgorithm::HmacSha1 => "HMAC-SHA1",
             AuthAlgorithm::HmacSha256 => "HMAC-SHA2-256",
@@ -436,25 +462,34 @@ impl fmt::Display for Auth {
             AuthAlgorithm::HmacSm3 => "HMAC-SM3",
             AuthAlgorithm::AesCmac => "AES-CMAC",
             AuthAlgorithm::AesXcbc => "AES-XCBC",
-            AuthAlgorithm::AesGmac => {
-                return write!(f, "AES-GMAC-{}", self.key.len().saturating_sub(4) * 8);
-            }
-            AuthAlgorithm::Null => return f.write_str("NULL"),
+            AuthAlgorithm::AesGmac => "AES-GMAC",
+            AuthAlgorithm::Null => "NULL",
             AuthAlgorithm::Other => "OTHER-AUTH",
-        };
-        write!(f, "{name}-{}", self.icv_bits)
+        }
     }
 }
 
 impl fmt::Display for Cipher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self.algorithm {
-            CipherAlgorithm::DesCbc => return f.write_str("DES-CBC"),
-            CipherAlgorithm::TripleDesCbc => return f.write_str("3DES-CBC"),
-            CipherAlgorithm::Null => return f.write_str("NULL"),
-            CipherAlgorithm::AesCtr => {
-                return write!(f, "AES-CTR-{}", self.key.len().saturating_sub(4) * 8);
+        let name = self.algorithm.name();
+        match self.algorithm {
+            CipherAlgorithm::DesCbc | CipherAlgorithm::TripleDesCbc | CipherAlgorithm::Null => {
+                f.write_str(name)
             }
+            CipherAlgorithm::AesCtr => write!(f, "{name}-{}", self.key.len().saturating_sub(4) * 8),
+            _ => write!(f, "{name}-{}", self.key.len() * 8),
+        }
+    }
+}
+
+impl CipherAlgorithm {
+    /// Returns the algorithm's name without lengths, such as `AES-CBC`.
+    pub fn name(self) -> &'static str {
+        match self {
+            CipherAlgorithm::DesCbc => "DES-CBC",
+            CipherAlgorithm::TripleDesCbc => "3DES-CBC",
+            CipherAlgorithm::Null => "NULL",
+            CipherAlgorithm::AesCtr => "AES-CTR",
             CipherAlgorithm::AesCbc => "AES-CBC",
             CipherAlgorithm::CamelliaCbc => "CAMELLIA-CBC",
             CipherAlgorithm::BlowfishCbc => "BLOWFISH-CBC",
@@ -463,21 +498,30 @@ impl fmt::Display for Cipher {
             CipherAlgorithm::TwofishCbc => "TWOFISH-CBC",
             CipherAlgorithm::Sm4Cbc => "SM4-CBC",
             CipherAlgorithm::Other => "OTHER-CIPHER",
-        };
-        write!(f, "{name}-{}", self.key.len() * 8)
+        }
     }
 }
 
 impl fmt::Display for Aead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self.algorithm {
-            AeadAlgorithm::ChaCha20Poly1305 => return f.write_str("CHACHA20-POLY1305"),
+        let name = self.algorithm.name();
+        if self.algorithm == AeadAlgorithm::ChaCha20Poly1305 {
+            return f.write_str(name);
+        }
+        let key_bits = self.key.len().saturating_sub(self.salt_len()) * 8;
+        write!(f, "{name}-{}-{key_bits}", self.icv_bits / 8)
+    }
+}
+
+impl AeadAlgorithm {
+    /// Returns the algorithm's name without lengths, such as `AES-GCM`.
+    pub fn name(self) -> &'static str {
+        match self {
+            AeadAlgorithm::ChaCha20Poly1305 => "CHACHA20-POLY1305",
             AeadAlgorithm::AesGcm => "AES-GCM",
             AeadAlgorithm::AesCcm => "AES-CCM",
             AeadAlgorithm::Other => "OTHER-AEAD",
-        };
-        let key_bits = self.key.len().saturating_sub(self.salt_len()) * 8;
-        write!(f, "{name}-{}-{key_bits}", self.icv_bits / 8)
+        }
     }
 }
 
@@ -515,7 +559,7 @@ mod tests {
         assert_eq!((view.auth.unwrap().auth_type, view.cipher.unwrap().cipher_type), (6, 6));
         let guid = view.cipher.unwrap().crypto_module.unwrap();
         assert_eq!(guid.to_string(), "6f777066-0302-0080-8000-000000000120");
-        // An 8-byte check value is not the AES-GCM that Windows means.
+        // AES-GCM with an 8-byte check value is not the one that Windows defines.
         assert_eq!(aead(AeadAlgorithm::AesGcm, 64, 20).wfp().cipher.unwrap().cipher_type, 6);
 
         let sha2 = Auth { algorithm: AuthAlgorithm::HmacSha256, icv_bits: 128, key: key(32) };
@@ -523,7 +567,7 @@ mod tests {
         let view =
             Transform::EspAuthAndCipher(Box::new(EspAuthAndCipher { auth: sha2.clone(), cipher: cbc })).wfp();
         assert_eq!((view.auth.unwrap().auth_type, view.cipher.unwrap().cipher_config), (2, 5));
-        // The draft's 96 bits differ from what Windows calls HMAC-SHA-256-128.
+        // The 96-bit truncation of an early draft is not Windows' HMAC-SHA-256-128.
         assert_eq!(Transform::Ah(Auth { icv_bits: 96, ..sha2 }).wfp().auth.unwrap().auth_type, 6);
     }
 
