@@ -1,6 +1,6 @@
-//! How a keying daemon sets up a tunnel, rekeys it and takes it down.
+//! Sets up a tunnel, rekeys it and deletes it, as a keying daemon does.
 //!
-//! `cargo run -p openwfp-engine --example keying_daemon`
+//! Run it with `cargo run -p openwfp-engine --example keying_daemon`.
 
 use openwfp_api::Aead;
 use openwfp_api::AeadAlgorithm;
@@ -32,13 +32,13 @@ fn main() -> Result {
     let first = set_up(&*session)?;
     println!("tunnel {first} is {}", session.sa_context_by_id(first)?.state.word());
 
-    // A rekey is a second context for the same traffic; the old one expires once the new one is there.
+    // To rekey, add a second context for the same traffic, and expire the old one once it is complete.
     let second = set_up(&*session)?;
     session.sa_context_expire(first)?;
     println!("tunnel {second} replaces {first}, which is {}", session.sa_context_by_id(first)?.state.word());
     println!("{} rekey so far", session.statistics()?.sas.successful_rekeys);
 
-    // Errors say which rule was broken; programs branch on their code.
+    // The text of an error names the broken rule; programs should match on the code.
     let error =
         session.sa_context_expire(first).err().ok_or_else(|| Error::unreachable("it expires already"))?;
     assert_eq!(error.code(), Code::FWP_E_INCOMPATIBLE_SA_STATE);
@@ -48,7 +48,7 @@ fn main() -> Result {
     session.close()
 }
 
-/// The four calls of a set-up, with what the key exchange brings between them.
+/// Makes the four calls of a setup, with the key exchange between getting the SPI and adding SAs.
 fn set_up(session: &dyn Session) -> Result<SaContextId> {
     let endpoints = Endpoints::new([192, 0, 2, 1].into(), [198, 51, 100, 7].into())
         .ok_or_else(|| Error::from(Code::FWP_E_TRAFFIC_MISMATCH))?;
@@ -64,13 +64,13 @@ fn set_up(session: &dyn Session) -> Result<SaContextId> {
     Ok(id)
 }
 
-/// Stands for IKE: tells the peer our SPI and learns its.
+/// Stands in for IKE: sends our SPI to the peer and returns the peer's SPI.
 fn exchange_keys(ours: Spi) -> Spi {
     Spi::new(ours.get() ^ 0x0055_5500).unwrap_or(ours)
 }
 
 fn bundle(spi: Spi) -> SaBundle {
-    // 16 bytes of key and 4 of salt, as IKE derives them.
+    // 16 bytes of key followed by 4 bytes of salt, as IKE derives them.
     let aead = Aead { algorithm: AeadAlgorithm::AesGcm, icv_bits: 128, key: Key::new(&[0x2A; 20]) };
     SaBundle {
         lifetime: Lifetime { seconds: 3600, kilobytes: 4_000_000, packets: 0 },

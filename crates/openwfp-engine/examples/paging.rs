@@ -1,6 +1,7 @@
-//! How to page through the contexts of one network's peers, and lose nothing when a page cannot be delivered whole.
+//! Lists the contexts of peers in one network page by page, without losing entries that cannot be
+//! delivered.
 //!
-//! `cargo run -p openwfp-engine --example paging`
+//! Run it with `cargo run -p openwfp-engine --example paging`.
 
 use openwfp_api::AddressMatch;
 use openwfp_api::BatchMode;
@@ -35,7 +36,8 @@ fn main() -> Result {
     let mut listed = 0;
     loop {
         let claim = session.sa_context_enum(enumerator, 50)?;
-        // Say that only 40 entries fit into what is sent: the other ones come again with the next page.
+        // Assume that only 40 entries fit into the reply. The enumerator returns the others with the next
+        // page.
         let sent = claim.accept_first(40);
         listed += sent.len();
         match (sent.first(), sent.last()) {

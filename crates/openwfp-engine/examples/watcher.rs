@@ -1,6 +1,7 @@
-//! How to keep a copy of an engine's contexts: list, then watch, and list again when told that events were dropped.
+//! Keeps a copy of an engine's contexts: lists them, follows events, and lists again after events were
+//! dropped.
 //!
-//! `cargo run -p openwfp-engine --example watcher`
+//! Run it with `cargo run -p openwfp-engine --example watcher`.
 
 use openwfp_api::BatchMode;
 use openwfp_api::Code;
@@ -30,8 +31,8 @@ fn main() -> Result {
     let engine = Engine::new();
     let session = engine.open_session(SessionOptions::new().name("example watcher"))?;
 
-    // Subscribe first, so that nothing happens between the listing and the first event. The queue is small here to
-    // show what happens when it overflows.
+    // Subscribe before listing, so that no change is missed in between. The small queue makes it
+    // overflow, to show how to handle dropped events.
     let options = SubscriptionOptions { queue_length: 3, ..SubscriptionOptions::default() };
     let mut stream = session.events(&options)?;
     let mut copy = Replica::list(&*session)?;
@@ -47,7 +48,7 @@ fn main() -> Result {
     Ok(())
 }
 
-/// A copy of the complete contexts.
+/// Copy of the engine's complete contexts.
 struct Replica {
     version: Version,
     contexts: BTreeMap<SaContextId, Arc<SaContext>>,
@@ -75,7 +76,7 @@ impl Replica {
     fn follow(&mut self, session: &dyn Session, stream: &mut dyn EventStream) -> Result {
         while let Some(notification) = stream.next(Duration::ZERO)? {
             match notification {
-                // The listing showed what is not newer than itself.
+                // The listing already includes this change.
                 Notification::Event(event) if event.version <= self.version => {}
                 Notification::Event(event) => match (event.kind, event.context) {
                     (EventKind::Add, Some(context)) => drop(self.contexts.insert(event.id, context)),
@@ -92,7 +93,7 @@ impl Replica {
     }
 }
 
-/// Somebody else sets up contexts.
+/// Sets up contexts, as another client would.
 fn work(session: &dyn Session, peers: std::ops::Range<u8>) -> Result {
     let steps = peers.map(|peer| {
         let endpoints = Endpoints::new([192, 0, 2, 1].into(), [198, 51, 100, peer].into());

@@ -1,4 +1,5 @@
-//! Access: the security descriptors of the engine and of its database of SAs, and what follows from them.
+//! Access control: the security descriptors of the engine, its database of SAs, net events and each
+//! kind of object, with inheritance.
 
 use openwfp_api::Ace;
 use openwfp_api::Acl;
@@ -13,16 +14,16 @@ use openwfp_api::SecurityInformation;
 use openwfp_api::Sid;
 use openwfp_api::object::ObjectKind;
 
-/// Who may do what.
+/// The security descriptors of an engine.
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
     engine: SecurityDescriptor,
-    /// Those that inherit from the engine's, by [`Securable::index`] less one.
+    /// The descriptors that inherit from the engine's, indexed by [`Securable::index`] minus one.
     below: [SecurityDescriptor; Securable::COUNT - 1],
 }
 
 impl Access {
-    /// The owner and root may do everything, others open sessions only.
+    /// Default descriptors: the owner and root have all rights; others may only open sessions.
     pub(crate) fn of_owner(owner: Sid) -> Access {
         let mut aces = vec![Ace::allow(owner, Rights::ALL).inherit()];
         if owner != Sid::ROOT {
@@ -56,7 +57,7 @@ impl Access {
         }
     }
 
-    /// The rights on an object: those of its own descriptor, else those on its kind.
+    /// Returns the rights on an object, from its own descriptor if it has one, else from that of its kind.
     pub(crate) fn rights_on_object(
         &self,
         principal: &Principal,
@@ -69,10 +70,10 @@ impl Access {
         }
     }
 
-    /// These descriptors with parts of one replaced, and what is inherited with them.
+    /// Returns these descriptors with parts of one replaced and inheritance updated.
     ///
     /// # Errors
-    /// `FWP_E_NULL_POINTER` for an owner or group that is asked for and not there.
+    /// `FWP_E_NULL_POINTER` if `parts` names an owner or group that the new descriptor does not have.
     pub(crate) fn with(
         &self,
         securable: Securable,
@@ -89,7 +90,7 @@ impl Access {
         Ok(access)
     }
 
-    /// Brings the inherited part of each list in line with the engine's; its own part stands first.
+    /// Updates the inherited entries of each list from the engine's; its own entries precede them.
     fn inherit(&mut self) {
         let Access { engine, below } = self;
         for descriptor in below {
@@ -101,7 +102,7 @@ impl Access {
 fn inherit_from(engine: &SecurityDescriptor, descriptor: &mut SecurityDescriptor) {
     let Some(dacl) = &mut descriptor.dacl else { return };
     if descriptor.protected {
-        // What was inherited and is kept is its own from now on.
+        // A protected list keeps its inherited entries as its own.
         dacl.aces.iter_mut().for_each(|ace| ace.flags &= !Ace::INHERITED);
         descriptor.auto_inherited = false;
         return;
@@ -117,15 +118,13 @@ fn inherit_from(engine: &SecurityDescriptor, descriptor: &mut SecurityDescriptor
 /// Replaces parts of a descriptor.
 ///
 /// # Errors
-/// `FWP_E_NULL_POINTER` for an owner or group that is asked for and not there.
+/// `FWP_E_NULL_POINTER` if `parts` names an owner or group that the new descriptor does not have.
 pub(crate) fn replace(
     descriptor: &mut SecurityDescriptor,
     parts: SecurityInformation,
     new: &SecurityDescriptor,
 ) -> Result {
-    let missing = |what| {
-        Error::new(Code::FWP_E_NULL_POINTER, format!("the {what} is to be set, and the descriptor has none"))
-    };
+    let missing = |what| Error::new(Code::FWP_E_NULL_POINTER, format!("the descriptor has no {what} to set"));
     if parts.any(SecurityInformation::OWNER) {
         descriptor.owner = Some(new.owner.ok_or_else(|| missing("owner"))?);
     }
@@ -172,7 +171,7 @@ mod tests {
         let read = Rights::READ.and(Rights::ENUM);
         let open = set(&access, Securable::Engine, "D:(A;CI;0xa0;;;S-1-22-2-1001)(A;;0x40;;;WD)");
         assert_eq!(rights(&open, 1001), (read.and(Rights::OPEN), read));
-        // An entry of its own stands before those that are inherited.
+        // An entry of its own precedes inherited ones.
         let own = set(&open, Securable::SaDb, "D:(D;;0x80;;;S-1-22-1-1001)");
         assert_eq!(rights(&own, 1001).1, Rights::ENUM);
         let closed = set(&own, Securable::SaDb, "D:P(A;;0x20;;;S-1-22-1-1002)");

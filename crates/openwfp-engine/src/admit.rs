@@ -1,4 +1,4 @@
-//! Admission: the rules that hold for every call, checked in one place.
+//! Admission: checks the rules that apply to every call, in one place.
 
 use crate::faults::Injector;
 use crate::record::SessionRecord;
@@ -12,19 +12,18 @@ use openwfp_api::Result;
 use openwfp_api::Rights;
 use openwfp_api::TransactionMode;
 
-/// Admits a call of an open session or says why not.
+/// Admits a call of an open session, or returns the rule that it violates.
 ///
 /// # Errors
-/// `FWP_E_SESSION_ABORTED`, `FWP_E_TXN_ABORTED`, `ERROR_ACCESS_DENIED`, `FWP_E_TXN_IN_PROGRESS`,
-/// `FWP_E_DYNAMIC_SESSION_IN_PROGRESS`, `FWP_E_INCOMPATIBLE_TXN`, in this order, then the faults asked for.
+/// In this order: `FWP_E_SESSION_ABORTED`, `FWP_E_TXN_ABORTED`, `ERROR_ACCESS_DENIED`,
+/// `FWP_E_TXN_IN_PROGRESS`, `FWP_E_INCOMPATIBLE_TXN`, `FWP_E_DYNAMIC_SESSION_IN_PROGRESS`, then
+/// injected faults.
 pub(crate) fn admit(session: &SessionRecord, operation: Operation, faults: Option<&Injector>) -> Result {
     let rules = operation.rules();
     let name = rules.wfp_name;
     if session.cancelled.load(Ordering::Acquire) {
-        let what = format!("{name}: the engine has ended the session");
-        return Err(
-            Error::new(Code::FWP_E_SESSION_ABORTED, what).with_remedy("close it and open another one")
-        );
+        let what = "the engine ended this session";
+        return Err(Error::new(Code::FWP_E_SESSION_ABORTED, what).with_remedy("Close it and open a new one."));
     }
     let transaction = session.transaction();
     if transaction == TransactionState::Ended && session.take_ended() {
@@ -32,29 +31,29 @@ pub(crate) fn admit(session: &SessionRecord, operation: Operation, faults: Optio
     }
     let missing = rules.rights.without(session.rights_on(rules.on));
     if missing != Rights::NONE && !rules.on_object {
-        return Err(denied(session, operation, missing, &rules.on.to_string()));
+        return Err(denied(session, missing, &rules.on.to_string()));
     }
     if let TransactionState::In(mode) = transaction {
         if !rules.in_transaction {
             return Err(Error::new(
                 Code::FWP_E_TXN_IN_PROGRESS,
-                format!("{name} is not called within a transaction"),
+                format!("{name} is not allowed inside a transaction"),
             )
-            .with_remedy("commit or abort the session's transaction first"));
+            .with_remedy("Commit or abort the transaction first."));
         }
         if rules.writes && mode == TransactionMode::ReadOnly {
             return Err(Error::new(
                 Code::FWP_E_INCOMPATIBLE_TXN,
-                format!("{name} writes, and the session's transaction is read-only"),
+                format!("{name} writes, but the transaction is read-only"),
             ));
         }
     }
     if session.info.dynamic && !rules.in_dynamic_session {
         return Err(Error::new(
             Code::FWP_E_DYNAMIC_SESSION_IN_PROGRESS,
-            format!("{name} is not called in a dynamic session"),
+            format!("{name} is not allowed in a dynamic session"),
         )
-        .with_remedy("open another session without the dynamic flag"));
+        .with_remedy("Use a session that is not dynamic."));
     }
     match faults {
         None => Ok(()),
@@ -62,11 +61,11 @@ pub(crate) fn admit(session: &SessionRecord, operation: Operation, faults: Optio
     }
 }
 
-/// `ERROR_ACCESS_DENIED` for a right that is missing.
-pub(crate) fn denied(session: &SessionRecord, operation: Operation, missing: Rights, on: &str) -> Error {
-    let (name, who) = (operation.rules().wfp_name, &session.info.user);
-    Error::new(Code::ERROR_ACCESS_DENIED, format!("{name}: {who} lacks the right {missing} on {on}"))
-        .with_remedy("have its owner grant it, see IPsecSaDbSetSecurityInfo0 and FwpmEngineSetSecurityInfo0")
+/// Returns the `ERROR_ACCESS_DENIED` error for missing rights.
+pub(crate) fn denied(session: &SessionRecord, missing: Rights, on: &str) -> Error {
+    let who = &session.info.user;
+    Error::new(Code::ERROR_ACCESS_DENIED, format!("user {who} lacks the right {missing} on {on}"))
+        .with_remedy("Ask the engine's administrator to grant it (docs/daemon.md, \"Who may do what\").")
 }
 
 #[cfg(all(test, not(shuttle)))]
@@ -97,7 +96,7 @@ mod tests {
         };
         let record = SessionRecord::new(info, Principal::unix(7, &[]));
         record.set_rights(Securable::Engine, engine);
-        // All that inherits from the engine, the database of SAs among it.
+        // Everything that inherits from the engine, including the database of SAs.
         for below in Securable::all().into_iter().filter(|of| *of != Securable::Engine) {
             record.set_rights(below, sa_db);
         }
@@ -109,7 +108,7 @@ mod tests {
         for operation in Operation::ALL {
             let rules = operation.rules();
             if rules.on_object {
-                // Looked up on the object itself, see objects::rules.
+                // These rights are checked on the object itself, see objects::rules.
                 continue;
             }
             let with_rights = |rights| {

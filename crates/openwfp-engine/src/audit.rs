@@ -1,17 +1,18 @@
-//! Audit: every change and every refusal as a `tracing` event of the target `openwfp::audit`, never with a key.
+//! Audit: changes and refusals as `tracing` events with target `openwfp::audit`. Events never contain a
+//! key.
 //!
-//! | field | holds |
+//! | field | content |
 //! |---|---|
 //! | `operation` | the WFP call, such as `IPsecSaContextDeleteById` |
-//! | `session`, `user`, `user_name`, `process_id` | who; session 0 and no user: the engine itself |
-//! | `sa_context` | which SA context; 0: none |
-//! | `object` | the key of the object that was to be changed, in calls of objects; empty: the engine makes one, or an option |
-//! | `local`, `remote` | its addresses, where it is known |
-//! | `reason` | why the engine did it itself: `Hard`, `Idle`, `End`, `Counted` |
-//! | `outcome` | `ok`, or the name of the code |
-//! | `error` | the words of the error |
+//! | `session`, `user`, `user_name`, `process_id` | the caller; session 0: the engine itself |
+//! | `sa_context` | id of the SA context; 0 for none |
+//! | `object` | key or id of the object, or name of the option; empty if the engine generates the key |
+//! | `local`, `remote` | addresses of the SA context, if known |
+//! | `reason` | why the engine ended the context itself: `hard-limit`, `volume-limit`, `idle`, or `expiry` (its end) |
+//! | `outcome` | `ok`, or the name of the error code |
+//! | `error` | the text of the error |
 //!
-//! Changes that succeeded are of level INFO, those that failed WARN.
+//! Successful changes have level INFO, failed ones WARN.
 
 use crate::record::SessionRecord;
 use openwfp_api::Error;
@@ -32,7 +33,8 @@ macro_rules! told {
     };
 }
 
-/// A session's call changed a context, or something that is no context, or failed to.
+/// Records a session's call that changed an SA context or something else that is not an object, or
+/// failed to.
 pub(crate) fn changed(
     session: &SessionRecord,
     operation: Operation,
@@ -60,7 +62,7 @@ pub(crate) fn changed(
     );
 }
 
-/// A session's call changed an object or an option, or failed to.
+/// Records a session's call that changed an object or an option, or failed to.
 pub(crate) fn object(session: &SessionRecord, operation: Operation, object: &str, error: Option<&Error>) {
     let info = &session.info;
     told!(
@@ -74,12 +76,12 @@ pub(crate) fn object(session: &SessionRecord, operation: Operation, object: &str
     );
 }
 
-/// A session's call was denied before it could change anything.
+/// Records a session's call that was refused before it could change anything.
 pub(crate) fn denied(session: &SessionRecord, operation: Operation, error: &Error) {
     changed(session, operation, None, || None, Some(error));
 }
 
-/// The engine ended a context itself, or failed to.
+/// Records that the engine itself ended a context, or failed to.
 pub(crate) fn by_engine(operation: Operation, context: SaContextId, reason: &str, error: Option<&Error>) {
     told!(
         error,

@@ -1,5 +1,5 @@
-//! A change of one context: what it was and what it becomes. All that follows from a change is read off that pair:
-//! what the dataplane has to do, which event is told, which timers are set, what the statistics count.
+//! Changes to one SA context, each a pair of the old and the new value. Everything that follows from a
+//! change is derived from that pair: the dataplane's work, the event, the timers and the statistics.
 
 use crate::core::Origin;
 use crate::database::Database;
@@ -35,7 +35,7 @@ pub(crate) struct Change {
     pub(crate) new: Option<Arc<SaContext>>,
 }
 
-/// What planning needs besides the database.
+/// The clock, randomness, SPI range and id source that [`plan`] needs besides the database.
 pub(crate) struct Means<'a> {
     pub(crate) clock: &'a dyn Clock,
     pub(crate) random: &'a dyn Random,
@@ -43,7 +43,7 @@ pub(crate) struct Means<'a> {
     pub(crate) new_id: &'a dyn Fn() -> SaContextId,
 }
 
-/// What a step would change, with nothing changed yet.
+/// Plans a step: returns the change that it would make and its outcome, without changing anything.
 pub(crate) fn plan(database: &Database, step: Step, means: &Means<'_>) -> Result<(Change, StepOutcome)> {
     let mut inbound_spi = None;
     let (old, new) = match step {
@@ -133,15 +133,15 @@ pub(crate) fn plan(database: &Database, step: Step, means: &Means<'_>) -> Result
             selectors::resolve(&database.objects, &mut context);
             (None, Some(Arc::new(context)))
         }
-        _ => return Err(Error::unreachable("a step that this engine does not know")),
+        _ => return Err(Error::unreachable("this engine does not know the step")),
     };
     let Some(id) = old.as_ref().or(new.as_ref()).map(|context| context.id) else {
-        return Err(Error::unreachable("a change from nothing to nothing"));
+        return Err(Error::unreachable("a change has neither an old nor a new context"));
     };
     Ok((Change { id, old, new }, StepOutcome { id, inbound_spi }))
 }
 
-/// A context and what is to become its next version, in the place where it will stay.
+/// A context and the copy that becomes its next version, already in its final allocation.
 struct Next {
     old: Arc<SaContext>,
     new: Arc<SaContext>,
@@ -156,7 +156,7 @@ impl Next {
 
     fn context(&mut self) -> Result<&mut SaContext> {
         Arc::get_mut(&mut self.new)
-            .ok_or_else(|| Error::unreachable("a context that is shared before it is done"))
+            .ok_or_else(|| Error::unreachable("a context is shared before it is complete"))
     }
 
     fn parts(self) -> (Option<Arc<SaContext>>, Option<Arc<SaContext>>) {
@@ -177,18 +177,18 @@ fn check_free(database: &Database, context: &SaContext, spi: Spi) -> Result {
     match database.receiver(spi, local, Some(context.id)) {
         None => Ok(()),
         Some(other) => {
-            let what = format!("the SPI {spi} on {local} is SA context {other}'s");
-            Err(Error::new(Code::FWP_E_ALREADY_EXISTS, what).with_remedy("choose another SPI"))
+            let what = format!("SA context {other} already has SPI {spi} on {local}");
+            Err(Error::new(Code::FWP_E_ALREADY_EXISTS, what).with_remedy("Choose another SPI."))
         }
     }
 }
 
-/// There is no such context.
+/// Returns the error `FWP_E_NOT_FOUND` for an id without an SA context.
 pub(crate) fn not_found(id: SaContextId) -> Error {
-    Error::new(Code::FWP_E_NOT_FOUND, format!("there is no SA context with the id {id}"))
+    Error::new(Code::FWP_E_NOT_FOUND, format!("no SA context has the id {id}"))
 }
 
-/// What the dataplane has to do for one direction.
+/// A task of the dataplane for one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
     Install(Direction),
@@ -197,7 +197,7 @@ enum Effect {
 }
 
 impl Change {
-    /// Brings a version of the database from what the context was to what it becomes.
+    /// Applies the change to a version of the database.
     pub(crate) fn apply(&self, database: &mut Database) {
         match &self.new {
             Some(new) => database.put(Arc::clone(new)),
@@ -205,18 +205,18 @@ impl Change {
         }
     }
 
-    /// The change that brings everything back.
+    /// Returns the change that undoes this one.
     pub(crate) fn reversed(&self) -> Change {
         Change { id: self.id, old: self.new.clone(), new: self.old.clone() }
     }
 
-    /// Whether the context still has all SPIs that it had.
+    /// Returns whether the context keeps all SPIs that it had.
     pub(crate) fn keeps_spis(&self) -> bool {
         let held = |spi| self.new.as_deref().is_some_and(|new| holds(new, spi));
         self.old.as_deref().is_none_or(|old| sas(old).all(|(spi, ..)| held(spi)))
     }
 
-    /// Which event it is to those who subscribed.
+    /// Returns the event that subscribers receive for this change, if any.
     pub(crate) fn event(&self) -> Option<EventKind> {
         let (old, new) = (self.old.as_deref(), self.new.as_deref());
         match (old.is_some_and(is_announced), new.is_some_and(is_announced)) {
@@ -231,7 +231,7 @@ impl Change {
         }
     }
 
-    /// The event that a provider asks for SAs, by finding a larval context.
+    /// Returns the acquire event if a provider reports a new larval context, by which it requests SAs.
     pub(crate) fn acquire(&self, origin: Origin) -> Option<EventKind> {
         let asks = |new: &Arc<SaContext>| new.state == SaState::Created;
         (origin == Origin::Provider && self.old.is_none() && self.new.as_ref().is_some_and(asks))
@@ -249,7 +249,9 @@ impl Change {
         self.effects().next().is_some()
     }
 
-    /// What the dataplane has to do: what is removed stops sending first, what is installed receives first.
+    /// Returns the tasks of the dataplane in order. Removals come first, outbound before inbound, so that
+    /// SAs stop sending before they stop receiving. Installations and updates follow, inbound before
+    /// outbound, so that SAs receive before they send.
     fn effects(&self) -> impl Iterator<Item = Effect> {
         let (old, new) = (self.old.as_deref(), self.new.as_deref());
         let effect = move |direction| {
@@ -276,7 +278,7 @@ impl Change {
         removals.chain(others)
     }
 
-    /// Has the dataplane do it, all of it or nothing; what the SAs that go have counted at the end.
+    /// Has the dataplane carry out all effects or none. Returns the final counters of the removed SAs.
     pub(crate) fn carry_out(&self, dataplane: &dyn Dataplane) -> Result<Vec<CounterUpdate>> {
         let mut last = Vec::new();
         for (done, effect) in self.effects().enumerate() {
@@ -293,14 +295,14 @@ impl Change {
         Ok(last)
     }
 
-    /// Brings back what [`Change::carry_out`] did.
+    /// Undoes [`Change::carry_out`] in the dataplane.
     pub(crate) fn take_back(&self, dataplane: &dyn Dataplane) {
         for effect in self.effects() {
             self.undo(effect, dataplane);
         }
     }
 
-    /// What an SA that it removes has counted at the end.
+    /// Carries out one effect. Returns the final counters of a removed SA.
     fn carry_out_one(&self, effect: Effect, dataplane: &dyn Dataplane) -> Result<Option<CounterUpdate>> {
         let keys = KeyAccess::grant();
         match (effect, self.old.as_deref(), self.new.as_deref()) {
@@ -309,7 +311,7 @@ impl Change {
                 dataplane.update(old, new, direction, &keys)?;
             }
             (Effect::Remove(direction), Some(old), _) => return dataplane.remove(old, direction),
-            _ => return Err(Error::unreachable("an effect without the context that it is read off")),
+            _ => return Err(Error::unreachable("an effect lacks its context")),
         }
         Ok(None)
     }
@@ -323,16 +325,14 @@ impl Change {
         if let Err(error) = self.reversed().carry_out_one(back, dataplane) {
             tracing::error!(
                 sa_context = self.id.0,
-                what = ?back,
-                %error,
-                "a refused change could not be taken back in the dataplane"
+                "could not undo a change that the dataplane refused in part: {error}"
             );
         }
     }
 }
 
-/// Whether a context is one that subscribers know of: with an SA, and not waiting for more from the API; one that
-/// expires while it waits is never known.
+/// Returns whether subscribers know of a context: it has an SA and no reservation, so it is not waiting
+/// for more from the API. A context that expires while it waits is never announced.
 pub(crate) fn is_announced(context: &SaContext) -> bool {
     let has_sa = context.inbound.is_some() || context.outbound.is_some();
     has_sa && context.reservation.is_none()

@@ -1,13 +1,15 @@
-//! Classification: which filters match a packet, found by indexes, and what they decide together.
+//! Classification: finds the filters that match a packet by index, and arbitrates between their
+//! actions.
 //!
-//! The filters of a sublayer stand in tables by their shape: how many bits of each address they fix, and whether the
-//! protocol and each port. A packet is looked up once in each table; tables are asked in the order of their heaviest
-//! filter, until none can be heavier than what was found. Gateways have few shapes and many filters.
+//! The filters of a sublayer are stored in tables by their shape: the number of bits of each address
+//! that they fix, and whether they fix the protocol and each port. A packet is looked up once in each
+//! table. Tables are searched in the order of their heaviest filter, until no remaining table can hold
+//! a heavier one than the best match. Gateways have few shapes and many filters.
 //!
 //! Invariants:
-//! 1. A filter is in the tables under every key that a packet which meets its conditions can have, so that the tables
-//!    find at least what matches; its conditions are asked all the same.
-//! 2. What is found does not depend on the tables: it is the first match by weight and then by age.
+//! 1. A filter is stored in the tables under every key that a packet matching its conditions can have.
+//!    So the tables find at least all matches; the conditions are still evaluated.
+//! 2. The result does not depend on the tables: it is the first match by weight, then by age.
 
 use crate::objects::Entry;
 use crate::objects::ObjectChange;
@@ -39,10 +41,11 @@ use openwfp_api::object::packet::Verdict;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// A filter with more alternatives than these is looked up by fewer of its fields.
+/// Maximum number of keys of a filter. A filter with more alternatives is indexed by fewer of its
+/// fields.
 const KEYS_MAX: usize = 64;
 
-/// The place of a filter in its sublayer: the heaviest first, then the oldest.
+/// Order of filters in a sublayer: heaviest first, then oldest.
 type Rank = (u64, u64);
 
 /// The filters of all layers.
@@ -54,7 +57,7 @@ pub(crate) struct Classifier {
 struct SubLayer {
     key: Guid,
     weight: u16,
-    /// Sorted by their best rank.
+    /// Sorted by the rank of their best filter.
     tables: Vec<Table>,
 }
 
@@ -64,10 +67,10 @@ struct Table {
     rules: HashMap<Key, Vec<Arc<Rule>>, FixedState>,
 }
 
-/// Which bits of a packet a table looks at.
+/// The bits of a packet that a table's keys include.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Shape {
-    /// The low bits of each address that do not count; 128: none counts.
+    /// Number of low bits to ignore in each address; 128 ignores the whole address.
     free: [u8; 2],
     protocol: bool,
     ports: [bool; 2],
@@ -80,13 +83,13 @@ struct Key {
     ports: [u16; 2],
 }
 
-/// A filter, ready to be asked.
+/// A filter, compiled for matching.
 struct Rule {
     rank: Rank,
     id: u64,
     key: Guid,
     conditions: Conditions,
-    /// What it says to what it matches; none: it goes on.
+    /// The action on a match, and whether it is hard; `None` continues with the next filter.
     says: Option<(ActionType, bool)>,
     callout: Option<Guid>,
     context: Option<Guid>,
@@ -101,7 +104,7 @@ impl Classifier {
         classifier
     }
 
-    /// Follows changes that are in a version of the objects.
+    /// Applies changes that are in a version of the objects.
     pub(crate) fn follow(&mut self, changes: &[ObjectChange], objects: &Objects) {
         for change in changes {
             change.old.iter().for_each(|old| self.remove(old));
@@ -140,11 +143,16 @@ impl Classifier {
         }
     }
 
-    /// What the filters of a packet's layer say of it.
+    /// Returns the verdict of the filters in the packet's layer.
+    ///
+    /// # Errors
+    /// `FWP_E_TRAFFIC_MISMATCH` if the source and destination have different IP versions.
     pub(crate) fn classify(&self, packet: &Packet) -> Result<Verdict> {
         if packet.source.0.is_ipv4() != packet.destination.0.is_ipv4() {
-            let what =
-                format!("a packet from {} to {} has no IP version", packet.source.0, packet.destination.0);
+            let what = format!(
+                "the packet's addresses {} and {} differ in IP version",
+                packet.source.0, packet.destination.0
+            );
             return Err(Error::new(Code::FWP_E_TRAFFIC_MISMATCH, what));
         }
         let mut verdict = Verdict { layer: packet.layer(), action: ActionType::None, ..Verdict::default() };
@@ -157,10 +165,11 @@ impl Classifier {
     }
 }
 
-/// Brings a sublayer's decision into the layer's.
+/// Merges a sublayer's decision into the layer's verdict.
 ///
-/// Source: "Filter Arbitration" of WFP's documentation: a block overrides a soft permit, a hard permit is overridden by a
-/// callout's block alone, which is a veto, a permit overrides a soft block, and nothing a hard one.
+/// Source: "Filter Arbitration" in the WFP documentation. A block overrides a soft permit. Only a
+/// callout's block, a veto, overrides a hard permit. A permit overrides a soft block. Nothing overrides
+/// a hard block.
 fn arbitrate(verdict: &mut Verdict, decision: SubLayerDecision) {
     let by_callout = decision.callout.is_some();
     verdict.is_veto |= verdict.action == ActionType::Permit
@@ -169,7 +178,7 @@ fn arbitrate(verdict: &mut Verdict, decision: SubLayerDecision) {
         && by_callout;
     let overrides = match (verdict.action, verdict.is_hard) {
         (ActionType::None, _) => true,
-        // A soft word is overridden by the other one, and by the same one that nobody may take back any more.
+        // The opposite action overrides a soft one, and so does the same action if it is hard.
         (ActionType::Permit, false) => decision.action == ActionType::Block || decision.is_hard,
         (_, false) => decision.action == ActionType::Permit || decision.is_hard,
         (ActionType::Permit, true) => decision.action == ActionType::Block && by_callout,
@@ -183,16 +192,19 @@ fn arbitrate(verdict: &mut Verdict, decision: SubLayerDecision) {
     verdict.decisions.push(decision);
 }
 
-/// Whether a filter is asked at all.
+/// Whether a filter is evaluated at all.
 fn is_asked(filter: &Filter) -> bool {
     filter.flags & (FILTER_BOOTTIME | FILTER_DISABLED) == 0
 }
 
-/// What a filter says to what it matches, and whether that may not be overridden; none: it goes on.
+/// Returns a filter's action on a match, and whether the action is hard (cannot be overridden); `None`
+/// continues with the next filter.
 ///
-/// Source: "Filter Arbitration": what filters say is soft for permits and hard for blocks, what callouts say is soft;
-/// `FWPM_FILTER_FLAG_CLEAR_ACTION_RIGHT` makes it hard. The IPsec callouts permit what they protect. A callout that
-/// nobody registered blocks, unless it only inspects or its filter has it permit.
+/// Source: "Filter Arbitration" in the WFP documentation. A filter's own permit is soft and its own
+/// block is hard; a callout's action is soft. `FWPM_FILTER_FLAG_CLEAR_ACTION_RIGHT` makes the action
+/// hard. The IPsec callouts permit the traffic that they protect, the silent-drop callouts block, and
+/// other built-in callouts decide nothing. An unregistered callout blocks, unless it only inspects or
+/// its filter has `FWPM_FILTER_FLAG_PERMIT_IF_CALLOUT_UNREGISTERED`.
 fn says(filter: &Filter) -> Option<(ActionType, bool)> {
     let clears = filter.flags & FILTER_CLEAR_ACTION_RIGHT != 0;
     match filter.action.kind {
@@ -271,13 +283,13 @@ impl SubLayer {
     }
 
     fn order(&mut self) {
-        // It is nearly always sorted already.
+        // The tables are nearly always sorted already.
         if !self.tables.is_sorted_by_key(Table::best) {
             self.tables.sort_by_key(Table::best);
         }
     }
 
-    /// The first word of a filter that matches, by rank.
+    /// Returns the decision of the first filter by rank that matches and has an action.
     fn decide(&self, packet: &Packet) -> Option<SubLayerDecision> {
         let mut behind = None;
         loop {
@@ -333,7 +345,7 @@ impl Key {
 }
 
 impl Shape {
-    /// The part of a packet that a table of this shape looks at.
+    /// Returns the part of a packet's key that a table of this shape uses.
     fn of(self, whole: &Key) -> Key {
         let masked = |place: usize| {
             let free = self.free[place];
@@ -350,7 +362,7 @@ impl Shape {
     }
 }
 
-/// What each field of a filter may be, as far as tables look at it.
+/// The alternative values of each field of a filter, as far as tables index them.
 struct Alternatives {
     networks: [Vec<(u128, u8)>; 2],
     protocols: Vec<Option<u128>>,
@@ -358,7 +370,8 @@ struct Alternatives {
 }
 
 impl Alternatives {
-    /// Gives up fields, those with the most alternatives first, until there are not too many keys.
+    /// Stops indexing by fields, those with the most alternatives first, until at most [`KEYS_MAX`] keys
+    /// remain.
     fn reduce(&mut self) {
         loop {
             let mut lists: Vec<usize> = self.networks.iter().map(Vec::len).collect();
@@ -380,7 +393,8 @@ impl Alternatives {
     }
 }
 
-/// The tables and the keys there by which whatever meets the conditions is found.
+/// Returns the tables, by shape, and the keys in them that together cover all packets that meet the
+/// conditions.
 fn keys(conditions: &Conditions) -> Vec<(Shape, Key)> {
     let networks = [
         addresses(conditions, [condition::IP_LOCAL_ADDRESS, condition::IP_SOURCE_ADDRESS]),
@@ -419,7 +433,8 @@ fn keys(conditions: &Conditions) -> Vec<(Shape, Key)> {
     keys
 }
 
-/// The networks of an address's alternatives, each as its first address and the number of its free bits.
+/// Returns the networks that conditions on an address allow, each as its first address and number of
+/// free bits.
 fn addresses(conditions: &Conditions, fields: [Guid; 2]) -> Vec<(u128, u8)> {
     let Some((_, tests)) = conditions.fields.iter().find(|(field, _)| fields.contains(field)) else {
         return vec![(0, 128)];
@@ -432,7 +447,7 @@ fn addresses(conditions: &Conditions, fields: [Guid; 2]) -> Vec<(u128, u8)> {
     found
 }
 
-/// The single values of alternatives; none: any.
+/// Returns the exact values that tests allow; a single `None` stands for any value.
 fn exact(tests: &[Test]) -> Vec<Option<u128>> {
     let mut found = Vec::new();
     for test in tests {

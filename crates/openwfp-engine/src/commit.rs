@@ -1,4 +1,4 @@
-//! Steps and listings on their way to the newest version.
+//! Commits of steps, batches and transactions to the newest version; completeness and statistics.
 
 use crate::core::Core;
 use crate::core::Origin;
@@ -22,7 +22,7 @@ use openwfp_api::TransactionMode;
 use std::sync::Arc;
 
 impl Shared {
-    /// Makes a session's step, in its transaction if it has one.
+    /// Applies a session's step, within its transaction if it has one.
     pub(crate) fn step(&self, record: &SessionRecord, step: SaContextStep) -> Result<StepOutcome> {
         let want = Want::Call(record.number(), step.id());
         let mut core = self.enter(&want, Some(record.info.transaction_wait))?;
@@ -32,13 +32,13 @@ impl Shared {
         }
     }
 
-    /// Makes a step for the engine itself.
+    /// Applies a step on behalf of the engine itself.
     pub(crate) fn step_by_itself(&self, step: SaContextStep) -> Result<StepOutcome> {
         let core = self.enter(&Want::Engine(step.id()), None)?;
         self.step_in(core, step, Origin::Engine)
     }
 
-    /// Makes a step on the newest version.
+    /// Applies a step to the newest version.
     fn step_in(
         &self,
         mut core: MutexGuard<'_, Core>,
@@ -67,7 +67,7 @@ impl Shared {
         Ok(outcome)
     }
 
-    /// Makes a session's steps, all or nothing, in its transaction if it has one.
+    /// Applies a session's steps, all or nothing, within its transaction if it has one.
     pub(crate) fn steps(
         &self,
         record: &Arc<SessionRecord>,
@@ -76,7 +76,7 @@ impl Shared {
         let want = Want::Version(record.number());
         let mut core = self.enter(&want, Some(record.info.transaction_wait))?;
         if let Some(transaction) = open_transaction(&mut core, record)? {
-            // A private version of the private version: what fails half-way has changed nothing.
+            // Remember the transaction's state, to restore it if a step fails.
             let (database, changed) = (transaction.database.clone(), transaction.changed.clone());
             return self
                 .steps_into(transaction, steps)
@@ -91,7 +91,8 @@ impl Shared {
         Ok(outcomes)
     }
 
-    /// Begins a private version that nobody's change comes between.
+    /// Begins a private version and closes the gate, so that nobody else changes the newest version until
+    /// it is published.
     pub(crate) fn hold_exclusively(
         &self,
         mut core: MutexGuard<'_, Core>,
@@ -101,7 +102,8 @@ impl Shared {
         self.transaction(&core, record, TransactionMode::ReadWrite)
     }
 
-    /// Makes steps in a transaction's own version, all or nothing.
+    /// Applies steps to a transaction's own version. On failure, the caller discards or rolls back that
+    /// version.
     fn steps_into(
         &self,
         transaction: &mut Transaction,
@@ -109,20 +111,20 @@ impl Shared {
     ) -> Result<Vec<StepOutcome>> {
         let mut outcomes = Vec::with_capacity(steps.len());
         for (place, step) in steps.into_iter().enumerate() {
-            outcomes.push(self.step_into(transaction, step).map_err(|error| at_place(place, &error))?);
+            outcomes.push(self.step_into(transaction, step).map_err(|error| at_place(place, error))?);
         }
         Ok(outcomes)
     }
 
-    /// Makes a step in a transaction's own version.
+    /// Applies a step to a transaction's own version.
     fn step_into(&self, transaction: &mut Transaction, step: SaContextStep) -> Result<StepOutcome> {
         let (change, outcome) = self.plan(&transaction.database, step)?;
         transaction.put(change);
         Ok(outcome)
     }
 
-    /// Has the dataplane carry out what a transaction changed and makes it the newest version. The caller holds the
-    /// gate exclusively.
+    /// Applies a transaction's changes in the dataplane and the store, and makes its version the newest.
+    /// The caller holds the gate exclusively.
     pub(crate) fn publish(&self, transaction: &Transaction) -> Result {
         let changes = transaction.changes();
         let mut last = Vec::new();
@@ -174,7 +176,7 @@ impl Shared {
         let wakes = core.is_due_earlier();
         drop(core);
         self.follow(&transaction.objects, &transaction.database.objects);
-        // Freeing what nobody reads any more can take long; no lock is held meanwhile.
+        // Freeing data that no reader holds any more can take long, so no lock is held.
         drop(old);
         self.after_commit(wakes);
         Ok(())
@@ -201,10 +203,10 @@ impl Shared {
     }
 }
 
-/// The transaction that a session writes in; none if it has none.
+/// Returns the transaction that the session's writes go to, or `None` if it has no transaction.
 ///
-/// What was admitted before the lock was taken may have changed since: another thread of the session began or ended its
-/// transaction, or the engine did.
+/// Admission took place before the core was locked, so the state may have changed since: another thread
+/// of the session, or the engine, may have begun or ended the transaction.
 pub(crate) fn open_transaction<'c>(
     core: &'c mut Core,
     record: &SessionRecord,
@@ -215,16 +217,12 @@ pub(crate) fn open_transaction<'c>(
     match core.transactions.get_mut(&record.number()) {
         Some(transaction) if transaction.mode == TransactionMode::ReadOnly => Err(Error::new(
             Code::FWP_E_INCOMPATIBLE_TXN,
-            "another thread of the session has begun a read-only transaction",
+            "another thread of this session began a read-only transaction",
         )),
         found => Ok(found),
     }
 }
 
-fn at_place(place: usize, error: &Error) -> Error {
-    let same = Error::new(error.code(), format!("step {} of the batch: {}", place + 1, error.what()));
-    match error.remedy() {
-        Some(remedy) => same.with_remedy(remedy),
-        None => same,
-    }
+fn at_place(place: usize, error: Error) -> Error {
+    error.within(&format!("step {} of the batch", place + 1))
 }

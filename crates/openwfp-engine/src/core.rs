@@ -1,20 +1,24 @@
-//! The core: the newest version of the database, who may change it when, and what follows from a commit.
+//! The core: the newest version of the database, the gate for its writers, and the consequences of a
+//! commit.
 //!
 //! ```text
 //! a call          ── plan on the newest version ── (dataplane, no lock) ── commit in place ─┐
 //! a transaction   ── plan on its own version … commit ── (dataplane) ── swap ───────────────┤
-//! a provider      ── reconcile on a private version, no lock ── swap ───────────────────────┤
+//! a first listing ── reconcile on a private version, no lock ── swap ───────────────────────┤
+//! a provider      ── one change after another, while nothing is busy ── commit in place ────┤
 //! a timer         ── plan on the newest version ── (dataplane) ── commit in place ──────────┤
 //!                                                                                           ▼
-//!                                          Core::note: events · timers · statistics · old versions
+//!                                         Core::note: events · timers · the open transaction
 //! ```
 //!
 //! Invariants:
-//! 1. The core's lock is held for steps that are short at any size of the database.
-//! 2. While a context is busy (the dataplane works on it) nobody else changes it.
-//! 3. While the gate is exclusive (a private version will be swapped in) nobody changes the newest version.
-//! 4. While a session's read/write transaction is open, other sessions' calls change nothing; providers and timers do,
-//!    and at the commit what they changed wins.
+//! 1. The core lock is held only for work that is short at any size of the database.
+//! 2. While a context is busy (the dataplane works on it), nobody else changes it.
+//! 3. While the gate is exclusive (a private version will be swapped in), nobody changes the newest
+//!    version.
+//! 4. While a session's read/write transaction is open, calls of other sessions change nothing.
+//!    Providers, timers and the end of a dynamic session still do, and at commit their changes take
+//!    precedence.
 
 use crate::change::Change;
 use crate::database::Database;
@@ -39,7 +43,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What one lock protects.
+/// State protected by the core lock.
 #[derive(Default)]
 pub(crate) struct Core {
     pub(crate) newest: Database,
@@ -48,20 +52,20 @@ pub(crate) struct Core {
     pub(crate) subscriptions: Vec<Arc<Queue>>,
     pub(crate) wheel: Wheel,
     pub(crate) tally: Tally,
-    /// The moment until which the housekeeper sleeps; none: until it is woken.
+    /// Monotonic time until which the housekeeper sleeps; `None` if it sleeps until woken.
     pub(crate) sleeps_until: Option<Duration>,
 }
 
-/// Who may change the newest version.
+/// Controls who may change the newest version.
 #[derive(Default)]
 pub(crate) struct Gate {
     /// The session whose read/write transaction is open.
     pub(crate) explicit: Option<SessionNumber>,
-    /// A private version will be swapped in.
+    /// Whether a private version is about to be swapped in.
     pub(crate) exclusive: bool,
-    /// The contexts that the dataplane works on for a call.
+    /// The contexts that the dataplane is working on.
     pub(crate) busy: HashSet<SaContextId>,
-    /// So many wait for the gate to be free of calls; new calls stand behind them.
+    /// Number of waiters that need the gate free of calls; new calls queue behind them.
     pub(crate) waiting: usize,
 }
 
@@ -71,12 +75,12 @@ impl Gate {
         self.explicit.is_none() && self.waiting == 0 && self.admits_engine(id)
     }
 
-    /// Whether the engine itself may change a context, or count.
+    /// Whether the engine itself may change a context or take over counters.
     pub(crate) fn admits_engine(&self, id: Option<SaContextId>) -> bool {
         !self.exclusive && id.is_none_or(|id| self.busy.is_empty() || !self.busy.contains(&id))
     }
 
-    /// Whether a private version may be begun that will be swapped in.
+    /// Whether a private version that will be swapped in may begin.
     pub(crate) fn admits_exclusive(&self) -> bool {
         !self.exclusive && self.busy.is_empty()
     }
@@ -87,23 +91,23 @@ impl Gate {
     }
 }
 
-/// Who a change comes from, as far as it matters for what follows from it.
+/// Source of a change, as far as it affects the consequences of the change.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// A session's call or its transaction.
+    /// A session's call or transaction.
     Call,
-    /// The engine itself, as a timer or a counter says.
+    /// The engine itself, triggered by a timer or a counter.
     Engine,
-    /// A provider, which also ends what it began.
+    /// A provider, which enforces the lifetimes of its own SAs: the engine sets no timers for them.
     Provider,
 }
 
-/// What noting changes needs to know.
+/// Parameters for noting changes.
 pub(crate) struct Circumstances<'a> {
     pub(crate) origin: Origin,
     pub(crate) clock: &'a dyn Clock,
     pub(crate) idle: IdleTimeout,
-    /// Whether the engine ends lifetimes, and not its dataplane.
+    /// Whether the engine enforces lifetimes, because its dataplane does not.
     pub(crate) ends_lifetimes: bool,
     pub(crate) faults: Option<&'a Injector>,
 }
@@ -118,7 +122,7 @@ impl Core {
         self.note(change, circumstances);
     }
 
-    /// Forgets the SPIs that a context lost by a change that is in the newest version.
+    /// Removes from the SPI index the SPIs that a context lost in a change of the newest version.
     pub(crate) fn forget_spis(&self, change: &Change) {
         if let Some(old) = &change.old
             && !change.keeps_spis()
@@ -127,13 +131,15 @@ impl Core {
         }
     }
 
-    /// The version of the open read/write transaction, which may hold SPIs that the newest has lost.
+    /// Returns the version of the open read/write transaction, which may hold SPIs that the newest version
+    /// has lost.
     pub(crate) fn written(&self) -> Option<&Database> {
         let writer = self.gate.explicit.and_then(|session| self.transactions.get(&session));
         writer.map(|transaction| &transaction.database)
     }
 
-    /// Drops what a transaction that has ended noted outside of its own version, or had others keep there.
+    /// Removes from the SPI index the entries that an ended transaction added, or that were kept because of
+    /// it.
     pub(crate) fn discard(&self, transaction: &Transaction) {
         for id in transaction.changed.keys().chain(transaction.overtaken.keys()) {
             for database in [&transaction.base.database, &transaction.database] {
@@ -144,9 +150,9 @@ impl Core {
         }
     }
 
-    /// What follows from a change that is in the newest version: events, timers, and for the transaction that is
-    /// open. Statistics and the index of SPIs come apart from it: for a provider's many changes they are dealt with
-    /// without the lock.
+    /// Handles the consequences of a change in the newest version: events, timers, and the record of
+    /// overtaken contexts in the open transaction. Statistics and the SPI index are updated separately,
+    /// because the many changes of a provider's listing update them without the lock.
     pub(crate) fn note(&mut self, change: &Change, circumstances: &Circumstances<'_>) {
         if !self.subscriptions.is_empty()
             && let Some(kind) = change.event().or_else(|| change.acquire(circumstances.origin))
@@ -159,7 +165,8 @@ impl Core {
             && change.old.as_ref().is_none_or(|old| old.state != new.state)
         {
             for timer in lifetime::timers(new, circumstances.clock, circumstances.idle) {
-                // A dataplane that ends lifetimes knows nothing of idle pairs.
+                // A dataplane that enforces lifetimes still leaves idle timeouts and the end of expiring contexts to
+                // the engine.
                 let ours = matches!(timer.kind(), lifetime::TimerKind::End | lifetime::TimerKind::Idle);
                 if circumstances.ends_lifetimes || ours {
                     self.wheel.insert(timer);
@@ -174,10 +181,10 @@ impl Core {
         }
     }
 
-    /// Tells those who subscribed of changes of objects that are in the newest version.
+    /// Notifies subscribers of object changes in the newest version.
     pub(crate) fn note_objects(&mut self, changes: &[ObjectChange]) {
         let version = self.newest.version;
-        // What keeps its key has got another descriptor, which is no event.
+        // An object that is replaced under its key only has a new security descriptor, which is no event.
         for change in changes.iter().filter(|change| change.old.is_none() || change.new.is_none()) {
             for (kind, entry) in [(EventKind::Delete, &change.old), (EventKind::Add, &change.new)] {
                 if let Some(entry) = entry {
@@ -189,25 +196,25 @@ impl Core {
         }
     }
 
-    /// Tells those who subscribed of a net event.
+    /// Notifies subscribers of a net event.
     pub(crate) fn announce_net_event(&mut self, event: &Arc<NetEvent>) {
         let version = self.newest.version;
         self.subscriptions.retain(|queue| queue.push_net_event(event, version));
     }
 
-    /// Tells those who subscribed.
+    /// Notifies subscribers of an event of an SA context.
     pub(crate) fn announce(&mut self, kind: EventKind, context: &Arc<SaContext>, faults: Option<&Injector>) {
         let event = SaContextEvent { kind, id: context.id, version: self.newest.version, context: None };
         self.subscriptions.retain(|queue| queue.push(&event, context, faults));
     }
 
-    /// When the next timer or transaction is due.
+    /// Returns the monotonic time at which the next timer or transaction deadline is due.
     pub(crate) fn next_due(&self) -> Option<Duration> {
         let transactions = self.transactions.values().map(|transaction| transaction.deadline);
         transactions.chain(self.wheel.next()).min()
     }
 
-    /// Whether something became due before the housekeeper would look.
+    /// Whether something is due before the housekeeper's next run.
     pub(crate) fn is_due_earlier(&self) -> bool {
         match (self.next_due(), self.sleeps_until) {
             (None, _) => false,
@@ -216,7 +223,8 @@ impl Core {
         }
     }
 
-    /// Drops the timers of contexts that are gone once they are most of all.
+    /// Drops the timers of deleted contexts once the wheel holds more than 4,096 timers plus four per
+    /// context.
     pub(crate) fn sweep_timers(&mut self) {
         if self.wheel.len() > 4 * self.newest.len() + 4096 {
             let newest = &self.newest;

@@ -1,4 +1,4 @@
-//! The engine: what it is built of, and who has a session with it.
+//! The public engine handle, its builder and its gauges.
 
 use crate::access::Access;
 use crate::faults::Faults;
@@ -44,13 +44,14 @@ use std::sync::Arc;
 use std::sync::Weak;
 use std::time::Duration;
 
-/// How many bytes old versions of the database may hold for enumerators where nothing else is said: 2 GiB. A forgotten
-/// enumerator holds at most what was changed since it was created, about 900 bytes a context.
+/// Default limit on the memory that old versions of the database may hold for enumerators: 2 GiB. A
+/// forgotten enumerator holds at most what has changed since it was created, about 900 bytes per
+/// changed context.
 pub const OLD_VERSIONS_MAX: u64 = 2 << 30;
 
 /// A filter engine in this process.
 ///
-/// Clones are the same engine. It lives as long as a clone or a session of it.
+/// Clones refer to the same engine. It lives as long as any clone or session of it.
 ///
 /// ```
 /// use openwfp_engine::{Engine, SessionOptions};
@@ -66,7 +67,7 @@ pub const OLD_VERSIONS_MAX: u64 = 2 << 30;
 #[derive(Clone)]
 pub struct Engine(pub(crate) Arc<Shared>);
 
-/// What an engine is to be like; everything has a default.
+/// A builder that configures an engine. Every setting has a default.
 ///
 /// ```
 /// use openwfp_api::Sid;
@@ -95,34 +96,46 @@ pub struct EngineBuilder {
     store: Option<Arc<dyn ObjectStore>>,
 }
 
-/// What an engine holds at the moment, for those who watch over it.
+/// Current numbers of an engine's resources, for monitoring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gauges {
-    /// SA contexts.
+    /// Number of SA contexts.
     pub sa_contexts: usize,
-    /// Objects: providers, provider contexts, sublayers, layers, callouts and filters, those built in included.
+    /// Number of objects: providers, provider contexts, sublayers, layers, callouts and filters, including
+    /// built-in ones.
     pub objects: usize,
-    /// Open sessions.
+    /// Number of open sessions.
     pub sessions: usize,
-    /// Open transactions.
+    /// Number of open transactions.
     pub transactions: usize,
-    /// Open subscriptions.
+    /// Number of open subscriptions.
     pub subscriptions: usize,
-    /// Events that wait for their subscribers.
+    /// Number of events queued for subscribers, over all subscriptions.
     pub events_waiting: usize,
-    /// Timers, those of contexts that went before their time included.
+    /// Number of pending timers, including timers of contexts that have since been deleted.
     pub timers: usize,
-    /// Memory that old versions of the database hold for enumerators and transactions, in bytes, at most.
+    /// Upper bound of the memory that old versions of the database hold for enumerators and transactions,
+    /// in bytes.
     pub old_versions_bytes: u64,
 }
 
 impl Engine {
-    /// An engine with no SA contexts that is a database only, its owner root.
+    /// Creates an engine with default settings: no SA contexts, no dataplane (it is only a database), owned
+    /// by root.
     pub fn new() -> Engine {
         Engine::builder().build()
     }
 
-    /// An engine to be described.
+    /// Returns a builder with default settings.
+    ///
+    /// ```
+    /// use openwfp_engine::{Engine, SessionOptions};
+    ///
+    /// let engine = Engine::builder().open()?;
+    /// let session = engine.open_session(SessionOptions::new().name("example"))?;
+    /// session.close()?;
+    /// # Ok::<(), openwfp_api::Error>(())
+    /// ```
     pub fn builder() -> EngineBuilder {
         EngineBuilder {
             dataplane: None,
@@ -142,22 +155,24 @@ impl Engine {
     /// Opens a session. WFP: `FwpmEngineOpen0`.
     ///
     /// # Errors
-    /// `ERROR_ACCESS_DENIED` without the right OPEN, `FWP_E_ALREADY_EXISTS` for the key of a session that is open,
-    /// `RPC_E_OUT_OF_RESOURCES` once all numbers are used up.
+    /// `ERROR_ACCESS_DENIED` without the right OPEN, `FWP_E_ALREADY_EXISTS` if a session with the same key
+    /// is open, `FWP_E_NOT_FOUND` if the options name an engine (this one has no name),
+    /// `RPC_E_OUT_OF_RESOURCES` if all session numbers are used up, or the random generator's own error.
     pub fn open_session(&self, options: SessionOptions) -> Result<Arc<dyn Session>> {
         let record = self.0.open(options)?;
         Ok(Arc::new(LocalSession::new(record, Arc::clone(&self.0))))
     }
 
-    /// Ends a session from outside: its calls answer `FWP_E_SESSION_ABORTED` until it is closed. Its transaction is
-    /// aborted and its subscriptions end.
+    /// Ends a session from outside. Its transaction is aborted, its subscriptions end, and the objects of a
+    /// dynamic session are deleted. Until the session is closed, its calls fail with
+    /// `FWP_E_SESSION_ABORTED`.
     ///
     /// # Errors
     /// `FWP_E_NOT_FOUND` if no such session is open.
     pub fn cancel_session(&self, number: SessionNumber) -> Result {
         let record = lock(&self.0.sessions).open.get(&number).cloned();
         let Some(record) = record else {
-            return Err(Error::new(Code::FWP_E_NOT_FOUND, format!("no session {} is open", number.0)));
+            return Err(Error::new(Code::FWP_E_NOT_FOUND, format!("session {} is not open", number.0)));
         };
         record.cancelled.store(true, Ordering::Release);
         self.0.abort_if_any(number);
@@ -166,26 +181,29 @@ impl Engine {
         Ok(())
     }
 
-    /// The privileged client that keeps the engine equal to what a provider holds.
+    /// Returns the privileged client through which a provider keeps the engine in sync with its own SAs. It
+    /// keeps the engine alive.
     pub fn mirror(&self) -> impl Mirror + use<> {
         self.clone()
     }
 
-    /// The same, for one that the engine shall not live for: its calls fail with `FWP_E_SESSION_ABORTED` once the engine is
-    /// gone.
+    /// Returns a mirror as [`Engine::mirror`] does, but one that does not keep the engine alive. Once the
+    /// engine is gone, its calls fail with `FWP_E_SESSION_ABORTED`.
     pub fn weak_mirror(&self) -> impl Mirror + use<> {
         WeakMirror(Arc::downgrade(&self.0))
     }
 
-    /// Does what is due by the engine's clock: lifetimes, expiries, transactions that were held too long. Returns when
-    /// the next thing is due.
+    /// Does all work that is due by the engine's clock: ends lifetimes, expires contexts and aborts
+    /// transactions that were held too long. Returns the monotonic time at which the next work is due, or
+    /// `None` if nothing is scheduled.
     ///
-    /// An engine has a thread for this, unless it is built with [`EngineBuilder::without_thread`].
+    /// The engine calls this from a thread of its own, unless it is built with
+    /// [`EngineBuilder::without_thread`].
     pub fn run_due(&self) -> Option<Duration> {
         self.0.run_due()
     }
 
-    /// What the engine holds at the moment.
+    /// Returns the current gauges.
     pub fn gauges(&self) -> Gauges {
         let sessions = lock(&self.0.sessions).open.len();
         let core = self.0.core();
@@ -230,78 +248,86 @@ impl fmt::Debug for Engine {
 }
 
 impl EngineBuilder {
-    /// What carries out the engine's SAs; default: nothing, the engine is a database only.
+    /// Sets the dataplane that installs and removes the engine's SAs. Default: none; the engine is only a
+    /// database.
     pub fn dataplane(mut self, dataplane: Arc<dyn Dataplane>) -> EngineBuilder {
         self.dataplane = Some(dataplane);
         self
     }
 
-    /// Where time comes from; default: the system's clocks.
+    /// Sets the source of time. Default: the system's clocks, [`SystemClock`].
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> EngineBuilder {
         self.clock = clock;
         self
     }
 
-    /// Where SPIs and session keys come from; default: the system's cryptographic generator.
+    /// Sets the source of randomness for SPIs and for generated keys (GUIDs) of sessions and objects.
+    /// Default: the system's cryptographic generator, [`SystemRandom`].
     pub fn random(mut self, random: Arc<dyn Random>) -> EngineBuilder {
         self.random = random;
         self
     }
 
-    /// Who owns the engine and its database of SAs, and who is meant by a session without a principal; default: root.
+    /// Sets the owner in the default security descriptors of the engine and everything below it, such as
+    /// the database of SAs. The owner is also the user of sessions opened without a principal. Default:
+    /// root.
     pub fn owner(mut self, owner: Sid) -> EngineBuilder {
         self.owner = owner;
         self
     }
 
-    /// The SPIs that the engine chooses from; default: all that are not reserved. Reserved ones (below 256) are left out
-    /// of the range.
+    /// Sets the range of SPIs that the engine chooses from. Default: all SPIs that are not reserved.
+    /// Reserved SPIs (below 256) are excluded from the range.
     pub fn spi_range(mut self, range: RangeInclusive<u32>) -> EngineBuilder {
         let low = (*range.start()).max(Spi::UNRESERVED_MIN);
         self.spis = low..=(*range.end()).max(low);
         self
     }
 
-    /// Idle time-outs for bundles that bring none; default: none.
+    /// Sets the idle timeouts of bundles that specify none. Default: no idle timeout.
     pub fn idle_timeout(mut self, idle: IdleTimeout) -> EngineBuilder {
         self.idle = idle;
         self
     }
 
-    /// How long a transaction may be open before it is aborted by force; default: an hour. Kernel-mode sessions are not
-    /// bound by it.
+    /// Sets how long a transaction may stay open before the engine aborts it. Default: one hour.
+    /// Kernel-mode sessions are exempt.
     pub fn transaction_time_max(mut self, time: Duration) -> EngineBuilder {
         self.transaction_time_max = time;
         self
     }
 
-    /// How many bytes old versions of the database may hold for enumerators before the oldest ones are closed; default:
-    /// [`OLD_VERSIONS_MAX`], `u64::MAX` is no limit. The measure is [`Gauges::old_versions_bytes`].
+    /// Sets how many bytes old versions of the database may hold before the engine closes the enumerators
+    /// that hold the oldest ones. Reading from a closed enumerator fails with `RPC_E_OUT_OF_RESOURCES`.
+    /// Default: [`OLD_VERSIONS_MAX`]; `u64::MAX` disables the limit. The limit applies to
+    /// [`Gauges::old_versions_bytes`].
     pub fn old_versions_max(mut self, bytes: u64) -> EngineBuilder {
         self.old_versions_max = bytes;
         self
     }
 
-    /// No thread of the engine's own for what is due: [`Engine::run_due`] is called instead. Subscriptions with
-    /// callbacks still have theirs.
+    /// Builds the engine without a thread for work that is due; call [`Engine::run_due`] instead.
+    /// Subscriptions with callbacks still have a thread each.
     pub fn without_thread(mut self) -> EngineBuilder {
         self.own_thread = false;
         self
     }
 
-    /// Faults on demand, for tests; default: none.
+    /// Sets faults to inject, for tests. Default: none.
     pub fn faults(mut self, faults: Faults) -> EngineBuilder {
         self.faults = Some(Injector::new(faults));
         self
     }
 
-    /// Where persistent objects are kept; default: nowhere, they go with the engine. [`EngineBuilder::open`] reads them.
+    /// Sets the store for persistent objects; [`EngineBuilder::open`] loads them. Default: none; persistent
+    /// objects are lost when the engine is dropped.
     pub fn store(mut self, store: Arc<dyn ObjectStore>) -> EngineBuilder {
         self.store = Some(store);
         self
     }
 
-    /// The engine, with no SA contexts, and without looking into its store.
+    /// Builds the engine with no SA contexts. It does not load the objects of its store; use
+    /// [`EngineBuilder::open`] for that.
     #[must_use]
     pub fn build(self) -> Engine {
         let shared = Arc::new_cyclic(|me| Shared {
@@ -334,10 +360,11 @@ impl EngineBuilder {
         Engine(shared)
     }
 
-    /// The engine, with the persistent objects of its store and no SA contexts.
+    /// Builds the engine with no SA contexts and loads the persistent objects of its store.
     ///
     /// # Errors
-    /// The store's own, and `FWP_E_INVALID_PARAMETER` for objects that cannot stand together.
+    /// The store's own errors. If a stored object refers to one that does not exist, the `NOT_FOUND` code
+    /// of the missing object's kind, such as `FWP_E_PROVIDER_NOT_FOUND`.
     pub fn open(self) -> Result<Engine> {
         let engine = self.build();
         engine.0.load()?;
@@ -364,12 +391,12 @@ impl Mirror for Engine {
     }
 }
 
-/// A mirror that does not keep its engine.
+/// A mirror that does not keep its engine alive.
 struct WeakMirror(Weak<Shared>);
 
 impl WeakMirror {
     fn engine(&self) -> Result<Engine> {
-        let gone = || Error::new(Code::FWP_E_SESSION_ABORTED, "the engine is gone");
+        let gone = || Error::new(Code::FWP_E_SESSION_ABORTED, "the engine was closed");
         self.0.upgrade().map(Engine).ok_or_else(gone)
     }
 }

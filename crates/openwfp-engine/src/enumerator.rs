@@ -1,9 +1,10 @@
-//! An enumerator: a snapshot, what of it is shown, and how far it was read.
+//! Enumerators: a snapshot, the entries of it to return, and how far they were read.
 //!
 //! Invariants:
-//! 1. Every selected entry of the snapshot goes to exactly one claim that is accepted.
-//! 2. A page is in ascending order: what was given back lies before the cursor and goes out first.
-//! 3. A page is shorter than asked for only if nothing is left that nobody holds.
+//! 1. Every selected entry of the snapshot goes to exactly one accepted claim.
+//! 2. A page is in ascending order: entries that were given back precede the cursor and are returned
+//!    first.
+//! 3. A page is shorter than requested only if no unclaimed entry is left.
 
 use crate::database::Database;
 use crate::snapshots::Snapshot;
@@ -18,18 +19,19 @@ use openwfp_api::Version;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What an enumerator shows, and in which order.
+/// The entries that an enumerator returns, and their order.
 pub(crate) trait Walk: Send + Sync + 'static {
     type Entry: Send + Sync + 'static;
     type Key: Ord + Copy + Send + Sync;
 
-    /// The place of an entry.
+    /// Returns the position of an entry.
     fn key(entry: &Self::Entry) -> Self::Key;
 
-    /// As many entries as there can be, or a guess that costs little if it is wrong.
+    /// Returns the maximum number of entries, or a guess that costs little if it is wrong.
     fn size_hint(&self, database: &Database) -> usize;
 
-    /// Adds the next entries behind a place to a page, until it holds `limit` or there are no more.
+    /// Appends the entries after a position to a page, until the page holds `limit` entries or none is
+    /// left.
     fn fill(&self, database: &Database, after: Option<Self::Key>, limit: usize, page: &mut Vec<Self::Entry>);
 }
 
@@ -41,13 +43,14 @@ pub(crate) struct Enumerator<W: Walk> {
 }
 
 struct Cursor<W: Walk> {
-    /// Gone at the end, so that a forgotten handle holds no old version.
+    /// `None` once the end is reached, so that a forgotten handle keeps no old version, or after an
+    /// eviction.
     snapshot: Option<Snapshot>,
-    /// The last entry that was claimed.
+    /// The position of the last entry read from the snapshot, or where the enumerator starts.
     after: Option<W::Key>,
-    /// What was claimed and given back.
+    /// Entries that were claimed and given back.
     returned: BTreeMap<W::Key, W::Entry>,
-    /// The engine took the snapshot away.
+    /// Whether the engine took the snapshot away.
     evicted: bool,
 }
 
@@ -67,22 +70,24 @@ impl<W: Walk> Enumerator<W> {
     }
 
     /// Claims the next `limit` entries.
+    ///
+    /// # Errors
+    /// `RPC_E_OUT_OF_RESOURCES` if the engine took the snapshot away.
     pub(crate) fn claim(self: &Arc<Enumerator<W>>, limit: usize) -> Result<Claim<W::Entry>> {
         let (page, finished) = self.take(limit)?;
-        // Freeing an old version can take long; the cursor's lock is not held meanwhile.
+        // Freeing an old version can take long, so do it without the cursor's lock.
         drop(finished);
         Ok(Claim::new(page, Arc::clone(self) as Arc<dyn GiveBack<W::Entry>>))
     }
 
-    /// The page, and the snapshot once its end is reached.
+    /// Returns the next page, and also the snapshot once its end is reached.
     fn take(&self, limit: usize) -> Result<(Vec<W::Entry>, Option<Snapshot>)> {
         let mut cursor = lock(&self.cursor);
         let cursor = &mut *cursor;
         if cursor.evicted {
-            let what =
-                "the engine has closed the enumerator: the old versions of its database took too much memory";
+            let what = "the engine closed this enumerator to free memory";
             return Err(Error::new(Code::RPC_E_OUT_OF_RESOURCES, what)
-                .with_remedy("create another one that goes on after the last entry, and read it sooner"));
+                .with_remedy("Create a new one after the last entry, and read faster."));
         }
         let unread = cursor.snapshot.as_ref().map_or(0, |snapshot| self.walk.size_hint(&snapshot.database));
         let left = cursor.returned.len() + unread;
@@ -103,9 +108,9 @@ impl<W: Walk> Enumerator<W> {
     }
 }
 
-/// What holds an old version of the database and can be made to let it go.
+/// A holder of an old version of the database that can be made to release it.
 pub(crate) trait Evict: Send + Sync {
-    /// Lets the old version go; the enumerator is of no more use.
+    /// Releases the old version. An enumerator that still had entries to read fails from then on.
     fn evict(&self);
 }
 
@@ -114,7 +119,7 @@ impl<W: Walk> Evict for Enumerator<W> {
         let snapshot = {
             let mut cursor = lock(&self.cursor);
             let snapshot = cursor.snapshot.take();
-            // One that was read to its end holds nothing and stays as it is.
+            // An enumerator that was read to its end holds no snapshot and stays usable.
             cursor.evicted |= snapshot.is_some();
             snapshot
         };

@@ -1,5 +1,5 @@
-//! Faults on demand, for the tests of those who use an engine: deterministic, and off unless an engine is built with
-//! them.
+//! Fault injection for tests of programs that use an engine. Faults are deterministic, and off unless
+//! an engine is built with them.
 
 use crate::sync::Mutex;
 use crate::sync::lock;
@@ -9,10 +9,10 @@ use openwfp_api::Operation;
 use openwfp_api::Result;
 use std::collections::HashMap;
 
-/// Which calls of an engine shall fail, and which notifications shall get lost.
+/// Faults to inject into an engine: calls that fail and notifications that are lost.
 ///
-/// Calls are counted over all sessions, each kind for itself, from 1; a call that fails so has passed all rules for its
-/// session and changes nothing.
+/// Calls are counted from 1, separately for each operation, over all sessions. A fault is injected
+/// after the session's checks have admitted the call, and the failed call changes nothing.
 ///
 /// ```
 /// use openwfp_api::{Code, EnumOptions, Operation};
@@ -34,26 +34,26 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// No faults.
+    /// Returns an empty set of faults.
     pub fn new() -> Faults {
         Faults::default()
     }
 
-    /// The n-th call of an operation fails with a code.
+    /// Makes the n-th call of an operation fail with a code.
     #[must_use]
     pub fn fail(mut self, operation: Operation, nth: u64, code: Code) -> Faults {
         self.calls.insert((operation, nth), code);
         self
     }
 
-    /// The n-th call of an operation answers `FWP_E_TIMEOUT`, without the wait that would lead to it.
+    /// Makes the n-th call of an operation fail with `FWP_E_TIMEOUT`, without waiting first.
     #[must_use]
     pub fn time_out(self, operation: Operation, nth: u64) -> Faults {
         self.fail(operation, nth, Code::FWP_E_TIMEOUT)
     }
 
-    /// The n-th notification, counted over all subscriptions, is dropped; its subscriber is told so, as if its queue
-    /// had been full.
+    /// Drops the n-th SA context notification, counted from 1 over all subscriptions. Its subscriber is
+    /// notified of the loss, as if its queue had been full.
     #[must_use]
     pub fn lose_notification(mut self, nth: u64) -> Faults {
         self.lost.push(nth);
@@ -61,7 +61,7 @@ impl Faults {
     }
 }
 
-/// The faults of an engine and what was counted so far.
+/// The faults of an engine, with the calls and notifications counted so far.
 #[derive(Debug)]
 pub(crate) struct Injector {
     faults: Faults,
@@ -79,7 +79,7 @@ impl Injector {
         Injector { faults, counted: Mutex::default() }
     }
 
-    /// Counts a call, which may fail so.
+    /// Counts a call and returns the fault injected into it, if any.
     pub(crate) fn call(&self, operation: Operation) -> Result {
         let number = {
             let mut counted = lock(&self.counted);
@@ -91,12 +91,12 @@ impl Injector {
             None => Ok(()),
             Some(code) => Err(Error::new(
                 *code,
-                format!("{} number {number} fails as was asked for", operation.rules().wfp_name),
+                format!("injected fault: {} number {number}", operation.rules().wfp_name),
             )),
         }
     }
 
-    /// Counts a notification; whether it gets lost.
+    /// Counts a notification; returns whether to drop it.
     pub(crate) fn loses_notification(&self) -> bool {
         let mut counted = lock(&self.counted);
         counted.notifications += 1;

@@ -1,4 +1,4 @@
-//! Taking over what a provider tells: a whole listing, one change after the other, and what it has counted.
+//! Applies what a provider reports: a full listing, single changes, and counters.
 
 use crate::change::Change;
 use crate::core::Core;
@@ -23,22 +23,22 @@ use openwfp_api::Spi;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// So many changes are made at a time, so that nobody waits long for the lock.
+/// Maximum number of changes to apply under one lock, so that nobody waits long for it.
 const BATCH: usize = 128;
 
-/// So many contexts of a page have their counters asked for; those of longer pages are as old as the provider's own
-/// interval.
+/// Maximum number of contexts of a page whose counters are fetched from the dataplane. The other
+/// contexts of a longer page show counters as old as the provider's own interval.
 const ASKED_MAX: usize = 1024;
 
-/// Counters are new enough for a reader while they are not older.
+/// Maximum age of counters, in seconds, at which a reader gets them without a new fetch.
 const COUNTERS_AGE_MAX_SECONDS: u32 = 1;
 
-/// What taking over changes leaves to be done without the lock.
+/// Work that remains after applying changes, to be done without the lock.
 #[derive(Default)]
 struct Aftermath {
-    /// What was replaced, freed without the lock.
+    /// The changes made, kept so that old contexts are freed without the lock.
     changes: Vec<Change>,
-    /// Contexts whose lifetime the provider has ended for one direction.
+    /// Contexts of which the provider ended one direction because its lifetime was over.
     expired: Vec<SaContextId>,
 }
 
@@ -55,7 +55,7 @@ impl Shared {
         };
         let exclusive = Exclusive(self);
         contexts.iter().for_each(|context| self.note_asked(context));
-        // What a first listing finds is not new.
+        // The contexts of a first listing existed before, so none of them counts as a rekey.
         let was_empty = next.len() == 0;
         let mut growths = Vec::new();
         let new_id = || self.new_id();
@@ -86,14 +86,14 @@ impl Shared {
         core.sweep_timers();
         let (newest, written) = (core.newest.clone(), core.written().cloned());
         drop(core);
-        // Nobody commits before the gate is let go, so that the newest version is this one.
+        // The gate is still held, so nobody else commits and this is still the newest version.
         for old in
             changes.iter().filter(|change| !change.keeps_spis()).filter_map(|change| change.old.as_ref())
         {
             newest.forget_spis(old, written.as_ref());
         }
         drop(exclusive);
-        // Freeing what nobody reads any more can take long; no lock is held meanwhile.
+        // Freeing what nobody reads any more can take long, so do it without a lock.
         drop((old, changes));
         self.after_commit(false);
         Ok(ids)
@@ -118,7 +118,7 @@ impl Shared {
             for id in aftermath.expired {
                 let result = self.step_by_itself(SaContextStep::Delete(id));
                 let operation = Operation::SaContextDeleteById;
-                crate::audit::by_engine(operation, id, "Expired", result.as_ref().err());
+                crate::audit::by_engine(operation, id, "hard-limit", result.as_ref().err());
             }
         }
         let mut core = self.enter(&Want::Exclusive, None)?;
@@ -129,7 +129,7 @@ impl Shared {
         Ok(ids)
     }
 
-    /// Makes one change; the id of a context that was put.
+    /// Applies one change; returns the id of a context that was put.
     fn apply_one(
         &self,
         core: &mut Core,
@@ -145,7 +145,7 @@ impl Shared {
                     |context: &SaContext, direction, growth| tally.count(context, direction, growth);
                 let new = Arc::new(reconcile::refreshed(&old, *context, &mut grown)?);
                 if new.traffic == old.traffic && is_same_to_clients(&new, &old) {
-                    // What the provider added for itself is no event.
+                    // Data that the provider added for itself causes no event.
                     newest.put(new);
                     newest.version.0 += 1;
                 } else {
@@ -190,7 +190,7 @@ impl Shared {
         match known.or_else(|| reconcile::find(&core.newest, &context, |_| false)) {
             Some(old) => {
                 let id = old.id;
-                // What was taken up through the API goes on there.
+                // Ignore the report for a context that is now keyed through the API.
                 if !is_taken_up(&old) {
                     let tally = &mut core.tally;
                     let mut grown =
@@ -230,7 +230,7 @@ impl Shared {
         }
     }
 
-    /// Takes over one direction's counters.
+    /// Stores the new counters of one direction. Returns the context with its previous bytes and packets.
     fn take(&self, core: &mut Core, update: &CounterUpdate) -> Option<(Arc<SaContext>, (u64, u64))> {
         let context = core.newest.get(update.id).cloned()?;
         let cell = context.counters.direction(update.direction);
@@ -241,7 +241,8 @@ impl Shared {
         Some((context, before))
     }
 
-    /// Takes over what a provider counted.
+    /// Stores the counters that a provider reports. If the engine ends lifetimes, deletes contexts that
+    /// reached a hard limit.
     pub(crate) fn count(&self, updates: &[CounterUpdate]) -> Result {
         for updates in updates.chunks(BATCH) {
             let mut over = Vec::new();
@@ -257,14 +258,14 @@ impl Shared {
             for id in over {
                 let result = self.step_by_itself(SaContextStep::Delete(id));
                 let operation = Operation::SaContextDeleteById;
-                crate::audit::by_engine(operation, id, "Counted", result.as_ref().err());
+                crate::audit::by_engine(operation, id, "volume-limit", result.as_ref().err());
             }
         }
         Ok(())
     }
 
-    /// Brings the counters of what a reader is about to see up to date, as far as the dataplane counts and they are not
-    /// new enough. Where it cannot, they stay as they are.
+    /// Updates counters that are too old in contexts that a reader is about to see, as far as the dataplane
+    /// counts them. If the dataplane fails, they stay as they are.
     pub(crate) fn refresh_counters(&self, contexts: &[Arc<SaContext>]) {
         let Some(dataplane) = &self.dataplane else { return };
         let now = self.now_in_seconds();
@@ -279,18 +280,20 @@ impl Shared {
             return;
         }
         match dataplane.counters(&old) {
-            // Only counters change, which no version holds: no gate.
+            // All versions share the counters, so changing them needs no gate.
             Ok(updates) => updates.chunks(BATCH).for_each(|updates| {
                 let mut core = self.core();
                 for update in updates {
                     self.take(&mut core, update);
                 }
             }),
-            Err(error) => tracing::debug!(%error, "counters stay as they are"),
+            Err(error) => {
+                tracing::debug!("cannot read counters from the dataplane; they stay as they are: {error}");
+            }
         }
     }
 
-    /// Notes that the provider has just told these counters.
+    /// Notes that the provider has just reported these counters.
     fn note_asked(&self, context: &SaContext) {
         let now = self.now_in_seconds();
         for (direction, _) in context.directions() {
@@ -304,7 +307,7 @@ impl Shared {
     }
 }
 
-/// Whether a context was found larval and is now keyed through the API.
+/// Returns whether a larval context of the provider is now keyed through the API.
 fn is_taken_up(context: &SaContext) -> bool {
     context.reservation.is_some()
 }
@@ -313,7 +316,7 @@ fn holds(context: &SaContext, direction: Direction, spi: Spi) -> bool {
     context.details(direction).is_some_and(|details| details.bundle.sas.first().spi == spi)
 }
 
-/// The context without one of its directions; none if that was the last.
+/// Returns the context without one of its directions; `None` if that was its last one.
 fn without(context: &SaContext, direction: Direction) -> Option<Arc<SaContext>> {
     let mut new = context.clone();
     match direction {
@@ -329,7 +332,8 @@ fn without(context: &SaContext, direction: Direction) -> Option<Arc<SaContext>> 
     Some(Arc::new(new))
 }
 
-/// Whether two values of a context differ in nothing but the provider's own words.
+/// Returns whether two values of a context have the same SPIs and UDP encapsulation. If their traffic
+/// is also the same, they differ only in the provider's own data.
 fn is_same_to_clients(new: &SaContext, old: &SaContext) -> bool {
     new.directions().zip(old.directions()).all(|((_, new), (_, old))| {
         new.udp_encapsulation == old.udp_encapsulation

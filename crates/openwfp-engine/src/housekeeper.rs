@@ -1,4 +1,4 @@
-//! Housekeeping: doing what is due, by a thread of the engine's own or by whoever calls.
+//! Housekeeping: runs work that is due, on the engine's own thread or on the caller's.
 
 use crate::change::is_announced;
 use crate::core::Core;
@@ -28,13 +28,14 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-/// So many timers are taken at a time, so that nobody waits long for the lock.
+/// Maximum number of timers to take per batch, which bounds how long the core lock is held.
 const BATCH: usize = 256;
 
-/// How long after the dataplane failed to remove an SA it is tried again.
+/// Delay before retrying to end a context after a failure, such as a dataplane that fails to remove an
+/// SA.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// How the housekeeper's thread is started, woken and stopped.
+/// Starts, wakes and stops the housekeeper thread.
 #[derive(Default)]
 pub(crate) struct Signal {
     state: Mutex<State>,
@@ -49,7 +50,7 @@ struct State {
 }
 
 impl Signal {
-    /// Has the housekeeper look again; the first time it gets its thread.
+    /// Wakes the housekeeper; the first call starts its thread.
     pub(crate) fn wake(self: &Arc<Signal>, engine: &Weak<Shared>) {
         let starts = {
             let mut state = lock(&self.state);
@@ -63,7 +64,7 @@ impl Signal {
             if let Err(error) = thread::Builder::new().name("openwfp-timers".into()).spawn(body) {
                 // The next commit tries again.
                 lock(&self.state).started = false;
-                tracing::error!(%error, "no thread for the engine's timers: nothing expires until there is one");
+                tracing::error!(%error, "cannot start the thread for timers; nothing expires until it starts");
             }
         }
     }
@@ -76,7 +77,7 @@ impl Signal {
     fn keep_house(&self, engine: &Weak<Shared>) {
         loop {
             lock(&self.state).woken = false;
-            // The engine lives on only while something is done for it.
+            // The thread keeps the engine alive only while it works for it.
             let Some(shared) = engine.upgrade() else { return };
             let clock = Arc::clone(&shared.clock);
             let due = shared.run_due();
@@ -101,7 +102,7 @@ impl Signal {
 }
 
 impl Shared {
-    /// Does what is due and returns when the next thing is.
+    /// Does all work that is due, and returns the monotonic time at which the next is due.
     pub(crate) fn run_due(&self) -> Option<Duration> {
         let _one_at_a_time = lock(&self.housekeeping);
         loop {
@@ -114,7 +115,7 @@ impl Shared {
                 if due.is_empty() {
                     core.sleeps_until = core.next_due();
                     drop(core);
-                    // Whoever waits by this clock looks at it again.
+                    // Wake threads that wait at the gate, so that they recheck their timeouts by this clock.
                     self.gate_changed.notify_all();
                     return self.core().sleeps_until;
                 }
@@ -136,7 +137,7 @@ impl Shared {
             .collect();
         for session in overdue {
             if self.end_transaction(session, TransactionState::Ended) {
-                tracing::warn!(session = session.0, "a transaction was held too long and is aborted");
+                tracing::warn!(session = session.0, "aborted a transaction that was open too long");
             }
         }
     }
@@ -147,9 +148,9 @@ impl Shared {
         let expiring = matches!(context.state, SaState::Expiring { .. });
         match timer.kind() {
             TimerKind::Soft => {
-                // The limit may have been the outbound SA's, which is gone in an expiring context.
+                // The limit may belong to the outbound SA, which an expiring context no longer has.
                 let Some(rest) = lifetime::hard_after_soft(&context) else { return };
-                // From when it was due, not from now: who looks late does not make a lifetime longer.
+                // Counted from the soft deadline, not from now: a late check must not extend the lifetime.
                 let hard = timer.deadline().saturating_add(rest);
                 let mut core = self.core();
                 if !expiring {
@@ -167,7 +168,7 @@ impl Shared {
             TimerKind::Idle => {
                 let Some(limit) = lifetime::idle_timeout(&context, self.idle()) else { return };
                 self.refresh_counters(std::slice::from_ref(&context));
-                // Timers go by monotonic time and uses by the calendar; their distances are the same.
+                // Timers use monotonic time and last use is wall-clock time; both measure intervals alike.
                 let idle = self.clock.wall().since(openwfp_api::Timestamp(lifetime::last_used(&context)));
                 if idle >= limit {
                     self.end(SaContextStep::Expire(id), id, timer.kind(), now);
@@ -182,11 +183,12 @@ impl Shared {
         }
     }
 
-    /// Ends a context for the engine itself; what the dataplane refuses is tried again later.
+    /// Ends a context on behalf of the engine itself. If that fails, for instance in the dataplane, it is
+    /// retried later.
     fn end(&self, step: SaContextStep, id: SaContextId, kind: TimerKind, now: Duration) {
         let operation = step.operations()[0];
         let result = self.step_by_itself(step);
-        crate::audit::by_engine(operation, id, &format!("{kind:?}"), result.as_ref().err());
+        crate::audit::by_engine(operation, id, kind.word(), result.as_ref().err());
         if let Err(error) = result
             && error.code() != Code::FWP_E_NOT_FOUND
         {
@@ -194,8 +196,8 @@ impl Shared {
         }
     }
 
-    /// What follows from the counters that a context has reached: a soft expiry is told, the id of one that is over is
-    /// returned.
+    /// Applies the limits that a context's counters have reached: announces a soft expiry, or returns the
+    /// id of a context to delete.
     pub(crate) fn reach(
         &self,
         core: &mut Core,
@@ -214,7 +216,8 @@ impl Shared {
         }
     }
 
-    /// The counters of an update; a provider that does not know when an SA was used tells by what grew.
+    /// Returns the counters of an update. If the provider does not report the time of last use, growth of
+    /// the counters counts as use now.
     pub(crate) fn counters(
         &self,
         update: &CounterUpdate,

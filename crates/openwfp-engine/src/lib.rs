@@ -1,17 +1,17 @@
-//! The OpenWFP filter engine, as a library for keying daemons, gateways' tools and tests.
+//! The OpenWFP filter engine as a library, for keying daemons, gateway tools and tests.
 //!
 //! ```text
 //!                        ┌───────── Session (rights, transaction, handles) ─────────┐
 //!   a keying daemon ──▶  steps: create · SPI · inbound · outbound · update · expire · delete
-//!   a lister        ──▶  enumerators: a snapshot in O(1), pages that go back if they are not delivered
-//!   a watcher       ──▶  subscriptions: events in the order of commits, by callback or pulled
+//!   a lister        ──▶  enumerators: a snapshot in O(1), in pages that can be given back
+//!   a watcher       ──▶  subscriptions: events in commit order, pushed to a callback or pulled
 //!                        └──────────────────────────┬────────────────────────────────┘
-//!                                                Engine ◀── Mirror: what a provider lists and counts
+//!                                                Engine ◀── Mirror: SAs and counters from a provider
 //!                                                   ▼
-//!                                               Dataplane: what carries the SAs out
+//!                                               Dataplane: installs and removes the SAs
 //! ```
 //!
-//! # A life
+//! # Example
 //!
 //! ```
 //! use openwfp_api::*;
@@ -23,38 +23,43 @@
 //! let traffic = Traffic::new(endpoints, Mode::Tunnel);
 //!
 //! let id = session.sa_context_create(&NewSaContext::new(traffic.clone()))?;
-//! let ours = session.sa_context_get_spi(id, &InboundRequest::new(traffic))?;
-//! # let theirs = Spi::new(0xC0FFEE00).unwrap();
+//! let local_spi = session.sa_context_get_spi(id, &InboundRequest::new(traffic))?;
+//! # let peer_spi = Spi::new(0xC0FFEE00).unwrap();
 //! # let bundle = |spi| {
 //! #     let aead = Aead { algorithm: AeadAlgorithm::AesGcm, icv_bits: 128, key: Key::new(&[1; 20]) };
 //! #     SaBundle::new(SaList::one(Sa { spi, transform: Transform::EspAead(aead), linux: None }))
 //! # };
-//! session.sa_context_add_inbound(id, bundle(ours))?;
-//! session.sa_context_add_outbound(id, bundle(theirs))?;
+//! session.sa_context_add_inbound(id, bundle(local_spi))?;
+//! session.sa_context_add_outbound(id, bundle(peer_spi))?;
 //! assert_eq!(session.sa_context_by_id(id)?.state, SaState::Complete);
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! The crate's examples have more: `keying_daemon`, `watcher`, `paging`.
+//! See also the crate's examples: `keying_daemon`, `watcher` and `paging`.
 //!
-//! # What holds
+//! # Guarantees
 //!
-//! - **Rules** of a call (rights, transactions, dynamic sessions) stand in one table,
-//!   [`Operation`](openwfp_api::Operation). A call that fails has changed nothing, and its error says in words which
-//!   argument or rule was broken.
-//! - **Transactions**: a session's explicit one sees its own version; the dataplane is called at its commit, for all of it
-//!   or nothing. One writes at a time; other sessions' writes wait for it, the engine's own (what expires, what a
-//!   provider lists) do not, and win.
-//! - **Lifetimes** are the engine's unless its dataplane enforces them: softly at nine tenths, then deleted; idle pairs
-//!   expire. A million contexts with lifetimes cost nothing while nothing is due.
-//! - **Old versions** that enumerators hold are bounded by [`EngineBuilder::old_versions_max`] and gauged by
-//!   [`Engine::gauges`].
-//! - **Audit**: every change and refusal is a `tracing` event of the target `openwfp::audit` with the fields `operation`,
-//!   `session`, `user`, `user_name`, `process_id`, `sa_context`, `local`, `remote`, `reason`, `outcome`, `error`.
-//! - **Tests** of what is built on an engine turn its clock ([`ManualClock`]) and have calls fail on demand ([`Faults`]).
+//! - **Rules**: [`Operation`](openwfp_api::Operation) lists the rules of every call in one table
+//!   (rights, transactions, dynamic sessions). A call that fails changes nothing; its error text says
+//!   which argument or rule was violated.
+//! - **Transactions**: an explicit transaction works on its session's own version of the database. The
+//!   dataplane is called at commit and applies all of the transaction or nothing. Only one read/write
+//!   transaction is open at a time; writes of other sessions wait for it. Changes by the engine itself
+//!   (expiry, changes reported by a provider) do not wait, and take precedence at commit.
+//! - **Lifetimes**: the engine enforces lifetimes unless its dataplane does. It announces a soft expiry
+//!   at nine tenths of a limit and deletes the SA context at the limit. Idle SA pairs expire in either
+//!   case. A million contexts with lifetimes cost nothing while no timer is due.
+//! - **Old versions**: [`EngineBuilder::old_versions_max`] limits the memory of old database versions
+//!   that enumerators hold; [`Engine::gauges`] reports it.
+//! - **Audit**: changes by sessions, contexts that the engine ends itself and refused calls are logged
+//!   as `tracing` events with target `openwfp::audit` and the fields `operation`, `session`, `user`,
+//!   `user_name`, `process_id`, `sa_context`, `object`, `local`, `remote`, `reason`, `outcome` and
+//!   `error`, where they apply.
+//! - **Tests**: programs that use an engine can advance its clock in tests ([`ManualClock`]) and inject
+//!   failures ([`Faults`]).
 //!
-//! It does no I/O but asking the system's clock and generator where it is given no others, and knows neither the kernel
-//! nor any wire.
+//! The crate does no I/O, except that it reads the system's clock and random number generator unless
+//! the builder is given others. It depends on neither the kernel nor a wire format.
 #![forbid(unsafe_code)]
 
 mod access;

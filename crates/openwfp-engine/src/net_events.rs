@@ -1,4 +1,4 @@
-//! Net events: the newest ones are kept, for those who ask later.
+//! Net events: the newest ones, stored for later enumeration.
 
 use crate::objects::conditions::Conditions;
 use openwfp_api::Guid;
@@ -9,10 +9,10 @@ use openwfp_api::object::value::Value;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// So many are kept.
+/// Maximum number of net events to store.
 const KEPT: usize = 10_000;
 
-/// The net events that an engine keeps, the oldest first.
+/// The stored net events of an engine, oldest first.
 #[derive(Default)]
 pub(crate) struct NetEvents {
     newest: u64,
@@ -20,7 +20,7 @@ pub(crate) struct NetEvents {
 }
 
 impl NetEvents {
-    /// Keeps an event and gives it its number.
+    /// Stores an event and assigns its id; drops the oldest event if the store is full.
     pub(crate) fn keep(&mut self, mut event: NetEvent) -> Arc<NetEvent> {
         self.newest += 1;
         event.id = self.newest;
@@ -32,14 +32,14 @@ impl NetEvents {
         event
     }
 
-    /// Those that a template selects.
+    /// Returns the events that a template selects, oldest first.
     pub(crate) fn select(&self, template: &NetEventTemplate) -> Vec<Arc<NetEvent>> {
         let wanted = Wanted::new(template);
         self.kept.iter().filter(|event| wanted.selects(event)).cloned().collect()
     }
 }
 
-/// A template, ready to be asked.
+/// A template with its conditions compiled.
 pub(crate) struct Wanted {
     template: NetEventTemplate,
     conditions: Conditions,
@@ -59,7 +59,7 @@ impl Wanted {
     }
 }
 
-/// A field of an event, as conditions name it.
+/// Returns the value of an event's field, by the GUID that conditions use for it.
 fn field_of(event: &NetEvent, field: Guid) -> Option<Value> {
     match field {
         condition::IP_LOCAL_ADDRESS => event.local.map(|address| Value::address(address.0)),

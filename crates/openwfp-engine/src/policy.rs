@@ -1,5 +1,5 @@
-//! Objects on their way to the newest version, and what is asked of them: rights, the store, classification, net events,
-//! options.
+//! Applies changes of objects, checks rights on them and stores persistent ones; classification, net
+//! events and options.
 
 use crate::admit;
 use crate::commit::open_transaction;
@@ -39,12 +39,12 @@ use openwfp_api::object::step::ObjectStep;
 use std::sync::Arc;
 
 impl Shared {
-    /// Makes a session's step, in its transaction if it has one.
+    /// Applies a session's step, within its transaction if it has one.
     pub(crate) fn object_step(&self, record: &Arc<SessionRecord>, step: ObjectStep) -> Result<u64> {
         self.in_transaction(record, |transaction| self.object_step_into(transaction, record, step))
     }
 
-    /// Changes objects in a session's transaction, or in one of this call's own.
+    /// Changes objects within a session's transaction, or in one of this call's own.
     fn in_transaction<T>(
         &self,
         record: &Arc<SessionRecord>,
@@ -75,7 +75,7 @@ impl Shared {
         let means = rules::Means {
             session: record.number(),
             is_dynamic: record.info.dynamic,
-            may: &|operation, rights, kind, own| self.may(record, operation, rights, kind, own),
+            may: &|rights, kind, own| self.may(record, rights, kind, own),
             new_key: &|| self.new_guid(),
             new_serial: &|kind| match kind {
                 ObjectKind::Callout => self.newest_callout.fetch_add(1, Ordering::Relaxed) + 1,
@@ -89,14 +89,14 @@ impl Shared {
         Ok(id)
     }
 
-    /// Whether a session has rights on an object of a kind.
+    /// Checks that a session has rights on an object, or on its kind if the object has no descriptor of its
+    /// own.
     ///
     /// # Errors
-    /// `ERROR_ACCESS_DENIED`.
+    /// `ERROR_ACCESS_DENIED` if a right is missing.
     pub(crate) fn may(
         &self,
         record: &SessionRecord,
-        operation: Operation,
         rights: Rights,
         kind: ObjectKind,
         own: Option<&SecurityDescriptor>,
@@ -113,14 +113,14 @@ impl Shared {
             Some(_) => format!("the {kind}"),
             None => format!("the {kind}s"),
         };
-        Err(admit::denied(record, operation, missing, &on))
+        Err(admit::denied(record, missing, &on))
     }
 
-    /// Has the store keep what changed of what is persistent.
+    /// Writes changes of persistent objects to the store.
     pub(crate) fn keep(&self, changes: &[ObjectChange]) -> Result {
         let Some(store) = &self.store else { return Ok(()) };
         let persistent = |entry: &&Arc<Entry>| entry.lifetime == Lifetime::Persistent;
-        // What was added and deleted again leaves no trace; the last word on a key counts.
+        // Only the last change of each key counts; an object that was added and deleted again is not stored.
         let mut last: std::collections::BTreeMap<(ObjectKind, Guid), Option<&Arc<Entry>>> =
             Default::default();
         for change in changes {
@@ -139,14 +139,14 @@ impl Shared {
         store.commit(&put, &forget)
     }
 
-    /// Brings the classifier to the newest version.
+    /// Updates the classifier to the newest version.
     pub(crate) fn follow(&self, changes: &[ObjectChange], objects: &Objects) {
         if !changes.is_empty() {
             write(&self.classifier).follow(changes, objects);
         }
     }
 
-    /// Reads the store, once, when the engine is built.
+    /// Loads the objects of the store, once, when the engine is opened.
     pub(crate) fn load(&self) -> Result {
         let Some(store) = &self.store else { return Ok(()) };
         let mut stored = store.load()?;
@@ -157,9 +157,10 @@ impl Shared {
             for (used, key) in references(&stored.object) {
                 if objects.by_key(used, key).is_none() {
                     let named = format!("the {kind} {}", stored.object.key());
-                    let what = format!("the store has {named}, but not the {used} {key} that it names");
+                    let what =
+                        format!("the store contains {named}, but not the {used} {key} that it refers to");
                     return Err(Error::new(used.not_found(), what).with_remedy(
-                        "the store is damaged: restore it, or move it away to begin with an empty one",
+                        "The store is damaged. Restore it from a backup, or move it away to start with an empty one.",
                     ));
                 }
             }
@@ -178,7 +179,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Drops the objects of a dynamic session that has ended, whether others' SA contexts use them or not.
+    /// Deletes the objects of a dynamic session that has ended, even if SA contexts of other sessions use
+    /// them.
     pub(crate) fn drop_dynamic(&self, record: &SessionRecord) {
         if !record.info.dynamic {
             return;
@@ -197,7 +199,8 @@ impl Shared {
             let mut core = self.core();
             core.newest.objects = Arc::clone(&objects);
             core.newest.version.0 += 1;
-            // Nobody else's objects name those of a dynamic session, so that none in a transaction does.
+            // Objects of other sessions never refer to those of a dynamic session, so none in the transaction
+            // does.
             if let Some(writer) = core.gate.explicit
                 && let Some(transaction) = core.transactions.get_mut(&writer)
             {
@@ -211,7 +214,7 @@ impl Shared {
         drop(exclusive);
     }
 
-    /// Finds an object that a session may read.
+    /// Returns an object after checking the session's rights on it.
     pub(crate) fn object(
         &self,
         record: &SessionRecord,
@@ -223,11 +226,11 @@ impl Shared {
         let entry = self
             .read(record, |database| database.objects.find(kind, name).cloned())
             .ok_or_else(|| name.not_found(kind))?;
-        self.may(record, operation, operation.rules().rights, kind, entry.security.as_ref())?;
+        self.may(record, operation.rules().rights, kind, entry.security.as_ref())?;
         Ok(entry)
     }
 
-    /// The descriptor of an object: its own, or that of its kind which it inherits.
+    /// Returns the security descriptor of an object: its own, or the one it inherits from its kind.
     pub(crate) fn object_security(
         &self,
         record: &SessionRecord,
@@ -254,8 +257,7 @@ impl Shared {
         rules::check_owner(&old, record.number(), record.info.dynamic)?;
         let takes_over = parts.any(SecurityInformation::OWNER.and(SecurityInformation::GROUP));
         if takes_over {
-            let operation = Operation::on_objects(kind, ObjectCall::SetSecurityInfo)?;
-            self.may(record, operation, Rights::WRITE_OWNER, kind, old.security.as_ref())?;
+            self.may(record, Rights::WRITE_OWNER, kind, old.security.as_ref())?;
         }
         let inherited = || lock(&self.access).of(openwfp_api::Securable::Objects(kind)).clone();
         let mut security = old.security.clone().unwrap_or_else(inherited);
@@ -282,7 +284,7 @@ impl Shared {
         read(&self.classifier).classify(packet)
     }
 
-    /// Keeps a net event and tells it, if they are collected.
+    /// Stores a net event and notifies subscribers, if collection is enabled.
     pub(crate) fn report(&self, mut event: NetEvent) {
         if self.option(EngineOption::CollectNetEvents) == 0 {
             return;
@@ -309,7 +311,7 @@ impl Shared {
             EngineOption::CollectNetEvents | EngineOption::NameCache | EngineOption::MonitorIpsecConnections
         );
         if flag && value > 1 || option == EngineOption::PacketQueuing && value > 7 {
-            let what = format!("the option {} cannot be {value}", option.name());
+            let what = format!("the option {} does not accept {value}", option.name());
             return Err(Error::new(Code::FWP_E_OUT_OF_BOUNDS, what));
         }
         if let Some(place) = self.options.get(option.wfp() as usize) {

@@ -1,4 +1,4 @@
-//! Making the database equal to a fresh listing, with the ids of what is still there.
+//! Makes the database equal to a new listing; contexts that are still listed keep their ids.
 
 use crate::change::Change;
 use crate::database::Database;
@@ -17,11 +17,12 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
-/// Makes the database hold exactly these contexts and returns what changed, and the ids of the listed ones; `grown` gets
-/// what was counted on top in contexts that stay.
+/// Makes the database hold exactly the listed contexts. Returns the changes and the ids of the listed
+/// contexts, in their order. Calls `grown` with the growth of the counters of contexts that stay.
 ///
-/// A listed context that shares an SA with one of the database is that one: it keeps the id, and the
-/// counters go on in the same cell. Without an SPI, traffic and selectors must agree.
+/// A listed context continues one of the database if both have the same endpoints and mark and share an
+/// SA: it keeps the id, and its counters continue in the same cell. Contexts without an SPI must have
+/// the same endpoints and selectors.
 pub(crate) fn replace(
     database: &mut Database,
     listed: Vec<SaContext>,
@@ -57,7 +58,8 @@ pub(crate) fn replace(
     (changes, ids)
 }
 
-/// The context of the database that a listed one is, unless another listed one is it already.
+/// Returns the context of the database that a listed one continues, unless `is_taken` says that another
+/// listed one already continues it.
 pub(crate) fn find(
     database: &Database,
     listed: &SaContext,
@@ -82,7 +84,8 @@ pub(crate) fn find(
 fn is_continued_by(old: &SaContext, listed: &SaContext) -> bool {
     match sas(listed).next() {
         None => sas(old).next().is_none() && old.selectors == listed.selectors,
-        // The index knows SPI, protocol and destination; marks can keep several such SAs apart.
+        // The index compares SPI, protocol and destination; SAs that agree in all of them may have other
+        // marks.
         Some(_) => mark(old) == mark(listed),
     }
 }
@@ -106,18 +109,18 @@ fn renew(
     Some(change)
 }
 
-/// The change by which a context becomes what the provider says of it now; none if it is that already.
+/// Returns the change that makes a context what the provider now reports; `None` if nothing differs.
 pub(crate) fn renewal(
     old: Arc<SaContext>,
     mut listed: SaContext,
     grown: &mut dyn FnMut(&SaContext, Direction, Growth),
 ) -> Option<Change> {
     listed.id = old.id;
-    // What the API said for the SAs to come is not the provider's to know.
+    // The provider does not know what the API reserved for SAs still to be added.
     if listed.inbound.is_none() || listed.outbound.is_none() {
         listed.reservation.clone_from(&old.reservation);
     }
-    // Nor that one is about to go.
+    // Nor does it know that the context is expiring.
     if matches!(old.state, SaState::Expiring { .. }) && listed.inbound.is_some() {
         listed.state = old.state;
         listed.outbound = None;
@@ -129,7 +132,8 @@ pub(crate) fn renewal(
     Some(Change { id: old.id, old: Some(old), new: Some(Arc::new(listed)) })
 }
 
-/// What a context that this engine had installed becomes by what the provider knows of its SAs.
+/// Returns a context that this engine installed, updated with what the provider reports of its SAs;
+/// `None` if nothing differs.
 pub(crate) fn refreshed(
     old: &Arc<SaContext>,
     mut listed: SaContext,
@@ -140,7 +144,7 @@ pub(crate) fn refreshed(
     let mut new = SaContext::clone(old);
     for (slot, listed) in [(&mut new.inbound, listed.inbound), (&mut new.outbound, listed.outbound)] {
         let (Some(details), Some(listed)) = (slot, listed) else { continue };
-        // A bundle may be listed in part: its states come into the kernel one after the other.
+        // A listing may hold only part of a bundle, because its states enter the kernel one by one.
         let key = |sa: &Sa| (sa.spi, sa.transform.protocol());
         let same = |sa: &Sa| listed.bundle.sas.iter().find(|listed| key(listed) == key(sa));
         if details.bundle.sas.iter().all(|sa| same(sa).is_none()) {
@@ -159,7 +163,7 @@ pub(crate) fn refreshed(
     (new != **old).then_some(new)
 }
 
-/// Has a new value of a context share its counters, brought up to date.
+/// Makes a new value of a context share the counters of the old one, and updates them.
 fn take_counters(
     old: &SaContext,
     listed: &mut SaContext,
@@ -167,7 +171,7 @@ fn take_counters(
 ) {
     let fresh = std::mem::replace(&mut listed.counters, Arc::clone(&old.counters));
     for direction in [Direction::Inbound, Direction::Outbound] {
-        // What is not listed here has not been counted to nothing.
+        // A direction that is missing from the listing keeps its counters.
         if listed.details(direction).is_some() || old.details(direction).is_none() {
             let (cell, fresh) = (old.counters.direction(direction), fresh.direction(direction));
             cell.asked.store(fresh.asked.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -176,7 +180,7 @@ fn take_counters(
     }
 }
 
-/// Takes over fresh counters and returns what they have on top; a counter that began anew counts from 0.
+/// Stores fresh counters and returns how much they grew; a counter that restarted grew from 0.
 pub(crate) fn store(cell: &DirectionCounters, fresh: &DirectionCounters) -> Growth {
     let grow = |old: u64, new: u64| if new >= old { new - old } else { new };
     let wide = |to: &AtomicU64, from: &AtomicU64| {
@@ -231,7 +235,7 @@ mod tests {
     fn indexes_stay_true_through_listings_of_all_kinds() {
         let mut database = Database::default();
         for round in 0..40_u32 {
-            // Some stay, some go, some change their SPI, some have none; two peers share an SPI.
+            // Some contexts stay, some are removed, some change their SPI, some have none; two peers share an SPI.
             let numbers = (0..300).filter(|n| (n * 7 + round) % 5 != 0);
             let contexts =
                 numbers.map(|n| listed(n, if n % 11 == 0 { 0 } else { 256 + n / 2 + n % 3 * round }));

@@ -1,4 +1,4 @@
-//! What the engine knows of a session, shared with the session itself.
+//! The engine's record of a session, shared with the session itself.
 
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::AtomicU8;
@@ -12,11 +12,11 @@ use openwfp_api::SessionNumber;
 use openwfp_api::SessionOptions;
 use openwfp_api::TransactionMode;
 
-/// One session.
+/// The engine's record of one session.
 pub(crate) struct SessionRecord {
     pub(crate) info: std::sync::Arc<SessionInfo>,
     pub(crate) principal: Principal,
-    /// By [`Securable::index`].
+    /// The principal's rights, indexed by [`Securable::index`].
     rights: [AtomicU32; Securable::COUNT],
     /// Set by the engine when it ends the session.
     pub(crate) cancelled: AtomicBool,
@@ -25,12 +25,12 @@ pub(crate) struct SessionRecord {
     pub(crate) subscriptions_max: usize,
 }
 
-/// What is to be known of a session's transaction before a call.
+/// State of a session's transaction, as admission needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TransactionState {
     None,
     In(TransactionMode),
-    /// The engine ended it, and the session was not told yet.
+    /// The engine aborted it, and no call has reported that to the session yet.
     Ended,
 }
 
@@ -51,7 +51,7 @@ impl SessionRecord {
         self.info.number
     }
 
-    /// The rights on the database of SAs, as of now.
+    /// The current rights on the database of SAs.
     pub(crate) fn rights(&self) -> Rights {
         self.rights_on(Securable::SaDb)
     }
@@ -87,7 +87,8 @@ impl SessionRecord {
         self.transaction.store(bits, Ordering::Release);
     }
 
-    /// Whether the engine ended the session's transaction; tells it once.
+    /// Returns whether the engine aborted the session's transaction, and clears that state, so that it is
+    /// reported once.
     pub(crate) fn take_ended(&self) -> bool {
         self.transaction.compare_exchange(3, 0, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }

@@ -1,4 +1,4 @@
-//! Who has a session, what each may do, and who has subscribed.
+//! Registry of open sessions, their rights, and their subscriptions.
 
 use crate::access::Access;
 use crate::events::Queue;
@@ -29,9 +29,11 @@ pub(crate) struct Sessions {
 impl Shared {
     pub(crate) fn open(&self, options: SessionOptions) -> Result<Arc<SessionRecord>> {
         if !options.engine.is_empty() {
-            let what =
-                format!("there is no engine \"{}\" here: there is one, without a name", options.engine);
-            return Err(Error::new(Code::FWP_E_NOT_FOUND, what).with_remedy("name none"));
+            let what = format!(
+                "no engine is named \"{}\"; this process has one engine, without a name",
+                options.engine
+            );
+            return Err(Error::new(Code::FWP_E_NOT_FOUND, what).with_remedy("Leave the name out."));
         }
         let key = match options.key {
             Some(key) if key != Guid::default() => key,
@@ -43,12 +45,12 @@ impl Shared {
         if sessions.open.values().any(|other| other.info.key == key) {
             return Err(Error::new(
                 Code::FWP_E_ALREADY_EXISTS,
-                format!("a session with the key {key} is open"),
+                format!("a session with the key {key} is already open"),
             )
-            .with_remedy("leave the key zero to have the engine make one"));
+            .with_remedy("Leave the key zero, and the engine generates one."));
         }
         let number = sessions.newest.checked_add(1).map(SessionNumber).ok_or_else(|| {
-            Error::new(Code::RPC_E_OUT_OF_RESOURCES, "the engine has used up its session numbers")
+            Error::new(Code::RPC_E_OUT_OF_RESOURCES, "the engine has no session numbers left")
         })?;
         let info = SessionInfo {
             number,
@@ -129,7 +131,7 @@ impl Shared {
         self.core().subscriptions.clone()
     }
 
-    /// Ends a subscription; waits for a callback that runs in another thread.
+    /// Ends a subscription. Waits for a callback that is running on another thread.
     pub(crate) fn unsubscribe(&self, queue: &Queue) {
         self.core().subscriptions.retain(|other| other.id != queue.id);
         queue.close();
@@ -144,7 +146,7 @@ impl Shared {
     }
 }
 
-/// Kernel-mode callers skip the checks of rights.
+/// Sets a session's rights from the security descriptors. Kernel-mode sessions have all rights.
 fn set_rights(record: &SessionRecord, access: &Access) {
     for securable in Securable::all() {
         let rights = match record.info.kernel_mode {

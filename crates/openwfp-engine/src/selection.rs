@@ -1,4 +1,4 @@
-//! A selection: what an enumerator shows, compiled once when it is created.
+//! Selections: the entries that an enumerator returns, compiled once when it is created.
 
 use crate::database::Database;
 use crate::database::Side;
@@ -29,15 +29,15 @@ use std::hint::black_box;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Up to so many ids are collected from an index when an enumerator is created. A template that selects
-/// more is answered by a walk over all contexts, which then meets one in every
-/// (contexts / `INDEXED_IDS_MAX`) at least.
+/// Maximum number of ids to collect from an index when an enumerator is created. For a template that
+/// selects more, all contexts are scanned; at least one in every (contexts / `INDEXED_IDS_MAX`) then
+/// matches.
 const INDEXED_IDS_MAX: usize = 16_384;
 
-/// How many contexts a page has room for at first when nobody knows how many there are.
+/// Initial capacity of a page, in contexts, when the number of matches is unknown.
 const GUESSED_SIZE: usize = 1024;
 
-/// How the contexts are found, and which of those found are shown.
+/// How to find contexts, and which of those found to return.
 pub(crate) struct Selection {
     source: Source,
     template: ContextTemplate,
@@ -46,15 +46,16 @@ pub(crate) struct Selection {
 enum Source {
     /// All contexts, in the order of their ids.
     All,
-    /// Those with one address, which the index holds in the order of their ids.
+    /// Contexts with one address, in the order of their ids, as the index holds them.
     Address(Side, IpAddr),
-    /// These, sorted.
+    /// The contexts with these ids, sorted.
     Ids(Vec<SaContextId>),
 }
 
 impl Selection {
-    /// What is shown of a version. `with_spi` are the contexts with the SPI that is asked for, where the index knows
-    /// them; it does not for the version that a transaction holds, all of which is looked at then.
+    /// Compiles the selection for a version of the database. `with_spi` holds the contexts with the
+    /// requested SPI if the SPI index covers this version. It does not cover a transaction's version; then
+    /// all contexts are scanned for the SPI.
     pub(crate) fn new(
         options: &EnumOptions,
         with_spi: Option<Vec<SaContextId>>,
@@ -117,11 +118,11 @@ impl Walk for Selection {
     }
 }
 
-/// Adds contexts to a page.
+/// Appends contexts to a page.
 ///
-/// A reference's count is changed by one processor at a time, which waits for its memory before it goes on. Where the
-/// contexts lie scattered, that wait is most of a walk; so the counts of several are read first, which are waited for
-/// together.
+/// Incrementing a reference count stalls the processor until the count's cache line is loaded. Where
+/// contexts are scattered in memory, a walk spends most of its time on these stalls. Reading the counts
+/// of several contexts first lets the processor load their cache lines in parallel.
 fn extend<'a>(page: &mut Vec<Arc<SaContext>>, mut contexts: impl Iterator<Item = &'a Arc<SaContext>>) {
     const TOGETHER: usize = 32;
     let Some(first) = contexts.next() else {
@@ -192,7 +193,7 @@ impl Walk for SaSelection {
         page: &mut Vec<SaEntry>,
     ) {
         let room = limit.saturating_sub(page.len());
-        // The context of the last entry is looked at again: its outbound SA may be to come.
+        // Visit the context of the last entry again: its outbound SA may not have been returned yet.
         let before = after.map(|(id, _)| SaContextId(id.0.saturating_sub(1)));
         let entries = database
             .after(before)
@@ -236,7 +237,7 @@ impl Walk for SessionSelection {
     }
 }
 
-/// The walk over objects of a kind, those with ids by them, others by their keys.
+/// The walk over objects of one kind: in the order of ids if the kind has ids, else in that of keys.
 pub(crate) struct ObjectSelection {
     pub(crate) template: ObjectTemplate,
     pub(crate) kind: ObjectKind,
@@ -244,14 +245,14 @@ pub(crate) struct ObjectSelection {
     reader: Reader,
 }
 
-/// Who reads objects: which ones, and whether with keys.
+/// A reader of objects: who it is, and whether it sees the keys in them.
 pub(crate) struct Reader {
     pub(crate) principal: Option<Principal>,
     pub(crate) keys: bool,
 }
 
 impl Reader {
-    /// The object, if it may be read.
+    /// Returns the object, without keys unless the reader sees them; `None` if it may not be read.
     fn read(&self, entry: &Entry) -> Option<Arc<Object>> {
         if let (Some(principal), Some(own)) = (&self.principal, &entry.security)
             && !own.rights_of(principal).contain(Rights::READ)
@@ -271,7 +272,7 @@ impl ObjectSelection {
         ObjectSelection { template: template.clone(), kind, conditions, reader }
     }
 
-    /// The place of the object that the template begins behind.
+    /// Returns the position of the object after which the template starts.
     pub(crate) fn start(&self, objects: &Objects) -> Option<(u64, Guid)> {
         let key = self.template.after?;
         let serial = objects.by_key(self.kind, key).map_or(0, |entry| entry.object.id());
@@ -303,7 +304,8 @@ impl ObjectSelection {
         }
     }
 
-    /// The filters that it selects, the heaviest first.
+    /// Returns the selected filters, the highest weight first; with `ENUM_BEST_TERMINATING_MATCH` only the
+    /// first terminating one.
     pub(crate) fn sorted(&self, objects: &Objects) -> Vec<Arc<Object>> {
         let mut found: Vec<Arc<Object>> = objects
             .of_kind(self.kind, None)
@@ -385,7 +387,7 @@ impl Walk for SortedFilters {
     }
 }
 
-/// The walk over the net events that were there at its creation.
+/// The walk over the net events that were stored when the enumerator was created.
 pub(crate) struct NetEventSelection {
     pub(crate) events: Vec<Arc<NetEvent>>,
 }

@@ -79,7 +79,7 @@ use std::time::Duration;
 pub(crate) struct LocalSession {
     record: Arc<SessionRecord>,
     engine: Arc<Shared>,
-    /// None once it is closed.
+    /// `None` once the session is closed.
     handles: Mutex<Option<Handles>>,
 }
 
@@ -90,7 +90,7 @@ struct Handles {
     subscriptions: usize,
 }
 
-/// What an id of the session stands for.
+/// The object behind a handle id of the session.
 #[derive(Clone)]
 enum Handle {
     Contexts(Arc<Enumerator<Selection>>),
@@ -105,8 +105,8 @@ enum Handle {
 impl Handles {
     fn insert(&mut self, session: SessionNumber, handle: impl FnOnce(EnumId) -> Handle) -> Result<EnumId> {
         let serial = self.newest_serial.checked_add(1).ok_or_else(|| {
-            Error::new(Code::RPC_E_OUT_OF_RESOURCES, "the session has used up its handles")
-                .with_remedy("open another")
+            Error::new(Code::RPC_E_OUT_OF_RESOURCES, "the session has no handles left")
+                .with_remedy("Open a new session.")
         })?;
         self.newest_serial = serial;
         let id = EnumId { session, serial };
@@ -114,7 +114,8 @@ impl Handles {
         Ok(id)
     }
 
-    /// Drops subscriptions that ended by themselves: their stream was dropped, or their callback panicked.
+    /// Drops subscriptions that ended by themselves because their stream was dropped or their callback
+    /// panicked.
     fn forget_ended(&mut self) {
         self.open.retain(|_, handle| !matches!(handle, Handle::Subscription(queue) if queue.is_closed()));
         self.subscriptions =
@@ -133,9 +134,9 @@ impl Handles {
         }
         Err(Error::new(
             Code::RPC_E_OUT_OF_RESOURCES,
-            format!("the session has {limit} {what} open, the limit"),
+            format!("the session has reached its limit of {limit} open {what}"),
         )
-        .with_remedy("close those that are no longer used"))
+        .with_remedy("Close those that you no longer use."))
     }
 }
 
@@ -148,7 +149,7 @@ impl LocalSession {
         self.record.number()
     }
 
-    /// Admits a call.
+    /// Admits a call of an open session; audits refused writes and denied access.
     fn admit(&self, operation: Operation) -> Result {
         if lock(&self.handles).is_none() {
             return Err(closed(operation));
@@ -160,7 +161,7 @@ impl LocalSession {
         })
     }
 
-    /// Finds what an id stands for.
+    /// Admits the call and looks up the handle with this id.
     fn handle(&self, operation: Operation, id: EnumId) -> Result<Handle> {
         self.admit(operation)?;
         self.check_owner(id)?;
@@ -174,13 +175,15 @@ impl LocalSession {
             return Ok(());
         }
         if self.engine.has_session(id.session) {
-            let what = format!("the handle belongs to session {}, not to {}", id.session.0, self.number().0);
+            let what =
+                format!("the handle belongs to session {}, not to session {}", id.session.0, self.number().0);
             return Err(Error::new(Code::FWP_E_WRONG_SESSION, what));
         }
         Err(no_handle(id))
     }
 
-    /// Opens an enumerator; its snapshot is taken between two looks at the limit, without the session's lock.
+    /// Opens an enumerator. The limit is checked before and after taking the snapshot, because the
+    /// session's lock is not held in between.
     fn open_enum<W: Walk, T>(
         &self,
         operation: Operation,
@@ -214,7 +217,7 @@ impl LocalSession {
         };
         self.admit(operation)?;
         if options.queue_length == 0 {
-            let what = "a subscription's queue has a length of at least 1";
+            let what = "the queue length of a subscription must be at least 1";
             return Err(Error::new(Code::FWP_E_OUT_OF_BOUNDS, what));
         }
         let mut handles = lock(&self.handles);
@@ -228,10 +231,10 @@ impl LocalSession {
             Handle::Subscription(new)
         })?;
         handles.subscriptions += 1;
-        queue.ok_or_else(|| Error::unreachable("a handle without its subscription"))
+        queue.ok_or_else(|| Error::unreachable("a handle has no subscription"))
     }
 
-    /// Takes a subscription out of the session and ends it.
+    /// Removes a subscription from the session and ends it.
     fn end_subscription(&self, id: SubscriptionId, queue: &Queue) {
         if let Some(handles) = &mut *lock(&self.handles)
             && handles.open.remove(&id.serial).is_some()
@@ -263,12 +266,12 @@ impl LocalSession {
     }
 }
 
-/// The call that a step ends with, by which it is audited.
+/// Returns the last operation of a step; the step is audited under its name.
 fn last_operation(step: &SaContextStep) -> Operation {
     step.operations().last().copied().unwrap_or(Operation::SaContextCreate)
 }
 
-/// How a step names its object, for the audit; an object without a key, which the engine will make, has no name.
+/// Returns the object's name for the audit log; empty if the engine has yet to generate its key.
 fn named(step: &ObjectStep) -> String {
     let key = |key: Guid| if key == Guid::default() { String::new() } else { key.to_string() };
     match step {
@@ -285,7 +288,10 @@ fn closed(operation: Operation) -> Error {
 }
 
 fn no_handle(id: EnumId) -> Error {
-    let what = format!("{:#x} is no open handle of this kind of this session", id.to_bits());
+    let what = format!(
+        "invalid handle {:#x}: never opened in this session, closed, or of another kind",
+        id.to_bits()
+    );
     Error::new(Code::ERROR_INVALID_HANDLE, what)
 }
 
@@ -334,7 +340,7 @@ impl Session for LocalSession {
         })?;
         self.engine.begin(&self.record, mode)?;
         self.check_alive(Operation::TransactionBegin).inspect_err(|_| {
-            // It was closed or ended while it waited, and so is what it has begun.
+            // The session was closed or cancelled while this call waited: drop the transaction it just began.
             self.engine.abort_if_any(self.number());
         })
     }
@@ -360,7 +366,7 @@ impl Session for LocalSession {
         steps: Vec<SaContextStep>,
         mode: BatchMode,
     ) -> Result<Vec<Result<StepOutcome>>> {
-        // The batch itself needs no more than the session; its steps need what they need.
+        // The batch itself requires only an open session; each step is checked by its own rules.
         self.admit(Operation::EngineClose)?;
         if mode == BatchMode::Each || steps.is_empty() {
             return Ok(steps.into_iter().map(|step| self.step(step)).collect());
@@ -418,7 +424,7 @@ impl Session for LocalSession {
             return Err(no_handle(id));
         }
         let enumerator = lock(&self.handles).as_mut().and_then(|handles| handles.open.remove(&id.serial));
-        // Its snapshot is freed without the session's lock.
+        // The snapshot is freed without holding the session's lock.
         enumerator.map(drop).ok_or_else(|| no_handle(id))
     }
 
@@ -530,8 +536,7 @@ impl Session for LocalSession {
         self.check_rights_on(of, operation)?;
         let takes_over = parts.any(SecurityInformation::OWNER.and(SecurityInformation::GROUP));
         let result = if takes_over && !self.record.rights_on(of).contain(Rights::WRITE_OWNER) {
-            let what = format!("{}: the caller lacks the right WRITE_OWNER", operation.rules().wfp_name);
-            Err(Error::new(Code::ERROR_ACCESS_DENIED, what))
+            Err(admit::denied(&self.record, Rights::WRITE_OWNER, &of.to_string()))
         } else {
             self.engine.set_security_info(of, parts, descriptor)
         };
@@ -568,14 +573,14 @@ impl Session for LocalSession {
         let kind = template.object_kind()?;
         let operation = Operation::on_objects(kind, ObjectCall::CreateEnumHandle)?;
         if let Some(after) = template.after.filter(|_| kind.has_ids()) {
-            // Its id is its place in the order, which is not known once it is gone.
+            // These kinds are ordered by id. Once the object is deleted, its position in that order is unknown.
             let name = ObjectName::Key(after);
             let is_there = |database: &Database| database.objects.by_key(kind, after).is_some();
             if !self.engine.read(&self.record, is_there) {
                 self.admit(operation)?;
                 return Err(name
                     .not_found(kind)
-                    .with_remedy("it may have been deleted; list again from the start"));
+                    .with_remedy("It may have been deleted. List again from the start."));
             }
         }
         let selection = ObjectSelection::new(template, kind, self.reader());
@@ -681,14 +686,15 @@ impl Session for LocalSession {
 }
 
 impl LocalSession {
-    /// Checks the rights of a call on all objects of a kind, which are checked on one object otherwise.
+    /// Checks a call's rights on a securable as a whole. For kinds of objects, admission leaves the check
+    /// to the object that the call names.
     fn check_rights_on(&self, of: Securable, operation: Operation) -> Result {
         let rules = operation.rules();
         let missing = rules.rights.without(self.record.rights_on(of));
         if missing == Rights::NONE {
             return Ok(());
         }
-        let error = admit::denied(&self.record, operation, missing, &of.to_string());
+        let error = admit::denied(&self.record, missing, &of.to_string());
         audit::denied(&self.record, operation, &error);
         Err(error)
     }
@@ -700,12 +706,12 @@ impl LocalSession {
         }
     }
 
-    /// Ends a subscription whose session was closed or ended between its two halves.
+    /// Ends a subscription if its session was closed or cancelled while it was being created.
     fn close_if_late(&self, queue: &Queue) -> Result {
         self.check_alive(Operation::SaContextSubscribe).inspect_err(|_| self.engine.unsubscribe(queue))
     }
 
-    /// Whether a session that was admitted a while ago is neither closed nor ended by the engine since.
+    /// Checks that the session has been neither closed nor cancelled since its call was admitted.
     fn check_alive(&self, operation: Operation) -> Result {
         if self.record.cancelled.load(crate::sync::atomic::Ordering::Acquire) {
             return Err(Error::from(Code::FWP_E_SESSION_ABORTED));
@@ -716,16 +722,16 @@ impl LocalSession {
 
 impl Drop for LocalSession {
     fn drop(&mut self) {
-        // A session that was closed already answers so, and there is nothing else to do.
+        // Closing fails only if the session is already closed; then there is nothing left to do.
         drop(Session::close(self));
     }
 }
 
 fn engine_gone() -> Error {
-    Error::new(Code::ERROR_INVALID_HANDLE, "the subscription's engine is gone")
+    Error::new(Code::ERROR_INVALID_HANDLE, "the engine of this subscription was closed")
 }
 
-/// A subscription that is pulled.
+/// The stream of a subscription whose events are pulled.
 struct LocalStream {
     queue: Arc<Queue>,
     engine: Weak<Shared>,
@@ -740,7 +746,7 @@ impl EventStream for LocalStream {
         match self.engine.upgrade() {
             Some(engine) => {
                 let clock = Arc::clone(&engine.clock);
-                // A reader that waits does not keep the engine alive.
+                // A waiting reader must not keep the engine alive.
                 drop(engine);
                 self.queue.next(at_most, &*clock)
             }

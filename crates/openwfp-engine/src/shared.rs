@@ -1,4 +1,5 @@
-//! What all sessions of an engine share, and the gate: who may change the newest version when.
+//! State that all sessions of an engine share, and the gate that controls who may change the newest
+//! version.
 
 use crate::access::Access;
 use crate::change;
@@ -44,17 +45,17 @@ use std::time::Duration;
 pub(crate) struct Shared {
     pub(crate) me: Weak<Shared>,
     pub(crate) core: Mutex<Core>,
-    /// Told whenever the gate may have become free for somebody.
+    /// Notified whenever the gate may have opened for a waiter.
     pub(crate) gate_changed: Condvar,
     pub(crate) newest_id: AtomicU64,
-    /// The newest number of an object, and of a callout.
+    /// The newest serial numbers: of objects in general, and of callouts.
     pub(crate) newest_object: AtomicU64,
     pub(crate) newest_callout: AtomicU64,
-    /// The filters of the newest version, ready to be asked.
+    /// The filters of the newest version, indexed for classification.
     pub(crate) classifier: RwLock<Classifier>,
     pub(crate) net_events: Mutex<NetEvents>,
     pub(crate) store: Option<Arc<dyn ObjectStore>>,
-    /// By their numbers.
+    /// Engine options, indexed by their WFP numbers.
     pub(crate) options: [AtomicU32; 6],
     pub(crate) dataplane: Option<Arc<dyn Dataplane>>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -68,7 +69,7 @@ pub(crate) struct Shared {
     pub(crate) sessions: Mutex<Sessions>,
     pub(crate) access: Mutex<Access>,
     pub(crate) owner: Sid,
-    /// Held by who does what is due, so that it is done once and in order.
+    /// Held while due work is done, so that it is done once and in order.
     pub(crate) housekeeping: Mutex<()>,
     pub(crate) signal: Option<Arc<Signal>>,
 }
@@ -81,19 +82,19 @@ impl Drop for Shared {
     }
 }
 
-/// What a call wants of the gate.
+/// The kind of access that a caller requests from the gate.
 pub(crate) enum Want {
-    /// A session's call that changes a context, or creates one.
+    /// A session's call that creates a context, or changes the given one.
     Call(SessionNumber, Option<SaContextId>),
-    /// To change a context, or count, for the engine itself.
+    /// The engine itself changes a context, or takes over counters.
     Engine(Option<SaContextId>),
-    /// To swap in a private version.
+    /// Swap in a private version.
     Exclusive,
-    /// To begin a session's private version, or go on with the one that it has.
+    /// Begin a private version for a session, or continue with the one it has.
     Version(SessionNumber),
 }
 
-/// The mark that the dataplane works on a context; dropping it lets others on.
+/// Marks a context as busy in the dataplane; dropping it admits other changes of the context.
 pub(crate) struct Turn<'e> {
     pub(crate) engine: &'e Shared,
     pub(crate) id: SaContextId,
@@ -106,7 +107,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// The right to swap in a private version; dropping it lets others on.
+/// The exclusive right to swap in a private version; dropping it reopens the gate.
 pub(crate) struct Exclusive<'e>(pub(crate) &'e Shared);
 
 impl Drop for Exclusive<'_> {
@@ -121,13 +122,14 @@ impl Shared {
         lock(&self.core)
     }
 
-    /// Waits until the gate lets one in; none of the engine's own waits is limited.
+    /// Waits until the gate grants `want`, and returns the locked core. With `at_most` `None`, as the
+    /// engine's own callers pass, the wait is unlimited.
     ///
     /// # Errors
     /// `FWP_E_TIMEOUT` if it takes longer than `at_most`.
     pub(crate) fn enter(&self, want: &Want, at_most: Option<Duration>) -> Result<MutexGuard<'_, Core>> {
         let admits = |gate: &Gate| match want {
-            // A session's own transaction is its own version, which nobody else touches.
+            // A session's own transaction works on its own version, which nobody else changes.
             Want::Call(session, _) | Want::Version(session) if gate.explicit == Some(*session) => true,
             Want::Call(_, id) => gate.admits_call(*id),
             Want::Engine(id) => gate.admits_engine(*id),
@@ -138,7 +140,8 @@ impl Shared {
         if admits(&core.gate) {
             return Ok(core);
         }
-        // Those who need the gate free of calls would wait for ever behind a stream of them.
+        // Holds back new calls; otherwise a steady stream of calls would starve those that need a gate free of
+        // calls.
         let holds_back = usize::from(matches!(want, Want::Exclusive | Want::Version(_)));
         let start = self.clock.monotonic();
         core.gate.waiting += holds_back;
@@ -177,7 +180,7 @@ impl Shared {
         }
     }
 
-    /// Whether the engine ends lifetimes, and not its dataplane.
+    /// Whether the engine enforces lifetimes, because its dataplane does not.
     pub(crate) fn ends_lifetimes(&self) -> bool {
         self.dataplane.as_ref().is_none_or(|dataplane| !dataplane.enforces_lifetimes())
     }
@@ -197,7 +200,8 @@ impl Shared {
         change::plan(database, step, &means)
     }
 
-    /// Wakes the housekeeper if something became due before it would look, after the core's lock was let go.
+    /// Wakes the housekeeper if `wakes` (something became due before its next run), and closes enumerators
+    /// that exceed the limit on old versions. Call it after releasing the core lock.
     pub(crate) fn after_commit(&self, wakes: bool) {
         if wakes && let Some(signal) = &self.signal {
             signal.wake(&self.me);
@@ -208,13 +212,13 @@ impl Shared {
                 tracing::warn!(
                     evicted,
                     limit = self.old_versions_max,
-                    "enumerators were closed: the old versions of the database that they held took too much memory"
+                    "closed enumerators whose old versions of the database took too much memory"
                 );
             }
         }
     }
 
-    /// Commits a change in place, lets the lock go, and does what comes after.
+    /// Commits a change in place, releases the core lock, and does the follow-up work of a commit.
     pub(crate) fn commit(&self, mut core: MutexGuard<'_, Core>, change: &Change, origin: Origin) {
         core.commit(change, &self.circumstances(origin));
         self.snapshots.note(1, change.old.is_some().into());
@@ -226,9 +230,9 @@ impl Shared {
 
 fn timed_out(holder: Option<SessionNumber>, waited: Duration) -> Error {
     let who = match holder {
-        Some(session) => format!("session {}'s transaction", session.0),
-        None => "other work on the same SA contexts".to_owned(),
+        Some(session) => format!("the transaction of session {}", session.0),
+        None => "another change of the same SA contexts".to_owned(),
     };
-    let what = format!("{who} took longer than the {} ms that this session waits", waited.as_millis());
-    Error::new(Code::FWP_E_TIMEOUT, what).with_remedy("try again, or open the session with a longer time-out")
+    let what = format!("{who} took longer than this session waits ({} ms)", waited.as_millis());
+    Error::new(Code::FWP_E_TIMEOUT, what).with_remedy("Try again, or open the session with a longer timeout.")
 }

@@ -1,9 +1,10 @@
-//! The old versions of the database that readers hold, and the memory that they cost.
+//! Old versions of the database that readers hold, and the memory that they cost.
 //!
-//! What an old version holds that the newest does not cannot be read off the maps, which share what they can. It is at
-//! most what was changed since: the contexts that were replaced or removed, and for each change the nodes on the way
-//! to it in four maps, but never more than all nodes. The oldest version holds the most, and all that the others hold
-//! of theirs. So the gauge is an upper bound that costs two numbers a snapshot.
+//! The maps share nodes, so they cannot tell how much memory an old version holds alone. An upper bound
+//! is what changed since: the contexts that were replaced or removed and, for each change, the nodes on
+//! its path in four maps, but never more than all nodes. The oldest version holds the most, including
+//! everything that the other old versions hold. So the gauge is an upper bound that costs two numbers
+//! per snapshot.
 
 use crate::database::Database;
 use crate::enumerator::Evict;
@@ -17,11 +18,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Weak;
 
-/// Bytes of a context that was replaced or removed, with its counters and the allocator's words.
+/// Bytes of a replaced or removed context, including its counters and the allocator's overhead.
 const CONTEXT: u64 = (size_of::<SaContext>() + size_of::<Counters>() + 64) as u64;
 /// Bytes of the nodes that a change copies in all maps.
 const NODES_A_CHANGE: u64 = 8 * 1024;
-/// Bytes of all nodes, for each context.
+/// Bytes of all map nodes, per context.
 const NODES_A_CONTEXT: u64 = 256;
 
 /// The registry of an engine's snapshots.
@@ -29,7 +30,7 @@ const NODES_A_CONTEXT: u64 = 256;
 pub(crate) struct Snapshots {
     changes: AtomicU64,
     replaced: AtomicU64,
-    /// The number of changes at the oldest open snapshot; `u64::MAX` without one.
+    /// The number of changes at the oldest open snapshot; `u64::MAX` if none is open, 0 before the first.
     oldest: AtomicU64,
     open: Mutex<Open>,
 }
@@ -46,7 +47,7 @@ struct Held {
     holder: Option<Weak<dyn Evict>>,
 }
 
-/// A version of the database that somebody holds.
+/// A version of the database that an enumerator or a transaction holds.
 pub(crate) struct Snapshot {
     pub(crate) database: Database,
     ticket: Ticket,
@@ -66,7 +67,7 @@ impl Drop for Ticket {
 }
 
 impl Snapshots {
-    /// Registers a version that somebody holds from now on.
+    /// Registers a version as held until the returned snapshot is dropped.
     pub(crate) fn hold(self: &Arc<Snapshots>, database: Database) -> Snapshot {
         let mut open = lock(&self.open);
         open.newest += 1;
@@ -84,13 +85,13 @@ impl Snapshots {
         self.oldest.store(oldest, Ordering::Relaxed);
     }
 
-    /// Counts what a commit changed and replaced; called by the writer only.
+    /// Counts what a commit changed and replaced; only the writer calls it.
     pub(crate) fn note(&self, changes: u64, replaced: u64) {
         self.changes.fetch_add(changes, Ordering::Relaxed);
         self.replaced.fetch_add(replaced, Ordering::Relaxed);
     }
 
-    /// At most so many bytes are held by old versions alone.
+    /// Returns an upper bound of the bytes that only old versions hold.
     pub(crate) fn bytes(&self) -> u64 {
         if self.oldest.load(Ordering::Relaxed) == u64::MAX {
             return 0;
@@ -106,7 +107,8 @@ impl Snapshots {
         replaced * CONTEXT + nodes
     }
 
-    /// Has the oldest holders let go until at most `limit` bytes are held; how many had to.
+    /// Evicts the oldest holders until at most `limit` bytes are held or no holder can be evicted. Returns
+    /// how many it evicted.
     pub(crate) fn shrink(&self, limit: u64) -> usize {
         let mut evicted = 0;
         while let Some(holder) = self.oldest_above(limit) {
@@ -117,7 +119,7 @@ impl Snapshots {
     }
 
     fn oldest_above(&self, limit: u64) -> Option<Arc<dyn Evict>> {
-        // Without the lock first: this is asked after every commit.
+        // Check without the lock first: this runs after every commit.
         let changed = self.changes.load(Ordering::Relaxed);
         let oldest = self.oldest.load(Ordering::Relaxed);
         if oldest == u64::MAX || (changed - oldest.min(changed)) * (CONTEXT + NODES_A_CHANGE) <= limit {
@@ -133,19 +135,19 @@ impl Snapshots {
 }
 
 impl Snapshot {
-    /// Who holds it and can be made to let it go.
+    /// Sets the holder of a snapshot, which can be made to release it.
     pub(crate) fn held_by(registry: &Snapshots, key: SnapshotKey, holder: Weak<dyn Evict>) {
         if let Some(held) = lock(&registry.open).held.get_mut(&key.0) {
             held.holder = Some(holder);
         }
     }
 
-    /// Its place in the registry.
+    /// Returns the key of this snapshot in the registry.
     pub(crate) fn key(&self) -> SnapshotKey {
         SnapshotKey(self.ticket.key)
     }
 }
 
-/// The place of a snapshot in its registry.
+/// The key of a snapshot in its registry.
 #[derive(Clone, Copy)]
 pub(crate) struct SnapshotKey((u64, u64));

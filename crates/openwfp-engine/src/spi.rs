@@ -1,4 +1,4 @@
-//! The choice of SPIs: unique on their local address, unpredictable, and an error when there are no more.
+//! Chooses SPIs that are unpredictable and unique on their local address, and fails when none is free.
 
 use crate::database::Database;
 use openwfp_api::Code;
@@ -9,15 +9,15 @@ use openwfp_api::Spi;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-/// So many SPIs are drawn before the next free one behind the last is looked for.
+/// Number of random SPIs to try before searching for the next free one.
 const DRAWS: usize = 16;
 
-/// The SPI of an SA that arrives at `local`: drawn from the range, used by no other one there.
+/// Chooses a random SPI from `range` for an SA that arrives at `local`, where no other SA uses it.
 ///
-/// The protocol that it will have is not known yet, so it is free for both ESP and AH.
+/// The protocol of the SA is not known yet, so the SPI is free for both ESP and AH.
 ///
 /// # Errors
-/// `RPC_E_OUT_OF_RESOURCES` if the whole range is in use there, and the generator's own.
+/// `RPC_E_OUT_OF_RESOURCES` if every SPI of the range is in use at `local`; the errors of `random`.
 pub(crate) fn choose(
     database: &Database,
     local: IpAddr,
@@ -30,7 +30,7 @@ pub(crate) fn choose(
     for _ in 0..DRAWS {
         let mut bytes = [0; 8];
         random.fill(&mut bytes)?;
-        // 64 bits over at most 32: what the remainder prefers is beyond measure.
+        // 64 random bits modulo at most 2^32: the bias of the remainder is negligible.
         #[allow(clippy::cast_possible_truncation, reason = "less than the size of the range")]
         let offset = (u64::from_le_bytes(bytes) % size) as u32;
         drawn = low + offset;
@@ -40,8 +40,8 @@ pub(crate) fn choose(
             return Ok(spi);
         }
     }
-    // So crowded: the first free one behind the last that was drawn, else the first of all. Each look is a step
-    // through the sorted index, so that a range that is full is known after one round.
+    // All draws were taken: use the first free SPI from the last draw on, else the first free one of the
+    // range. The search costs one lookup for each SPI in use on the way.
     database
         .first_free_spi(local, drawn..=high)
         .or_else(|| database.first_free_spi(local, low..=drawn))
@@ -50,7 +50,7 @@ pub(crate) fn choose(
                 Code::RPC_E_OUT_OF_RESOURCES,
                 format!("all {size} SPIs from {low:#x} to {high:#x} are in use on {local}"),
             )
-            .with_remedy("delete contexts that are not used any more, or use another local address")
+            .with_remedy("Delete contexts that you no longer use, or use another local address.")
         })
 }
 
@@ -103,7 +103,7 @@ mod tests {
             .map(|_| choose(&database, [10, 0, 0, 1].into(), &range, &random).unwrap().get())
             .collect();
         assert!(drawn.iter().all(|spi| *spi >= 256));
-        // Each of 16 sixteenths gets 250 of 4,000; that one gets fewer than 125 has odds of 1 in 10^15.
+        // Each sixteenth gets 250 of 4,000 on average; the odds that one gets fewer than 125 are 1 in 10^15.
         for sixteenth in 0..16 {
             assert!(drawn.iter().filter(|spi| *spi >> 28 == sixteenth).count() > 125, "{sixteenth}");
         }

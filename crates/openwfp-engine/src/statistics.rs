@@ -1,4 +1,4 @@
-//! What the engine counts as it goes, so that asking for statistics walks nothing.
+//! Running totals, so that reading statistics does not walk the database.
 
 use crate::change::Change;
 use crate::database::Database;
@@ -23,7 +23,7 @@ use std::sync::atomic::Ordering;
 /// `IPSEC_SA_BUNDLE_FLAG_SA_OFFLOADED`.
 const FLAG_OFFLOADED: u32 = 0x20_0000;
 
-/// So many of a peer's newest contexts are looked at to tell a rekey.
+/// Maximum number of a peer's newest contexts to examine when detecting a rekey.
 const REKEY_LOOKS: usize = 64;
 
 /// The running totals.
@@ -42,7 +42,7 @@ struct Failures {
     replay: u64,
 }
 
-/// What was counted on top for one direction of a context.
+/// Growth of the counters of one direction of a context.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Growth {
     pub(crate) bytes: u64,
@@ -52,7 +52,8 @@ pub(crate) struct Growth {
 }
 
 impl Tally {
-    /// Counts a change; `database` is the one before it, where rekeys are to be told from new traffic.
+    /// Counts a change. `database` is the version that contains the change, and is used to tell rekeys from
+    /// new traffic; `None` detects no rekeys.
     pub(crate) fn note(&mut self, change: &Change, database: Option<&Database>) {
         let (old, new) = (change.old.as_deref(), change.new.as_deref());
         for direction in [Direction::Inbound, Direction::Outbound] {
@@ -95,7 +96,7 @@ impl Tally {
         }
     }
 
-    /// Adds or takes what one context is among the present ones.
+    /// Adds or subtracts one context's share of the totals of existing contexts.
     fn shape(&mut self, context: &SaContext, mut by: impl FnMut(&mut u64, u64)) {
         let waits = context.reservation.is_some() && context.state == SaState::Inbound;
         let pending = waits || matches!(context.state, SaState::Created | SaState::HasSpi { .. });
@@ -108,7 +109,7 @@ impl Tally {
         by(&mut self.sas.offloaded, offloaded);
     }
 
-    /// Counts traffic and failures of one direction.
+    /// Adds the traffic and failures of one direction.
     pub(crate) fn count(&mut self, context: &SaContext, direction: Direction, growth: Growth) {
         let Some(details) = context.details(direction) else { return };
         let totals = match direction {
@@ -145,7 +146,7 @@ impl Tally {
         failures.replay += growth.replay_failures;
     }
 
-    /// The statistics, with what the provider knows.
+    /// Returns the statistics, completed with the drops that the provider counts.
     pub(crate) fn statistics(&self, provider: ProviderDrops) -> Statistics {
         let of_protocol = |failures: Failures, known: ProtocolDrops| ProtocolDrops {
             authentication_failures: known.authentication_failures.or(Some(failures.authentication)),
@@ -179,8 +180,8 @@ fn is_offloaded(details: &SaDetails) -> bool {
     details.bundle.flags & FLAG_OFFLOADED != 0 || details.bundle.sas.iter().any(by_kernel)
 }
 
-/// Has a new generation of a traffic add to what the older ones have counted. `has_counted`: what the new one itself has
-/// counted so far is not counted again.
+/// Lets a new generation of the same traffic continue the totals of the older ones. If `has_counted`,
+/// adds what the new one has counted so far; else the caller counts that afterwards.
 fn continue_totals(older: &SaContext, new: &SaContext, has_counted: bool) {
     let totals = older.counters.totals.get_or_init(|| {
         let totals = Totals::default();
@@ -198,7 +199,7 @@ fn continue_totals(older: &SaContext, new: &SaContext, has_counted: bool) {
     }
 }
 
-/// Another complete context that protects the same traffic.
+/// Finds another complete context that protects the same traffic.
 fn older_generation(new: &SaContext, database: &Database) -> Option<Arc<SaContext>> {
     let remote = new.traffic.endpoints.remote();
     let filters = |context: &SaContext| {

@@ -1,5 +1,5 @@
-//! Locks and threads: all of this room's come through here, so that a scheduler that tries interleavings can
-//! take the place of the system's.
+//! Locks and threads. The whole crate takes them from here, so that tests can substitute shuttle's
+//! scheduler, which explores interleavings.
 
 #[cfg(not(shuttle))]
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic};
@@ -16,22 +16,23 @@ pub(crate) use shuttle::thread;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-/// Locks a mutex. The data are whole even if a holder of the lock panicked: they are changed in single steps.
+/// Locks a mutex and ignores poisoning: data is changed in single steps, so it is consistent even if a
+/// holder of the lock panicked.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Locks for reading.
+/// Locks for reading, ignoring poisoning.
 pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Locks for writing.
+/// Locks for writing, ignoring poisoning.
 pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits until somebody notifies or the time is over; the caller looks which.
+/// Waits for a notification for at most `at_most`; the caller must recheck its condition.
 pub(crate) fn wait<'a, T>(
     condvar: &Condvar,
     guard: MutexGuard<'a, T>,

@@ -1,4 +1,4 @@
-//! The system's clock and randomness, for engines that were given no others, and a clock that is turned by hand.
+//! The system's clock and random number generator, used by default, and a manual clock for tests.
 
 use crate::sync::Mutex;
 use crate::sync::lock;
@@ -12,14 +12,14 @@ use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
-/// The system's clocks.
+/// The system's wall clock and monotonic clock.
 #[derive(Debug)]
 pub struct SystemClock {
     start: Instant,
 }
 
 impl SystemClock {
-    /// The system's clocks; its monotonic time starts now.
+    /// Returns the system's clocks; monotonic time starts at zero now.
     #[allow(clippy::disallowed_methods, reason = "this is where time comes in")]
     pub fn new() -> SystemClock {
         SystemClock { start: Instant::now() }
@@ -43,7 +43,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is turned, for tests.
+/// A clock for tests, which stands still until it is advanced.
 ///
 /// ```
 /// use openwfp_api::{Clock, Timestamp};
@@ -61,12 +61,12 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// A clock that shows this time.
+    /// Creates a clock whose wall time is `start` and whose monotonic time is zero.
     pub fn new(start: Timestamp) -> ManualClock {
         ManualClock { start, turned: Mutex::new(Duration::ZERO) }
     }
 
-    /// Turns it forward.
+    /// Advances the wall time and the monotonic time.
     pub fn turn(&self, by: Duration) {
         let mut turned = lock(&self.turned);
         *turned = turned.saturating_add(by);
@@ -83,14 +83,15 @@ impl Clock for ManualClock {
     }
 
     fn pause(&self, ahead: Duration) -> Duration {
-        // Somebody may turn it at any moment, and nobody tells.
+        // The clock may be advanced at any moment without a notification, so waiters must poll it.
         ahead.min(Duration::from_millis(1))
     }
 }
 
-/// The system's cryptographic generator.
+/// The system's cryptographic random number generator.
 ///
-/// It asks the system for many bytes at a time and wipes those that it gave.
+/// It reads 256 bytes from the system at a time, and wipes each byte from its buffer once it is
+/// returned. Longer requests bypass the buffer.
 #[derive(Default)]
 pub struct SystemRandom {
     ready: Mutex<Ready>,
@@ -110,7 +111,7 @@ impl Default for Ready {
 impl Random for SystemRandom {
     fn fill(&self, bytes: &mut [u8]) -> Result {
         let failed = |error: getrandom::Error| {
-            Error::new(Code::RPC_E_SYS_CALL_FAILED, format!("the system gives no randomness: {error}"))
+            Error::new(Code::RPC_E_SYS_CALL_FAILED, format!("the system provides no random numbers: {error}"))
         };
         let mut ready = lock(&self.ready);
         if bytes.len() > ready.bytes.len() {

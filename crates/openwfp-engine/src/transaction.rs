@@ -1,4 +1,5 @@
-//! Explicit transactions: a session's own version of the database, until it is committed or dropped.
+//! Explicit transactions: a session's private version of the database, until it is committed or
+//! discarded.
 
 use crate::change::Change;
 use crate::core::Core;
@@ -26,22 +27,23 @@ use std::time::Duration;
 pub(crate) struct Transaction {
     pub(crate) session: Arc<SessionRecord>,
     pub(crate) mode: TransactionMode,
-    /// When it is aborted by force.
+    /// Monotonic time at which the engine aborts it.
     pub(crate) deadline: Duration,
-    /// What the session sees.
+    /// The session's private version.
     pub(crate) database: Database,
-    /// The version that it began with; it costs what an enumerator's costs.
+    /// The version that it began with. It counts towards the memory of old versions, as an enumerator's
+    /// does.
     pub(crate) base: Snapshot,
-    /// What it changed, with what was there before.
+    /// The contexts that it changed, each with its value before the transaction.
     pub(crate) changed: BTreeMap<SaContextId, Option<Arc<SaContext>>>,
-    /// What it did to objects, in its order.
+    /// Its changes to objects, in order.
     pub(crate) objects: Vec<ObjectChange>,
-    /// What providers and timers changed meanwhile, with what is there now.
+    /// Contexts that providers and timers changed in the meantime, each with its current value.
     pub(crate) overtaken: BTreeMap<SaContextId, Option<Arc<SaContext>>>,
 }
 
 impl Transaction {
-    /// Puts a change into the transaction's own version.
+    /// Applies a change to the transaction's own version.
     pub(crate) fn put(&mut self, change: Change) {
         change.apply(&mut self.database);
         if let Some(old) = &change.old {
@@ -50,7 +52,7 @@ impl Transaction {
         self.changed.entry(change.id).or_insert(change.old);
     }
 
-    /// Goes back to what it was before some changes.
+    /// Rolls the transaction back to an earlier state.
     pub(crate) fn go_back(
         &mut self,
         database: Database,
@@ -63,7 +65,8 @@ impl Transaction {
         self.changed = changed;
     }
 
-    /// What it changes in all, from the version that it began with.
+    /// Returns its net changes since the version that it began with, except for contexts that providers or
+    /// timers changed in the meantime.
     pub(crate) fn changes(&self) -> Vec<Change> {
         self.changed
             .iter()
@@ -102,7 +105,7 @@ impl Shared {
             TransactionMode::ReadOnly => self.core(),
         };
         if core.transactions.contains_key(&record.number()) {
-            let what = "the session has a transaction already, begun by another of its threads";
+            let what = "another thread of this session already began a transaction";
             return Err(Error::new(Code::FWP_E_TXN_IN_PROGRESS, what));
         }
         let transaction = self.transaction(&core, record, mode);
@@ -121,7 +124,7 @@ impl Shared {
         if record.transaction() == TransactionState::In(TransactionMode::ReadOnly) {
             return self.abort_transaction(record);
         }
-        // Until the gate is exclusive, what timers and providers change is noted in the transaction.
+        // Until the gate is exclusive, changes by timers and providers are recorded in the transaction.
         let mut core = self.enter(&Want::Exclusive, None)?;
         let Some(transaction) = core.transactions.remove(&record.number()) else {
             drop(core);
@@ -141,12 +144,12 @@ impl Shared {
         if self.abort_if_any(record.number()) { Ok(()) } else { Err(no_transaction(record)) }
     }
 
-    /// Aborts a session's transaction; whether it had one.
+    /// Aborts a session's transaction; returns whether it had one.
     pub(crate) fn abort_if_any(&self, session: SessionNumber) -> bool {
         self.end_transaction(session, TransactionState::None)
     }
 
-    /// Ends a session's transaction without its changes; whether it had one.
+    /// Ends a session's transaction and discards its changes; returns whether it had one.
     pub(crate) fn end_transaction(&self, session: SessionNumber, state: TransactionState) -> bool {
         let transaction = {
             let mut core = self.core();
@@ -161,12 +164,13 @@ impl Shared {
             transaction
         };
         self.gate_changed.notify_all();
-        // Its version is freed without the lock.
+        // The transaction's version is freed here, after the core lock was released.
         transaction.is_some()
     }
 
-    /// The version that a session reads, its transaction's or the newest, and what a look at it finds. The look is
-    /// told whether it is the newest one, for which the index of SPIs is whole as long as nobody commits.
+    /// Takes a snapshot of the version that a session reads, its transaction's or the newest, and returns
+    /// it with the result of `look`. `look` runs under the core lock. Its flag tells whether the version is
+    /// the newest, because the SPI index is complete for that version only.
     pub(crate) fn snapshot<T>(
         &self,
         record: &SessionRecord,
@@ -181,7 +185,7 @@ impl Shared {
         (self.snapshots.hold(database), found)
     }
 
-    /// Looks at the version that a session reads.
+    /// Calls `look` on the version that a session reads, under the core lock.
     pub(crate) fn read<T>(&self, record: &SessionRecord, look: impl FnOnce(&Database) -> T) -> T {
         let core = self.core();
         match core.transactions.get(&record.number()) {
@@ -190,7 +194,7 @@ impl Shared {
         }
     }
 
-    /// Whether enumerators may have to let their old versions go.
+    /// Whether the engine may take old versions away from enumerators.
     pub(crate) fn evicts(&self) -> bool {
         self.old_versions_max != u64::MAX
     }
@@ -208,8 +212,8 @@ fn no_transaction(record: &SessionRecord) -> Error {
     Error::new(Code::FWP_E_NO_TXN_IN_PROGRESS, what)
 }
 
-/// The engine ended the session's transaction, and a call of it is told.
+/// The error for a call whose transaction the engine has aborted.
 pub(crate) fn ended(call: &str) -> Error {
-    let what = format!("{call}: the engine has ended the transaction, which was held too long");
-    Error::new(Code::FWP_E_TXN_ABORTED, what).with_remedy("begin another one")
+    let what = format!("{call}: the engine aborted the transaction because it was open too long");
+    Error::new(Code::FWP_E_TXN_ABORTED, what).with_remedy("Begin a new one.")
 }

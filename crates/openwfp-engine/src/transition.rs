@@ -1,5 +1,6 @@
-//! The life of an SA context as pure functions: they make of a context its next version, or say by a code why not;
-//! then what they were given is of no more use. No lock, no map, no kernel.
+//! Pure functions for the life cycle of an SA context. Each turns a context into its next version, or
+//! returns the code that says why it cannot; after an error the context must be discarded. They take no
+//! lock, read no map and know no kernel.
 //!
 //! ```text
 //! create ──▶ Created ── get or set SPI ──▶ HasSpi ── add inbound ──▶ Inbound ── add outbound ──▶ Complete ─┐
@@ -9,7 +10,7 @@
 //!                                                          gone ◀── a minute later ──────────  Expiring
 //! ```
 //!
-//! Deleting is possible in every state and leaves nothing, so it is no function here.
+//! A context can be deleted in every state, which leaves nothing behind, so no function here does it.
 
 use openwfp_api::Code;
 use openwfp_api::Direction;
@@ -34,17 +35,20 @@ use openwfp_api::TrafficType;
 use openwfp_api::UpdateFlags;
 use std::sync::Arc;
 
-/// The bits of a bundle's flags that have a meaning, `IPSEC_SA_BUNDLE_FLAG_*`.
+/// The defined bits of a bundle's flags, `IPSEC_SA_BUNDLE_FLAG_*`.
 const BUNDLE_FLAGS: u32 = 0xF0FF_FEFF;
 
-/// A context in its first state.
+/// Creates a context in its first state.
+///
+/// # Errors
+/// `FWP_E_RESERVED` if the traffic of a tunnel has a protocol or ports.
 pub(crate) fn create(id: SaContextId, new: NewSaContext) -> Result<SaContext> {
     let traffic = &new.traffic;
     let selects = (traffic.ip_protocol, traffic.local_port, traffic.remote_port) != (0, 0, 0);
     if selects && traffic.mode.traffic_type() == TrafficType::Tunnel {
         return Err(Error::new(
             Code::FWP_E_RESERVED,
-            "the traffic of a tunnel has a protocol or ports, which stay 0: its policy holds the inner selectors",
+            "tunnel traffic must have protocol and ports 0; the tunnel's policy holds the inner selectors",
         ));
     }
     let mut context = SaContext::new(id, new.traffic);
@@ -56,10 +60,14 @@ pub(crate) fn create(id: SaContextId, new: NewSaContext) -> Result<SaContext> {
     Ok(context)
 }
 
-/// Checks that an inbound SPI may be got or set for a context.
+/// Checks that an inbound SPI may be allocated or set for a context.
+///
+/// # Errors
+/// `FWP_E_INCOMPATIBLE_SA_STATE` if the context already has an SA, `FWP_E_TRAFFIC_MISMATCH` if the
+/// request is for other traffic.
 pub(crate) fn check_request(context: &SaContext, request: &InboundRequest) -> Result {
     if !matches!(context.state, SaState::Created | SaState::HasSpi { .. }) {
-        return Err(out_of_order(context, "an SPI is got or set before there is an SA"));
+        return Err(out_of_order(context, "its SPI can be set only before it has an SA"));
     }
     if !context.traffic.agrees_with(&request.traffic) {
         return Err(mismatch(context, "the inbound traffic", &request.traffic));
@@ -67,7 +75,10 @@ pub(crate) fn check_request(context: &SaContext, request: &InboundRequest) -> Re
     Ok(())
 }
 
-/// The context with its inbound SPI, after [`check_request`].
+/// Sets the inbound SPI of a context that passed [`check_request`].
+///
+/// # Errors
+/// `FWP_E_OUT_OF_BOUNDS` if the SPI is reserved.
 pub(crate) fn with_spi(context: &mut SaContext, request: &InboundRequest, spi: Spi) -> Result {
     check_spi(spi)?;
     context.state = SaState::HasSpi { inbound_spi: spi };
@@ -77,15 +88,18 @@ pub(crate) fn with_spi(context: &mut SaContext, request: &InboundRequest, spi: S
     Ok(())
 }
 
-/// The context with its inbound SAs.
+/// Adds the inbound SAs to a context that has its SPI.
 pub(crate) fn add_inbound(context: &mut SaContext, bundle: SaBundle) -> Result {
     let SaState::HasSpi { inbound_spi } = context.state else {
-        return Err(out_of_order(context, "the inbound SAs come after the SPI and before all others"));
+        return Err(out_of_order(
+            context,
+            "inbound SAs must be added after the SPI is set and before any other SA",
+        ));
     };
     if let Some(sa) = bundle.sas.iter().find(|sa| sa.spi != inbound_spi) {
         return Err(Error::new(
             Code::FWP_E_INVALID_PARAMETER,
-            format!("the bundle has the SPI {}, and {inbound_spi} was set for it", sa.spi),
+            format!("the bundle has SPI {}, but the context's inbound SPI is {inbound_spi}", sa.spi),
         ));
     }
     check(context, &bundle)?;
@@ -98,17 +112,17 @@ pub(crate) fn add_inbound(context: &mut SaContext, bundle: SaBundle) -> Result {
     Ok(())
 }
 
-/// The context with its outbound SAs, which makes it complete.
+/// Adds the outbound SAs to a context, which completes it.
 pub(crate) fn add_outbound(context: &mut SaContext, bundle: SaBundle) -> Result {
     let (SaState::Inbound, Some(inbound)) = (context.state, &context.inbound) else {
-        return Err(out_of_order(context, "the outbound SAs come after the inbound ones"));
+        return Err(out_of_order(context, "outbound SAs must be added once, after the inbound ones"));
     };
     check(context, &bundle)?;
     let (one, other) = (inbound.bundle.qm_sa_id, bundle.qm_sa_id);
     if one != other && one != 0 && other != 0 {
         return Err(Error::new(
             Code::FWP_E_INVALID_PARAMETER,
-            format!("the outbound bundle has the qmSaId {other}, the inbound one {one}: a pair shares it"),
+            format!("the outbound bundle has qmSaId {other}, but the inbound one has {one}"),
         ));
     }
     let reservation = context.reservation.take().unwrap_or_default();
@@ -117,10 +131,10 @@ pub(crate) fn add_outbound(context: &mut SaContext, bundle: SaBundle) -> Result 
     Ok(())
 }
 
-/// The complete context with the named parts of the values.
+/// Copies the parts that `flags` names from `values` to a complete context.
 pub(crate) fn update(context: &mut SaContext, flags: UpdateFlags, values: &SaContext) -> Result {
     if context.state != SaState::Complete {
-        return Err(out_of_order(context, "only a complete one is updated"));
+        return Err(out_of_order(context, "only a complete context can be updated"));
     }
     if flags.contain(UpdateFlags::TRAFFIC) {
         let (old, new) = (&context.traffic, &values.traffic);
@@ -128,7 +142,7 @@ pub(crate) fn update(context: &mut SaContext, flags: UpdateFlags, values: &SaCon
         if old.mode.traffic_type() != new.mode.traffic_type() || !same_version {
             return Err(mismatch(context, "the new traffic", new));
         }
-        // The mode is wider than WFP's view of it, which is all that the values need to agree with.
+        // Keep the mode: it is finer than WFP's traffic type, and only the traffic type has to match.
         context.traffic = Traffic { mode: context.traffic.mode, ..new.clone() };
     }
     let endpoints = context.traffic.endpoints;
@@ -138,9 +152,7 @@ pub(crate) fn update(context: &mut SaContext, flags: UpdateFlags, values: &SaCon
         let (Some(details), Some(new)) = (slot, values.details(direction)) else {
             return Err(Error::new(
                 Code::FWP_E_NULL_POINTER,
-                format!(
-                    "the new values have no {direction:?} SA, and an update takes those of both directions"
-                ),
+                format!("the new values lack the {direction} SA; an update needs both directions"),
             ));
         };
         update_details(details, flags, new, endpoints)?;
@@ -183,7 +195,7 @@ fn update_details(
     Ok(())
 }
 
-/// The context in its expiry: without its outbound SAs. Whether anything is left of it then.
+/// Starts the expiry of a context by removing its outbound SAs. Returns whether anything is left of it.
 pub(crate) fn expire(context: &mut SaContext, now: Timestamp) -> Result<bool> {
     match context.state {
         SaState::Inbound | SaState::Complete => {
@@ -192,7 +204,10 @@ pub(crate) fn expire(context: &mut SaContext, now: Timestamp) -> Result<bool> {
             Ok(true)
         }
         SaState::Outbound => Ok(false),
-        _ => Err(out_of_order(context, "expiry begins once, with an SA; delete it instead")),
+        _ => Err(out_of_order(
+            context,
+            "only a context that has an SA and is not expiring yet can be expired; delete it instead",
+        )),
     }
 }
 
@@ -211,8 +226,8 @@ fn check_flags(flags: u32) -> Result {
     if flags & !BUNDLE_FLAGS == 0 {
         return Ok(());
     }
-    let what = format!("the bundle flags {:#x} have no meaning", flags & !BUNDLE_FLAGS);
-    Err(Error::new(Code::FWP_E_INVALID_FLAGS, what).with_remedy("see IPSEC_SA_BUNDLE_FLAG_*"))
+    let what = format!("unknown bundle flags {:#x}", flags & !BUNDLE_FLAGS);
+    Err(Error::new(Code::FWP_E_INVALID_FLAGS, what).with_remedy("Use IPSEC_SA_BUNDLE_FLAG_*."))
 }
 
 fn check_spi(spi: Spi) -> Result {
@@ -221,7 +236,7 @@ fn check_spi(spi: Spi) -> Result {
     }
     Err(Error::new(
         Code::FWP_E_OUT_OF_BOUNDS,
-        format!("the SPI {spi} is reserved: SPIs start at {:#x} (RFC 4303)", Spi::UNRESERVED_MIN),
+        format!("SPI {spi} is reserved: the lowest is {:#x} (RFC 4303)", Spi::UNRESERVED_MIN),
     ))
 }
 
@@ -229,7 +244,7 @@ fn check_private_address(keying: &KeyingExtras, endpoints: Endpoints) -> Result 
     match keying.peer_v4_private_address {
         Some(address) if endpoints.ip_version() == IpVersion::V6 => Err(Error::new(
             Code::FWP_E_TRAFFIC_MISMATCH,
-            format!("the peer's private address {address} is IPv4, and the traffic is IPv6"),
+            format!("the peer's private address {address} is IPv4, but the traffic is IPv6"),
         )),
         _ => Ok(()),
     }
@@ -248,8 +263,14 @@ fn mismatch(context: &SaContext, what: &str, traffic: &Traffic) -> Error {
     Error::new(
         Code::FWP_E_TRAFFIC_MISMATCH,
         format!(
-            "{what} is {:?} in {} mode, that of SA context {} is {:?} in {} mode",
-            traffic.endpoints, traffic.mode, context.id, context.traffic.endpoints, context.traffic.mode
+            "{what} is {} <=> {} in {} mode, but that of SA context {} is {} <=> {} in {} mode",
+            traffic.endpoints.local(),
+            traffic.endpoints.remote(),
+            traffic.mode,
+            context.id,
+            context.traffic.endpoints.local(),
+            context.traffic.endpoints.remote(),
+            context.traffic.mode
         ),
     )
 }
@@ -257,7 +278,7 @@ fn mismatch(context: &SaContext, what: &str, traffic: &Traffic) -> Error {
 fn out_of_order(context: &SaContext, rule: &str) -> Error {
     Error::new(
         Code::FWP_E_INCOMPATIBLE_SA_STATE,
-        format!("SA context {} is in the state {:?}; {rule}", context.id, context.state),
+        format!("SA context {} is {}: {rule}", context.id, context.state.word()),
     )
 }
 
@@ -327,7 +348,7 @@ mod tests {
         after(context, |context| expire(context, Timestamp(9)).map(drop))
     }
 
-    /// A context in each state that there is.
+    /// Returns one context in each state.
     fn in_every_state() -> Vec<SaContext> {
         let created = created();
         let has_spi = set_spi(&created, &request(2), spi(0x1000)).unwrap();
@@ -360,18 +381,18 @@ mod tests {
                 updated(&context, UpdateFlags::ALL, values),
                 expired(&context),
             ];
-            let word = format!("{:?}", context.state);
-            let word = word.split(' ').next().unwrap();
+            let name = format!("{:?}", context.state);
+            let name = name.split(' ').next().unwrap();
             for (call, outcome) in outcomes.into_iter().enumerate() {
                 match outcome {
                     Ok(next) => {
-                        assert!(allowed(word, call), "{word}, call {call}");
+                        assert!(allowed(name, call), "{name}, call {call}");
                         assert_eq!(next.id, context.id);
                     }
                     Err(error) => {
-                        assert!(!allowed(word, call), "{word}, call {call}: {error}");
+                        assert!(!allowed(name, call), "{name}, call {call}: {error}");
                         assert_eq!(error.code(), Code::FWP_E_INCOMPATIBLE_SA_STATE);
-                        assert!(error.what().contains(word), "{error}");
+                        assert!(error.what().contains(context.state.word()), "{error}");
                     }
                 }
             }
@@ -457,7 +478,7 @@ mod tests {
                 ..KeyingExtras::default()
             }));
         }
-        // What each flag carries over, as a function of the context.
+        // The parts that each flag copies, as a function of the context.
         let parts: [(UpdateFlags, Part); 7] = [
             (UpdateFlags::TRAFFIC, |c| {
                 format!("{:?} {:?}", c.traffic, c.directions().map(|(_, d)| d.filter_id).collect::<Vec<_>>())

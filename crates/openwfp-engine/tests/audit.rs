@@ -87,7 +87,7 @@ fn every_change_and_every_refusal_is_audited_with_stable_fields_and_without_keys
     assert!(told[7].contains("outcome=\"ERROR_ACCESS_DENIED\""), "{}", told[7]);
     assert!(told[8].starts_with("INFO operation=\"IPsecSaDbSetSecurityInfo\""), "{}", told[8]);
     let by_itself = "INFO operation=\"IPsecSaContextDeleteById\" session=0 user=\"\" user_name=\"\" process_id=0 \
-                     sa_context=2 reason=\"Counted\" outcome=\"ok\"";
+                     sa_context=2 reason=\"volume-limit\" outcome=\"ok\"";
     assert_eq!(told[13..], [by_itself]);
     assert!(!told.iter().any(|line| line.contains("[1, 1, 1") || line.contains("01010101")));
 

@@ -1,4 +1,4 @@
-//! What the examples share: a whole context in one step.
+//! Code shared by the examples.
 
 use openwfp_api::Aead;
 use openwfp_api::AeadAlgorithm;
@@ -14,7 +14,7 @@ use openwfp_api::Spi;
 use openwfp_api::Traffic;
 use openwfp_api::Transform;
 
-/// Establishes a context whose SPIs are known, as after a restart.
+/// Returns a step that establishes a complete context with known SPIs, as after a restart.
 pub(crate) fn establish(traffic: Traffic, spi: u32) -> SaContextStep {
     let bundle = |spi: u32| {
         let aead = Aead { algorithm: AeadAlgorithm::AesGcm, icv_bits: 128, key: Key::new(&[0x2A; 20]) };

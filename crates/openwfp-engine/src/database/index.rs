@@ -1,10 +1,10 @@
-//! Keys of the indexes of addresses: small, ordered, with the context's id at the end.
+//! Keys of the address indexes: small and ordered, with the context's id at the end.
 
 use openwfp_api::SaContextId;
 use std::net::IpAddr;
 
-/// An address as 16 bytes that sort as addresses do; IPv4 in its mapped form, `::ffff:a.b.c.d`. A template
-/// on IPv6 may so find IPv4 entries, which its predicate then refuses.
+/// Returns an address as 16 bytes that sort like addresses; IPv4 in its mapped form, `::ffff:a.b.c.d`.
+/// An IPv6 template may therefore find IPv4 entries, which its predicate then rejects.
 fn sortable(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
@@ -28,7 +28,7 @@ impl AddressKey {
         self.id
     }
 
-    /// Whether both are of one address.
+    /// Returns whether both keys have the same address.
     pub(crate) fn is_at(&self, other: &AddressKey) -> bool {
         self.address == other.address
     }

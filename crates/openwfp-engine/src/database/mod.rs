@@ -1,9 +1,10 @@
-//! The database of SA contexts: one version of it, with its indexes.
+//! One version of the database of SA contexts, with its indexes.
 //!
 //! Invariants:
-//! 1. A clone is a snapshot: it shares all with its original and costs the same at any size.
-//! 2. The indexes hold exactly the addresses of the contexts in the map, and the one of SPIs at least theirs.
-//! 3. Ids are given by the caller, and a new context's is above all that were ever given.
+//! 1. A clone is a snapshot: it shares everything with the original and costs the same at any size.
+//! 2. The address indexes hold exactly the addresses of the contexts in the map, the SPI index at least
+//!    their SPIs.
+//! 3. The caller assigns ids; the id of a new context is higher than any assigned before.
 
 mod index;
 mod spis;
@@ -35,7 +36,7 @@ pub(crate) struct Database {
     by_local: OrdSet<AddressKey>,
     by_remote: OrdSet<AddressKey>,
     spis: Arc<SpiIndex>,
-    /// Which filters and tunnel policies of the engine's own the contexts name.
+    /// The filters and tunnel policies of this engine that contexts refer to, each with the context's id.
     uses: OrdSet<(u64, SaContextId)>,
     pub(crate) objects: Arc<Objects>,
     pub(crate) version: Version,
@@ -58,13 +59,14 @@ impl Database {
         self.contexts.get(&id)
     }
 
-    /// The contexts behind an id, in ascending order; none: all.
+    /// Returns the contexts after an id, in ascending order, or all of them without an id.
     pub(crate) fn after(&self, id: Option<SaContextId>) -> impl Iterator<Item = &Arc<SaContext>> {
         let start = id.map_or(Bound::Unbounded, Bound::Excluded);
         self.contexts.range((start, Bound::Unbounded)).map(|(_, context)| context)
     }
 
-    /// The ids of contexts whose address on a side lies between two, sorted by address and then by id.
+    /// Returns the ids of contexts whose address on a side lies in a range, sorted by address and then by
+    /// id. `after` skips ids at the lowest address only.
     pub(crate) fn ids_between(
         &self,
         side: Side,
@@ -76,7 +78,7 @@ impl Database {
         self.by(side).range(range).map(AddressKey::id)
     }
 
-    /// The ids of contexts that hold an SPI in whichever direction, sorted.
+    /// Returns the ids of contexts that hold an SPI in either direction, sorted.
     pub(crate) fn ids_with_spi(&self, spi: Spi) -> Vec<SaContextId> {
         let mut ids = self.spis.holders(spi);
         ids.retain(|id| self.get(*id).is_some_and(|context| holds(context, spi)));
@@ -84,7 +86,8 @@ impl Database {
         ids
     }
 
-    /// The ids of contexts that hold exactly this SA: one, unless marks keep several apart.
+    /// Returns the ids of contexts that hold exactly this SA, sorted: one, unless several differ in their
+    /// marks.
     pub(crate) fn ids_with_sa(&self, spi: Spi, protocol: Protocol, destination: IpAddr) -> Vec<SaContextId> {
         let mut ids = self.spis.holders(spi);
         ids.retain(|id| {
@@ -94,7 +97,7 @@ impl Database {
         ids
     }
 
-    /// The context, other than `except`, that receives ESP or AH with this SPI at a local address.
+    /// Returns the context, other than `except`, that receives ESP or AH with this SPI at a local address.
     pub(crate) fn receiver(
         &self,
         spi: Spi,
@@ -108,12 +111,12 @@ impl Database {
             .find(spi, |id| Some(id) != except && self.get(id).is_some_and(|context| sas(context).any(is_it)))
     }
 
-    /// The lowest SPI of a range that no SA of ESP or AH at an address has.
+    /// Returns the lowest SPI of a range that no ESP or AH SA at an address uses.
     pub(crate) fn first_free_spi(&self, local: IpAddr, mut range: RangeInclusive<u32>) -> Option<Spi> {
         range.find_map(|spi| Spi::new(spi).filter(|spi| self.receiver(*spi, local, None).is_none()))
     }
 
-    /// The ids of contexts whose address on a side is this one, the newest first.
+    /// Returns the ids of contexts with this address on a side, the newest first.
     pub(crate) fn newest_ids_at(&self, side: Side, address: IpAddr) -> impl Iterator<Item = SaContextId> {
         let last = AddressKey::new(address, SaContextId(u64::MAX));
         self.by(side).range(..=last).rev().take_while(move |key| key.is_at(&last)).map(AddressKey::id)
@@ -126,9 +129,9 @@ impl Database {
         }
     }
 
-    /// Puts in contexts with new ids, sorted by them.
+    /// Inserts contexts with new ids; `contexts` is sorted by id.
     ///
-    /// The maps get their keys sorted, as [`fill_nodes`] says.
+    /// Each map gets its keys sorted, in the order of [`fill_nodes`].
     pub(crate) fn put_new(&mut self, contexts: &[Arc<SaContext>]) {
         fill_nodes(contexts, |context| {
             self.contexts.insert(context.id, context);
@@ -151,21 +154,21 @@ impl Database {
         }
     }
 
-    /// Puts a context in, in place of one with the same id. Of the indexes only what differs is touched.
+    /// Inserts a context, or replaces the one with the same id. Updates only index entries that differ.
     pub(crate) fn put(&mut self, context: Arc<SaContext>) {
         let new = Arc::clone(&context);
         let old = self.contexts.insert(context.id, context);
         self.index(old.as_deref(), Some(&new));
     }
 
-    /// Takes a context out.
+    /// Removes a context and returns it.
     pub(crate) fn remove(&mut self, id: SaContextId) -> Option<Arc<SaContext>> {
         let old = self.contexts.remove(&id)?;
         self.index(Some(&old), None);
         Some(old)
     }
 
-    /// Brings the indexes from one value of a context to another.
+    /// Updates the indexes from the old value of a context to the new one.
     fn index(&mut self, old: Option<&SaContext>, new: Option<&SaContext>) {
         let endpoints = |context: &SaContext| context.traffic.endpoints;
         let indexes = [
@@ -192,7 +195,7 @@ impl Database {
         if before == after {
             return;
         }
-        // Both directions may name one filter: what is still named is put in behind what was taken out.
+        // Both directions may refer to the same filter, so remove first and then insert what still applies.
         if let Some(old) = old {
             for id in before.into_iter().flatten() {
                 self.uses.remove(&(id, old.id));
@@ -205,7 +208,7 @@ impl Database {
         }
     }
 
-    /// A context that names a filter or tunnel policy.
+    /// Returns a context that refers to this filter or tunnel policy.
     pub(crate) fn user_of(&self, id: u64) -> Option<SaContextId> {
         self.uses.range((id, SaContextId(0))..=(id, SaContextId(u64::MAX))).next().map(|(_, user)| *user)
     }
@@ -218,8 +221,8 @@ impl Database {
         }
     }
 
-    /// Forgets the SPIs that a context had in a version that is given up, unless it has them in this one or in
-    /// another that lives on.
+    /// Removes from the SPI index the SPIs that a context had in a version that is being dropped, except
+    /// those that it has in this version or in `other`.
     pub(crate) fn forget_spis(&self, old: &SaContext, other: Option<&Database>) {
         let has = |database: &Database, spi| database.get(old.id).is_some_and(|context| holds(context, spi));
         for (spi, ..) in sas(old) {
@@ -229,7 +232,7 @@ impl Database {
         }
     }
 
-    /// Whether invariant 2 holds; slow, for tests.
+    /// Asserts invariant 2; slow, for tests.
     #[cfg(test)]
     pub(crate) fn check(&self) {
         let mut fresh = Database::default();
@@ -244,7 +247,7 @@ impl Database {
     }
 }
 
-/// The filters or tunnel policies of the engine's own that a context names, for each direction.
+/// Returns the filters or tunnel policies of this engine that a context refers to, one per direction.
 #[inline]
 fn uses(context: Option<&SaContext>) -> [Option<u64>; 2] {
     [Direction::Inbound, Direction::Outbound].map(|direction| {
@@ -253,25 +256,25 @@ fn uses(context: Option<&SaContext>) -> [Option<u64>; 2] {
     })
 }
 
-/// Inserts sorted entries, every second one first and then those between them.
+/// Inserts sorted entries: first every second one, then those between them.
 ///
-/// A B-tree that takes ascending keys splits each full node in halves and never comes back to the left
-/// one: half of its memory stays empty. The second round fills those halves.
+/// A B-tree that gets ascending keys splits each full node in half and never returns to the left half,
+/// so half of its memory stays empty. The second pass fills those halves.
 fn fill_nodes<T: Clone>(sorted: &[T], insert: impl FnMut(T)) {
     let between = sorted.iter().skip(1).step_by(2);
     sorted.iter().step_by(2).chain(between).cloned().for_each(insert);
 }
 
-/// Whether a context holds an SPI, in whichever direction and protocol.
+/// Returns whether a context holds an SPI, in any direction and protocol.
 pub(crate) fn holds(context: &SaContext, spi: Spi) -> bool {
     sas(context).any(|(other, ..)| other == spi)
 }
 
-/// SPI, protocol and destination of everything in a context that has an SPI.
+/// Returns the SPI, protocol and destination of everything in a context that has an SPI.
 pub(crate) fn sas(context: &SaContext) -> impl Iterator<Item = (Spi, Protocol, IpAddr)> {
     let endpoints = context.traffic.endpoints;
     let larval = match context.state {
-        // Which protocol it will have is not known yet.
+        // The protocol is not known yet.
         openwfp_api::SaState::HasSpi { inbound_spi } => Some((inbound_spi, Protocol::Esp, endpoints.local())),
         _ => None,
     };

@@ -1,10 +1,11 @@
-//! Which contexts may hold an SPI: one index for all versions of the database.
+//! The SPI index: which contexts may hold an SPI, in one index for all versions of the database.
 //!
-//! It says at least what every version that is not an old one holds, and perhaps more: whoever asks looks at the
-//! context in the version at hand. So it need not be persistent, and finding or noting a random SPI costs one miss
-//! of the cache instead of one for each level of a tree.
+//! It covers at least the newest version and the one that an open transaction writes, and may hold
+//! more. Callers therefore check the context in their own version. In return it need not be persistent:
+//! finding or inserting a random SPI costs one cache miss instead of one per level of a tree.
 //!
-//! It is many small tables, since a table grows at one go: a writer waits for a small one's growth only.
+//! The index is split into many small tables because a table grows all at once: a writer then waits
+//! only while a small one grows.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -16,17 +17,17 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
-/// A power of two.
+/// Number of tables; a power of two.
 const TABLES: usize = 1024;
 
-/// The index. Its locks are held for one look each, and nothing else is locked meanwhile.
+/// The index. Each of its locks is held for one lookup, during which no other lock is taken.
 pub(crate) struct SpiIndex {
-    /// Peers choose SPIs too, so that the hash is keyed.
+    /// A keyed hash, because peers choose SPIs too.
     hasher: RandomState,
     tables: Box<[Mutex<HashTable<Holder>>]>,
 }
 
-/// An SPI and the id of a context, in 12 bytes: whole words of 64 bits would make it 16.
+/// An SPI and the id of a context, in 12 bytes; a 64-bit field for the id would make it 16.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Holder {
     spi: u32,
@@ -62,7 +63,7 @@ impl SpiIndex {
         }
     }
 
-    /// Notes that it does no longer.
+    /// Notes that a context no longer holds an SPI.
     pub(crate) fn remove(&self, spi: Spi, id: SaContextId) {
         let hash = self.hash(spi);
         if let Ok(found) = self.table(hash).find_entry(hash, |other| *other == Holder::new(spi, id)) {
@@ -70,7 +71,7 @@ impl SpiIndex {
         }
     }
 
-    /// The contexts that may hold an SPI.
+    /// Returns the contexts that may hold an SPI.
     pub(crate) fn holders(&self, spi: Spi) -> Vec<SaContextId> {
         let mut ids = Vec::new();
         self.find(spi, |id| {
@@ -80,7 +81,7 @@ impl SpiIndex {
         ids
     }
 
-    /// The first context for which the look says yes, of those that may hold an SPI.
+    /// Returns the first context that may hold an SPI and for which `look` returns true.
     pub(crate) fn find(&self, spi: Spi, mut look: impl FnMut(SaContextId) -> bool) -> Option<SaContextId> {
         let hash = self.hash(spi);
         let table = self.table(hash);
@@ -92,7 +93,7 @@ impl SpiIndex {
     }
 
     fn table(&self, hash: u64) -> MutexGuard<'_, HashTable<Holder>> {
-        // Bits from the middle: a table uses the lowest and the highest itself.
+        // Use bits from the middle: a table uses the lowest and the highest ones itself.
         let at = usize::try_from(hash >> 32).unwrap_or(0) % TABLES;
         self.tables[at].lock().unwrap_or_else(PoisonError::into_inner)
     }

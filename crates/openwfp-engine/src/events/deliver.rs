@@ -1,5 +1,5 @@
-//! Delivery: a subscription with a callback has a thread of its own, so that a slow one or one that panics is
-//! nobody else's trouble.
+//! Delivery: each subscription with a callback has its own thread, so that a callback that is slow or
+//! panics affects no other subscription.
 
 use super::Queue;
 use crate::sync::lock;
@@ -14,25 +14,28 @@ use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::PoisonError;
 
-/// Starts the thread that calls back for each notification until the queue is closed.
+/// Starts the thread that calls the callback for each notification until the queue is closed.
 ///
 /// # Errors
-/// `RPC_E_OUT_OF_RESOURCES` if the system gives no thread.
+/// `RPC_E_OUT_OF_RESOURCES` if the system cannot start a thread.
 pub(crate) fn deliver(queue: Arc<Queue>, callback: EventCallback) -> Result {
     let body = move || {
         while let Some(notification) = queue.begin() {
-            // The callback is the only state that a panic can leave broken, and it is not called again.
+            // A panic can leave only the callback's own state inconsistent, and it is not called again.
             let outcome = catch_unwind(AssertUnwindSafe(|| callback(&notification)));
             queue.end(outcome.is_err());
         }
     };
     thread::Builder::new().name("openwfp-events".into()).spawn(body).map(drop).map_err(|error| {
-        Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("no thread for the subscription: {error}"))
+        Error::new(
+            Code::RPC_E_OUT_OF_RESOURCES,
+            format!("cannot start a thread for the subscription: {error}"),
+        )
     })
 }
 
 impl Queue {
-    /// Waits for a notification and marks the callback as running; none once the queue is closed.
+    /// Waits for a notification and marks the callback as running; returns `None` once the queue is closed.
     fn begin(&self) -> Option<Notification> {
         let mut state = lock(&self.state);
         loop {
@@ -47,7 +50,7 @@ impl Queue {
         }
     }
 
-    /// The callback returned; one that panicked ends its subscription.
+    /// Marks the callback as returned; ends the subscription if it panicked.
     fn end(&self, panicked: bool) {
         let mut state = lock(&self.state);
         state.delivering = None;
@@ -57,7 +60,7 @@ impl Queue {
             tracing::error!(
                 subscription = self.id.to_bits(),
                 session = self.id.session.0,
-                "a subscriber's callback panicked; its subscription has ended"
+                "a subscription ended because its callback panicked"
             );
         }
         drop(state);

@@ -1,10 +1,10 @@
-//! Events: a bounded queue for each subscription, filled in the order of commits.
+//! Events: a bounded queue for each subscription, filled in commit order.
 //!
 //! Invariants:
-//! 1. A queue's events have ascending versions, and what it does not hold of those that its subscriber asked for was
-//!    counted as dropped.
-//! 2. Between the first dropped event and the subscriber being told of it, nothing more is queued: so all that comes
-//!    behind the notice is of later versions than its own.
+//! 1. The events in a queue are in order of version. Every event that the subscriber requested is
+//!    either queued or counted as dropped.
+//! 2. After the first dropped event, nothing is queued until the subscriber has received the notice of
+//!    the drop. So no event after the notice is older than the version in the notice.
 //! 3. Once a queue is closed, no callback begins.
 
 mod deliver;
@@ -41,7 +41,7 @@ use std::task::Poll;
 use std::task::Waker;
 use std::time::Duration;
 
-/// One subscription: what it wants and what waits for it.
+/// One subscription: its options and its queued notifications.
 pub(crate) struct Queue {
     pub(crate) id: SubscriptionId,
     pub(crate) options: SubscriptionOptions,
@@ -55,9 +55,9 @@ struct State {
     waiting: VecDeque<Notification>,
     dropped: Option<(u64, Version)>,
     closed: bool,
-    /// Who is to be woken, where the subscriber is a task.
+    /// The task to wake, if the subscriber is a task.
     waker: Option<Waker>,
-    /// The thread that is inside the callback.
+    /// The thread that is running the callback.
     delivering: Option<ThreadId>,
 }
 
@@ -70,7 +70,7 @@ impl Queue {
         Queue { id, options, session, state: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// Queues an event for a context if its subscriber wants it; whether the queue is still open.
+    /// Queues an event of a context if the subscriber wants it; returns whether the queue is still open.
     pub(crate) fn push(
         &self,
         event: &SaContextEvent,
@@ -87,7 +87,8 @@ impl Queue {
         })
     }
 
-    /// Queues an object's event if its subscriber wants it and may read it; whether the queue is still open.
+    /// Queues an event of an object if the subscriber wants it and may read the object; returns whether the
+    /// queue is still open.
     pub(crate) fn push_object(&self, event: &ObjectEvent, entry: &Entry) -> bool {
         let on = Securable::Objects(event.object.kind());
         let read = match &entry.security {
@@ -115,14 +116,15 @@ impl Queue {
         )
     }
 
-    /// Queues a net event if its subscriber wants it; whether the queue is still open.
+    /// Queues a net event if the subscriber wants it; returns whether the queue is still open.
     pub(crate) fn push_net_event(&self, event: &Arc<NetEvent>, version: Version) -> bool {
         let wanted = matches!(&self.options.topic, Topic::NetEvents(template) if Wanted::new(template).selects(event))
             && self.session.rights_on(Securable::NetEvents).contain(Rights::SUBSCRIBE);
         self.add(wanted, version, || false, || Notification::Net(Arc::clone(event)))
     }
 
-    /// Queues a notification that is wanted, if there is room; whether the queue is still open.
+    /// Queues a wanted notification, or counts it as dropped if the queue is full; returns whether the
+    /// queue is still open.
     fn add(
         &self,
         wanted: bool,
@@ -150,7 +152,7 @@ impl Queue {
         true
     }
 
-    /// The next notification; without one, the task is woken when there is.
+    /// Returns the next notification; if there is none, arranges to wake the task when one arrives.
     pub(crate) fn poll_next(&self, context: &mut Context<'_>) -> Poll<Result<Notification>> {
         let mut state = lock(&self.state);
         if state.closed {
@@ -165,7 +167,7 @@ impl Queue {
         }
     }
 
-    /// The next notification; none if none comes in time.
+    /// Waits for the next notification; returns `None` if none arrives within `at_most`.
     pub(crate) fn next(&self, at_most: Duration, clock: &dyn Clock) -> Result<Option<Notification>> {
         let mut state = lock(&self.state);
         let mut deadline = None;
@@ -188,7 +190,7 @@ impl Queue {
         }
     }
 
-    /// Ends the subscription: when this returns, no callback runs, unless it is the one that calls this.
+    /// Ends the subscription. When this returns, no callback is running, except the one that called this.
     pub(crate) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
@@ -204,19 +206,19 @@ impl Queue {
         drop(waiting);
     }
 
-    /// Whether it has ended, by whomever.
+    /// Whether the subscription has ended, for whatever reason.
     pub(crate) fn is_closed(&self) -> bool {
         lock(&self.state).closed
     }
 
-    /// How many events wait.
+    /// Number of queued notifications.
     pub(crate) fn len(&self) -> usize {
         lock(&self.state).waiting.len()
     }
 }
 
 fn ended() -> Error {
-    Error::new(Code::ERROR_INVALID_HANDLE, "the subscription has ended")
+    Error::new(Code::ERROR_INVALID_HANDLE, "this subscription has ended")
 }
 
 impl State {

@@ -1,18 +1,20 @@
-//! Lifetimes: which timers a context has, and which limits its counters reach.
+//! Lifetimes: the timers of a context, and the limits that its counters reach.
 //!
-//! | limit | soft | when reached |
+//! | limit | soft limit | at the limit |
 //! |---|---|---|
-//! | seconds since it was complete | at nine tenths | it is deleted |
-//! | kilobytes, packets of a direction | at nine tenths | it is deleted |
-//! | idle seconds | – | it expires: outbound at once, inbound a minute later |
+//! | seconds since the context became complete | at 90 % | the context is deleted |
+//! | kilobytes or packets of one direction | at 90 % | the context is deleted |
+//! | idle seconds | – | the context expires: outbound immediately, inbound 60 s later |
 //!
-//! A hard limit deletes at once, since what is beyond it is not safe to use (RFC 4301 §4.4.2.1); an idle pair is
-//! merely not needed, and packets may be on the wire. The inbound SA of an expiring context goes at its hard limit too.
-//! Which idle time-out counts: the bundle's own; where that is 0
-//! the engine's, the one for fail-over if the bundle says that its peer is one of several
-//! (`IPSEC_SA_BUNDLE_FLAG_NLB`). Traffic in either direction keeps a pair alive; with
-//! `IPSEC_SA_BUNDLE_FLAG_ENABLE_OPTIONAL_ASYMMETRIC_IDLE` each direction needs its own, so that a peer that has
-//! gone while this side goes on sending is found out.
+//! A hard limit deletes the context immediately, because an SA beyond it is not safe to use (RFC 4301
+//! §4.4.2.1). An idle pair is merely not needed, and packets may still be on the wire. The inbound SA
+//! of an expiring context is deleted at its hard limit, too.
+//!
+//! A bundle's own idle timeout applies first. If it is 0, the engine's applies: the one for failover if
+//! the bundle says that its peer is one of several (`IPSEC_SA_BUNDLE_FLAG_NLB`), else the normal one.
+//! The shortest timeout of a context's bundles counts. Traffic in either direction keeps a pair alive.
+//! With `IPSEC_SA_BUNDLE_FLAG_ENABLE_OPTIONAL_ASYMMETRIC_IDLE` each direction needs its own traffic,
+//! which detects a peer that is gone while this side keeps sending.
 
 mod wheel;
 
@@ -34,24 +36,25 @@ const FLAG_NLB: u32 = 0x10;
 /// `IPSEC_SA_BUNDLE_FLAG_ENABLE_OPTIONAL_ASYMMETRIC_IDLE`.
 const FLAG_ASYMMETRIC_IDLE: u32 = 0x4_0000;
 
-/// Idle time-outs for bundles that bring none. WFP: `IPSEC_SA_IDLE_TIMEOUT0`.
+/// Idle timeouts for bundles that set none. WFP: `IPSEC_SA_IDLE_TIMEOUT0`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IdleTimeout {
-    /// `idleTimeoutSeconds`; 0: never.
+    /// Idle timeout in seconds; 0 disables it. WFP: `idleTimeoutSeconds`.
     pub seconds: u32,
-    /// `idleTimeoutSecondsFailOver`: for peers that support fail-over, which say so by
-    /// `IPSEC_SA_BUNDLE_FLAG_NLB`; 0: as for others.
+    /// Idle timeout in seconds for peers that support failover, which `IPSEC_SA_BUNDLE_FLAG_NLB` indicates;
+    /// 0 means the same as for other peers. WFP: `idleTimeoutSecondsFailOver`.
     pub fail_over_seconds: u32,
 }
 
-/// A limit that counters came near to or reached.
+/// A limit that counters approached or reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reached {
     Soft,
     Hard,
 }
 
-/// The timers of a context that becomes complete, or begins to expire; the clock is asked where there are any.
+/// Returns the timers of a context that becomes complete or starts to expire. Reads the clock only if
+/// there are any.
 pub(crate) fn timers(
     context: &SaContext,
     clock: &dyn Clock,
@@ -70,12 +73,12 @@ pub(crate) fn timers(
     first.into_iter().chain(second).map(timer)
 }
 
-/// The time from the soft limit to the hard one; none without a limit.
+/// Returns the time between the soft and the hard limit in seconds; `None` without a limit.
 pub(crate) fn hard_after_soft(context: &SaContext) -> Option<Duration> {
     seconds(context).map(|limit| limit - soft(limit))
 }
 
-/// How long a context may be idle; none: for ever.
+/// Returns how long a context may be idle; `None` if forever.
 pub(crate) fn idle_timeout(context: &SaContext, engine: IdleTimeout) -> Option<Duration> {
     let of_bundle = |flags: u32, seconds: u32| match seconds {
         0 if flags & FLAG_NLB != 0 && engine.fail_over_seconds != 0 => engine.fail_over_seconds,
@@ -85,7 +88,8 @@ pub(crate) fn idle_timeout(context: &SaContext, engine: IdleTimeout) -> Option<D
     shortest(context, |bundle| of_bundle(bundle.flags, bundle.idle_timeout_seconds))
 }
 
-/// When a context was last used in the sense of its idle time-out, in seconds since 1970; 0: never.
+/// Returns when a context was last used with regard to its idle timeout, in seconds since 1970; 0 if
+/// never.
 pub(crate) fn last_used(context: &SaContext) -> u64 {
     let of = |direction: Direction| context.counters.direction(direction).last_used.load(Ordering::Relaxed);
     let (inbound, outbound) = (of(Direction::Inbound), of(Direction::Outbound));
@@ -94,7 +98,7 @@ pub(crate) fn last_used(context: &SaContext) -> u64 {
     if asymmetric { inbound.min(outbound) } else { inbound.max(outbound) }
 }
 
-/// The limit that a direction's counters reach by going from one pair of bytes and packets to another.
+/// Returns the limit that a direction reaches when its bytes and packets grow from `before` to `after`.
 pub(crate) fn reached(
     context: &SaContext,
     direction: Direction,
@@ -128,7 +132,7 @@ fn soft(limit: Duration) -> Duration {
     limit - limit / 10
 }
 
-/// The shortest time of a context's bundles that is not 0.
+/// Returns the shortest nonzero time of a context's bundles; `of` returns seconds.
 fn shortest(context: &SaContext, of: impl Fn(&openwfp_api::SaBundle) -> u32) -> Option<Duration> {
     context
         .directions()

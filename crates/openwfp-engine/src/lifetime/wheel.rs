@@ -1,14 +1,15 @@
-//! A hierarchical timer wheel: putting a timer in costs the same at any number of timers, and waiting costs
-//! nothing.
+//! A hierarchical timer wheel. Inserting a timer costs the same for any number of timers, and waiting
+//! costs nothing.
 //!
 //! ```text
-//! level 0   64 slots of 1 ms        a timer stands at the level of the highest bit in which its deadline and
-//! level 1   64 slots of 64 ms       the wheel's time differ; when the time reaches its slot, it moves to a
-//! …                                 lower level or is due
+//! level 0   64 slots of 1 ms        the level of a timer is that of the highest bit in which its deadline
+//! level 1   64 slots of 64 ms       and the wheel's time differ; when the time reaches its slot, the timer
+//! …                                 moves to a lower level or is due
 //! level 10  64 slots of 2^60 ms
 //! ```
 //!
-//! A bit for each slot that is not empty tells the next moment at which anything happens.
+//! One bit per slot marks the slots that are not empty, from which the wheel computes the next time to
+//! turn.
 
 use openwfp_api::SaContextId;
 use std::time::Duration;
@@ -17,29 +18,40 @@ const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 const LEVELS: usize = 11;
 
-/// What a timer is for.
+/// The purpose of a timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum TimerKind {
-    /// A limit in seconds is near.
+    /// The soft limit in seconds is reached.
     Soft,
-    /// A limit in seconds is reached.
+    /// The hard limit in seconds is reached.
     Hard,
-    /// It may have been idle for long enough.
+    /// The context may have reached its idle timeout.
     Idle,
-    /// The inbound SA of an expiring context goes.
+    /// The inbound SA of an expiring context is to be removed.
     End,
+}
+
+impl TimerKind {
+    /// Returns the reason for the log.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            TimerKind::Soft => "soft-limit",
+            TimerKind::Hard => "hard-limit",
+            TimerKind::Idle => "idle",
+            TimerKind::End => "expiry",
+        }
+    }
 }
 
 /// A timer of a context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Timer {
-    /// When, in milliseconds of the engine's monotonic time.
+    /// The deadline, in milliseconds of the engine's monotonic time.
     deadline: u64,
-    /// The id above, the kind in the two lowest bits: a million timers are 16 MB.
+    /// The id in the upper bits, the kind in the two lowest, so that a million timers take 16 MB.
     what: u64,
 }
 
-/// The wheel.
 pub(crate) struct Wheel {
     now: u64,
     count: usize,
@@ -77,18 +89,19 @@ impl Default for Wheel {
 }
 
 impl Wheel {
-    /// How many timers there are, those of contexts that went before their deadline too.
+    /// Returns the number of timers, including those of contexts removed before their deadline.
     pub(crate) fn len(&self) -> usize {
         self.count
     }
 
-    /// Puts a timer in; one whose deadline has passed is due at once.
+    /// Inserts a timer; one whose deadline has passed is due immediately.
     pub(crate) fn insert(&mut self, timer: Timer) {
         self.count += 1;
         self.place(timer);
     }
 
-    /// Turns the wheel to a moment and takes out what is due, at most about `limit` timers, the earliest first.
+    /// Advances the wheel to a time and removes the timers that are due, the earliest first. Stops after
+    /// about `limit` timers.
     pub(crate) fn turn(&mut self, to: Duration, limit: usize) -> Vec<Timer> {
         let to = u64::try_from(to.as_millis()).unwrap_or(u64::MAX);
         let mut due = Vec::new();
@@ -111,17 +124,17 @@ impl Wheel {
         if due.len() < limit {
             self.now = self.now.max(to);
         }
-        // Of one moment a hard limit comes before an idle time-out, as their order says.
+        // At the same time, the hard limit of a context precedes its idle timeout: `TimerKind` is ordered so.
         due.sort_unstable();
         due
     }
 
-    /// The next moment at which turning does anything; not later than the first deadline.
+    /// Returns the next time to turn the wheel, which is never later than the first deadline.
     pub(crate) fn next(&self) -> Option<Duration> {
         self.next_slot().map(|(_, _, at)| Duration::from_millis(at))
     }
 
-    /// Drops the timers that are not wanted any more.
+    /// Removes the timers for which `wanted` returns false.
     pub(crate) fn retain(&mut self, wanted: impl Fn(&Timer) -> bool) {
         self.count = 0;
         for (at, slot) in self.slots.iter_mut().enumerate() {
@@ -143,14 +156,15 @@ impl Wheel {
         self.slots[level * SLOTS + slot].push(timer);
     }
 
-    /// The slot that comes next: level, place, and when.
+    /// Returns the next slot: its level, its index and its time.
     ///
-    /// A slot of a level comes after all of the levels below, since those lie within the slot of now.
+    /// Slots of lower levels are always earlier, because they lie within the current slot of the level
+    /// above.
     fn next_slot(&self) -> Option<(usize, usize, u64)> {
         let level = self.occupied.iter().position(|slots| *slots != 0)?;
         let shift = SLOT_BITS * u32::try_from(level).unwrap_or(0);
         let slot = self.occupied[level].trailing_zeros();
-        // What lies above the level's own bits is now's.
+        // The bits above the level's own are those of the current time.
         let above = self.now.checked_shr(shift + SLOT_BITS).unwrap_or(0);
         let above = above.checked_shl(shift + SLOT_BITS).unwrap_or(0);
         let at = above | u64::from(slot) << shift;
@@ -170,7 +184,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     proptest! {
-        /// The wheel against a sorted set, under random insertions and turns of all sizes.
+        /// Compares the wheel with a sorted set under random insertions and turns of all sizes.
         #[test]
         fn a_wheel_agrees_with_a_sorted_set(
             steps in prop::collection::vec((0u32..45, any::<u64>(), any::<bool>()), 1..200)

@@ -1,7 +1,7 @@
-//! What WFP has built in: layers with their fields, sublayers, callouts and providers.
+//! The objects built into WFP: layers with their fields, sublayers, callouts and providers.
 //!
-//! Source: "Management Filtering Layer Identifiers", "Filtering Conditions Available at Each Filtering Layer" and
-//! `FWPS_BUILTIN_LAYERS` of WFP's documentation.
+//! Source: "Management Filtering Layer Identifiers", "Filtering Conditions Available at Each Filtering
+//! Layer" and `FWPS_BUILTIN_LAYERS` in WFP's documentation.
 
 use openwfp_api::Guid;
 use openwfp_api::guids;
@@ -190,7 +190,8 @@ const FRAMES: &[Guid] = &[
     c::L2_FLAGS,
 ];
 
-/// A layer: its number (`FWPS_BUILTIN_LAYERS`), key, whether IPv6, fields, whether the kernel asks it, its default sublayer.
+/// A layer: its number (`FWPS_BUILTIN_LAYERS`), its key, whether it is for IPv6, its fields, whether it
+/// is a kernel layer, and its default sublayer.
 type Row = (u16, Guid, bool, &'static [&'static [Guid]], bool, Guid);
 
 macro_rules! both_versions {
@@ -249,7 +250,7 @@ const OTHER_LAYERS: &[Row] = &[
     (98, l::KM_AUTHORIZATION, false, &[KM_AUTHORIZATION], false, s::UNIVERSAL),
 ];
 
-/// The field, with its type at layers of an IP version.
+/// Returns a field, with its type at layers of an IP version.
 fn field(key: Guid, v6: bool) -> LayerField {
     let (kind, data_type) = match key {
         c::IP_LOCAL_ADDRESS
@@ -287,7 +288,7 @@ fn words(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).replace('_', " ")
 }
 
-/// The layers.
+/// Returns the built-in layers.
 pub(crate) fn layers() -> impl Iterator<Item = Layer> {
     LAYERS.iter().chain(OTHER_LAYERS).map(|(id, key, v6, fields, kernel, sublayer)| {
         let name = guids::name(*key).unwrap_or_default();
@@ -303,7 +304,7 @@ pub(crate) fn layers() -> impl Iterator<Item = Layer> {
     })
 }
 
-/// All that is built in, with the number of each among its kind.
+/// Returns all built-in objects, each with its number within its kind.
 pub(crate) fn objects() -> Vec<(u64, Object)> {
     let mut objects: Vec<(u64, Object)> = Vec::new();
     for (place, (key, name)) in guids::provider::ALL.iter().enumerate() {
@@ -344,8 +345,8 @@ pub(crate) fn objects() -> Vec<(u64, Object)> {
     objects
 }
 
-/// The weights of built-in sublayers: IPsec and its tunnels are asked before what others add to the universal one.
-/// Windows' own numbers are not documented; the order is.
+/// Returns the weight of a built-in sublayer. Those of IPsec and its tunnels precede the universal one,
+/// to which others add filters. WFP documents the order of the sublayers, not their weights.
 fn sublayer_weight(key: Guid) -> u16 {
     match key {
         s::IPSEC_SECURITY_REALM => 0xFFFF,
@@ -360,7 +361,8 @@ fn sublayer_weight(key: Guid) -> u16 {
     }
 }
 
-/// The layer of a built-in callout, by its name: the documentation's "Built-in Callout Identifiers".
+/// Returns the layer of a built-in callout, derived from its name. Source: "Built-in Callout
+/// Identifiers" in WFP's documentation.
 fn callout_layer(name: &str) -> Option<Guid> {
     let v6 = name.contains("_V6");
     let of = |v4, six| Some(if v6 { six } else { v4 });

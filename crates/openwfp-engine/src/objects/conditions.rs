@@ -1,4 +1,4 @@
-//! Conditions: what is checked of them once, and how they are met.
+//! Conditions of filters: validation, and matching against packets and other conditions.
 
 use openwfp_api::Code;
 use openwfp_api::Error;
@@ -14,16 +14,16 @@ use openwfp_api::object::value::data_type_name;
 use openwfp_api::record::Network;
 use std::net::IpAddr;
 
-/// The conditions of a filter, ready to be asked: alternatives for each field.
+/// The compiled conditions of a filter: the alternatives for each field.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Conditions {
     pub(crate) fields: Vec<(Guid, Vec<Test>)>,
 }
 
-/// One condition, ready to be asked.
+/// One compiled condition.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Test {
-    /// A number or address between two, both included.
+    /// A number or address in a range, both ends included.
     Within(u128, u128),
     Outside(u128, u128),
     AllSet(u128),
@@ -49,19 +49,20 @@ impl Conditions {
         Conditions { fields }
     }
 
-    /// The alternatives for a field.
+    /// Returns the alternatives for a field.
     pub(crate) fn of(&self, field: Guid) -> &[Test] {
         self.fields.iter().find(|(other, _)| *other == field).map_or(&[], |(_, tests)| tests)
     }
 
-    /// Whether a packet meets them.
+    /// Returns whether a packet meets the conditions.
     pub(crate) fn meet(&self, packet: &Packet) -> bool {
         self.fields.iter().all(|(field, tests)| {
             packet.field(*field).is_some_and(|value| tests.iter().any(|test| test.holds(&value)))
         })
     }
 
-    /// Whether all that these select is selected by those conditions, as far as both look at it.
+    /// Returns whether these conditions select everything that `inner` selects. If `inner` has no condition
+    /// on one of these fields, they do not.
     pub(crate) fn contain(&self, inner: &Conditions) -> bool {
         self.fields.iter().all(|(field, tests)| {
             let others = inner.of(*field);
@@ -69,7 +70,7 @@ impl Conditions {
         })
     }
 
-    /// Whether something may meet both.
+    /// Returns whether some packet may meet both.
     pub(crate) fn overlap(&self, others: &Conditions) -> bool {
         self.fields.iter().all(|(field, tests)| {
             let others = others.of(*field);
@@ -138,9 +139,9 @@ impl Test {
     }
 }
 
-/// The lowest and the highest number that a value stands for; none if it has no order.
+/// Returns the lowest and the highest number that a value covers; `None` if its type has no order.
 pub(crate) fn bounds(value: &Value) -> Option<(u128, u128)> {
-    // Signed numbers move up, so that their order is that of numbers without a sign.
+    // Shift signed numbers so that they sort like unsigned ones.
     let signed = |number: i64| Some(u128::from(number.cast_unsigned() ^ (1 << 63)));
     let one = match value {
         Value::Uint8(number) => Some(u128::from(*number)),
@@ -195,8 +196,12 @@ fn bytes(value: &Value) -> Vec<u8> {
 /// Checks conditions against the fields of their layer.
 ///
 /// # Errors
-/// `FWP_E_CONDITION_NOT_FOUND`, `FWP_E_TYPE_MISMATCH`, `FWP_E_INVALID_RANGE`, `FWP_E_MATCH_TYPE_MISMATCH`,
-/// `FWP_E_DUPLICATE_CONDITION`.
+/// - `FWP_E_CONDITION_NOT_FOUND`: the layer has no such field.
+/// - `FWP_E_TYPE_MISMATCH`: the value's type does not fit the field, or the ends of a range differ in
+///   type.
+/// - `FWP_E_INVALID_RANGE`: a range ends before it begins.
+/// - `FWP_E_MATCH_TYPE_MISMATCH`: values of this type cannot be compared with this match type.
+/// - `FWP_E_DUPLICATE_CONDITION`: a condition occurs twice.
 pub(crate) fn check(conditions: &[FilterCondition], layer: &Layer) -> Result {
     for (place, condition) in conditions.iter().enumerate() {
         let name = || {
@@ -204,7 +209,7 @@ pub(crate) fn check(conditions: &[FilterCondition], layer: &Layer) -> Result {
                 .map_or_else(|| condition.field.to_string(), str::to_owned)
         };
         let fail = |code, what: String| {
-            Err(Error::new(code, format!("condition {} on {}: {what}", place + 1, name())))
+            Err(Error::new(code, format!("condition {} ({}): {what}", place + 1, name())))
         };
         let Some(field) = layer.fields.iter().find(|field| field.key == condition.field) else {
             return fail(Code::FWP_E_CONDITION_NOT_FOUND, format!("{} has no such field", layer.name));
@@ -216,7 +221,7 @@ pub(crate) fn check(conditions: &[FilterCondition], layer: &Layer) -> Result {
                 if range.low.data_type() != range.high.data_type() {
                     return fail(
                         Code::FWP_E_TYPE_MISMATCH,
-                        "the ends of the range have two types".to_owned(),
+                        "the ends of the range differ in type".to_owned(),
                     );
                 }
                 range.low.data_type() == field.data_type && bounds(&range.low).is_some()
@@ -227,25 +232,31 @@ pub(crate) fn check(conditions: &[FilterCondition], layer: &Layer) -> Result {
         };
         if !fits {
             let (has, wants) = (data_type_name(value.data_type()), data_type_name(field.data_type));
-            return fail(Code::FWP_E_TYPE_MISMATCH, format!("the value is {has}, the field {wants}"));
+            return fail(
+                Code::FWP_E_TYPE_MISMATCH,
+                format!("the value has type {has}, but the field has type {wants}"),
+            );
         }
         if let Value::Range(range) = value
             && bounds(&range.low) > bounds(&range.high)
         {
-            return fail(Code::FWP_E_INVALID_RANGE, "the range ends before it begins".to_owned());
+            return fail(Code::FWP_E_INVALID_RANGE, "the range ends before it starts".to_owned());
         }
         if !allows(value, condition.match_type) {
             let (how, what) = (condition.match_type.name(), data_type_name(value.data_type()));
-            return fail(Code::FWP_E_MATCH_TYPE_MISMATCH, format!("{what} is not compared by {how}"));
+            return fail(
+                Code::FWP_E_MATCH_TYPE_MISMATCH,
+                format!("values of type {what} cannot be compared with {how}"),
+            );
         }
         if conditions[..place].contains(condition) {
-            return fail(Code::FWP_E_DUPLICATE_CONDITION, "it is there twice".to_owned());
+            return fail(Code::FWP_E_DUPLICATE_CONDITION, "it occurs twice".to_owned());
         }
     }
     Ok(())
 }
 
-/// Whether values of a type can be compared so.
+/// Returns whether a value of this type can be compared with this match type.
 fn allows(value: &Value, by: MatchType) -> bool {
     use MatchType as By;
     let number = matches!(value.data_type(), 1..=8);
@@ -266,7 +277,7 @@ fn allows(value: &Value, by: MatchType) -> bool {
     }
 }
 
-/// How many bits conditions fix, by which automatic weights are given.
+/// Returns how many bits the conditions fix, from which automatic weights are derived.
 pub(crate) fn specificity(conditions: &[FilterCondition]) -> u64 {
     let bits_of = |value: &Value| match value {
         Value::Network(Network(network)) => u64::from(network.prefix_len()),
@@ -295,7 +306,7 @@ pub(crate) fn specificity(conditions: &[FilterCondition]) -> u64 {
     fields.sort_unstable();
     fields.dedup();
     let of_field = |field: &Guid| {
-        // The alternative that says the least; each condition says something, be it 0.0.0.0/0.
+        // Use the least specific alternative. Add 1, so that every condition counts, even 0.0.0.0/0.
         let alternatives = conditions.iter().filter(|condition| condition.field == *field);
         alternatives.map(|condition| bits_of(&condition.value) + 1).min().unwrap_or(0)
     };

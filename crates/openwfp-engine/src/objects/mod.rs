@@ -1,10 +1,12 @@
-//! The objects of one version of the database: providers, provider contexts, sublayers, layers, callouts, filters.
+//! The objects of one version of the database: providers, provider contexts, sublayers, layers,
+//! callouts and filters.
 //!
 //! Invariants:
-//! 1. A clone shares all with its original and costs the same at any size.
-//! 2. Each object that another one names by its key is there; `uses` has exactly these references, but for those to
-//!    what is built in.
-//! 3. An object is never changed: it is added and deleted. So what was derived from one stays true while it is there.
+//! 1. A clone shares everything with the original and costs the same at any size.
+//! 2. Every object that another one refers to by key exists. `uses` holds exactly these references,
+//!    except those to built-in objects.
+//! 3. An object never changes; it is only added and deleted. Data derived from an object stays valid
+//!    while the object exists.
 
 pub(crate) mod builtin;
 pub(crate) mod conditions;
@@ -27,12 +29,13 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
-/// Ids of filters and provider contexts begin here: below are those that a kernel gives its policies.
+/// The first id of filters and provider contexts. Lower ids are those that a kernel gives its policies.
 pub(crate) const FIRST_ID: u64 = (1 << 32) + 1;
-/// Ids of callouts that are added begin here.
+/// The first id of callouts that clients add.
 pub(crate) const FIRST_CALLOUT_ID: u64 = 257;
 
-/// An object's place: its kind and the number that it got when it was added, which is its id if it has one.
+/// The place of an object: its kind and the serial number it got when it was added, which is also its
+/// id if the kind has ids.
 pub(crate) type Place = (ObjectKind, u64);
 
 /// The objects of one version.
@@ -40,18 +43,18 @@ pub(crate) type Place = (ObjectKind, u64);
 pub(crate) struct Objects {
     by_place: OrdMap<Place, Arc<Entry>>,
     by_key: OrdMap<(ObjectKind, Guid), u64>,
-    /// Which object (the first) is named by which other one.
+    /// Pairs of an object and another object that refers to it.
     uses: OrdSet<(Place, Place)>,
 }
 
-/// An object with what the engine knows of it.
+/// An object with the engine's own data about it.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) serial: u64,
     pub(crate) object: Arc<Object>,
     pub(crate) lifetime: Lifetime,
     pub(crate) security: Option<SecurityDescriptor>,
-    /// The tunnel policy that it was added with.
+    /// The key of the tunnel policy that the object was added with.
     pub(crate) part_of: Option<Guid>,
 }
 
@@ -101,7 +104,7 @@ impl Entry {
     }
 }
 
-/// The keys that an object names: its own references.
+/// Returns the kinds and keys of the objects that an object refers to.
 pub(crate) fn references(object: &Object) -> Vec<(ObjectKind, Guid)> {
     let mut found: Vec<(ObjectKind, Guid)> = Vec::new();
     found.extend(object.provider().map(|key| (ObjectKind::Provider, key)));
@@ -123,7 +126,7 @@ pub(crate) fn references(object: &Object) -> Vec<(ObjectKind, Guid)> {
 }
 
 impl Objects {
-    /// What every engine begins with.
+    /// Returns the objects with which every engine starts.
     pub(crate) fn built_in() -> Objects {
         static BUILT_IN: OnceLock<Objects> = OnceLock::new();
         BUILT_IN
@@ -186,13 +189,14 @@ impl Objects {
         }
     }
 
-    /// The objects of a kind behind a number, in the order in which they were added; none: all.
+    /// Returns the objects of a kind after a serial number, in the order in which they were added, or all
+    /// of them without a number.
     pub(crate) fn of_kind(&self, kind: ObjectKind, after: Option<u64>) -> impl Iterator<Item = &Arc<Entry>> {
         let start = after.map_or(Bound::Included((kind, 0)), |after| Bound::Excluded((kind, after)));
         self.by_place.range((start, Bound::Included((kind, u64::MAX)))).map(|(_, entry)| entry)
     }
 
-    /// The objects of a kind behind a key, in the order of keys; none: all.
+    /// Returns the objects of a kind after a key, in the order of keys, or all of them without a key.
     pub(crate) fn by_keys(&self, kind: ObjectKind, after: Option<Guid>) -> impl Iterator<Item = &Arc<Entry>> {
         let start =
             after.map_or(Bound::Included((kind, Guid::default())), |after| Bound::Excluded((kind, after)));
@@ -201,25 +205,25 @@ impl Objects {
         found.filter_map(move |(_, serial)| self.by_place.get(&(kind, *serial)))
     }
 
-    /// An object that names this one.
+    /// Returns an object that refers to this one.
     pub(crate) fn user_of(&self, place: Place) -> Option<&Arc<Entry>> {
         self.users_of(place).next()
     }
 
-    /// The objects that name this one.
+    /// Returns the objects that refer to this one.
     pub(crate) fn users_of(&self, place: Place) -> impl Iterator<Item = &Arc<Entry>> {
         let range = (place, (ObjectKind::default(), 0))..=(place, (ObjectKind::Filter, u64::MAX));
         self.uses.range(range).filter_map(|(_, user)| self.by_place.get(user))
     }
 
-    /// The objects that were added with a tunnel policy.
+    /// Returns the objects that were added with a tunnel policy.
     pub(crate) fn parts_of(&self, tunnel: Guid) -> Vec<Arc<Entry>> {
         let kinds = [ObjectKind::Filter, ObjectKind::ProviderContext];
         let of_kind = |kind| self.of_kind(kind, Some(FIRST_ID - 1));
         kinds.into_iter().flat_map(of_kind).filter(|entry| entry.part_of == Some(tunnel)).cloned().collect()
     }
 
-    /// The objects of a dynamic session, those that name others first.
+    /// Returns the objects of a dynamic session, each before the objects that it refers to.
     pub(crate) fn of_session(&self, session: SessionNumber) -> Vec<Arc<Entry>> {
         let mut found: Vec<Arc<Entry>> = self
             .by_place
@@ -231,12 +235,13 @@ impl Objects {
         found
     }
 
-    /// How many objects there are, those built in included.
+    /// Returns the number of objects, including the built-in ones.
     pub(crate) fn len(&self) -> usize {
         self.by_place.len()
     }
 
-    /// The filter with an id, or the filters of a provider context with that id, by which an SA context is protected.
+    /// Returns the filters that protect an SA context which refers to this id: the filter with the id, or
+    /// at most 64 filters of the provider context with the id.
     pub(crate) fn filters_for(&self, id: u64) -> Vec<Arc<Entry>> {
         if let Some(filter) = self.by_id(ObjectKind::Filter, id) {
             return vec![Arc::clone(filter)];
@@ -250,7 +255,7 @@ fn is_filter(entry: &Entry) -> bool {
     entry.object.as_filter().is_some()
 }
 
-/// The filter of an entry, shared.
+/// Returns a copy of an entry's filter, to be shared.
 pub(crate) fn shared_filter(entry: &Entry) -> Option<Arc<Filter>> {
     entry.object.as_filter().map(|filter| Arc::new(filter.clone()))
 }

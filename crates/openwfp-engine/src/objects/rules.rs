@@ -1,6 +1,6 @@
-//! The rules of object management: what may be added, what may be deleted, and by whom.
+//! Rules of object management: which objects may be added and deleted, and by whom.
 //!
-//! Source: "Object Management" of WFP's documentation and the pages of the add and delete calls.
+//! Source: "Object Management" in WFP's documentation and the pages of the add and delete calls.
 
 use super::Entry;
 use super::Lifetime;
@@ -35,22 +35,24 @@ use openwfp_api::object::step::ObjectStep;
 use openwfp_api::object::value::Value;
 use std::sync::Arc;
 
-/// Whether the caller has rights on an object of a kind, by the descriptor that it has of its own.
-pub(crate) type May<'a> = dyn Fn(Operation, Rights, ObjectKind, Option<&SecurityDescriptor>) -> Result + 'a;
+/// Checks the caller's rights on an object of a kind, given the object's own security descriptor, if
+/// any.
+pub(crate) type May<'a> = dyn Fn(Rights, ObjectKind, Option<&SecurityDescriptor>) -> Result + 'a;
 
-/// Who asks for a change, and where keys and numbers come from.
+/// The caller of a change, and the sources of keys and serial numbers.
 pub(crate) struct Means<'a> {
     pub(crate) session: SessionNumber,
     pub(crate) is_dynamic: bool,
-    /// Whether the caller has rights on an object with a descriptor of its own, or without one.
+    /// Checks the caller's rights on an object, with or without a security descriptor of its own.
     pub(crate) may: &'a May<'a>,
     pub(crate) new_key: &'a dyn Fn() -> Result<Guid>,
     pub(crate) new_serial: &'a dyn Fn(ObjectKind) -> u64,
-    /// An SA context that an object with this id protects.
+    /// Returns an SA context that the object with this id protects.
     pub(crate) context_of: &'a dyn Fn(u64) -> Option<openwfp_api::SaContextId>,
 }
 
-/// Makes a step on a version of the objects; returns the id of what was added. On an error the version is of no use.
+/// Applies a step to a version of the objects and returns the id of the added object, 0 if there is
+/// none. After an error the version must be discarded.
 pub(crate) fn apply(
     objects: &mut Objects,
     step: ObjectStep,
@@ -92,7 +94,7 @@ pub(crate) fn apply(
         ObjectStep::TunnelDelete(key) => {
             let parts = objects.parts_of(key);
             if !parts.iter().any(|part| part.object.key() == key) {
-                let what = format!("there is no tunnel policy with the key {key} that was added as a whole");
+                let what = format!("no tunnel policy has the key {key}");
                 return Err(Error::new(Code::FWP_E_PROVIDER_CONTEXT_NOT_FOUND, what));
             }
             for entry in parts {
@@ -101,7 +103,7 @@ pub(crate) fn apply(
             }
             Ok(0)
         }
-        _ => Err(Error::unreachable("a step that this engine does not know")),
+        _ => Err(Error::unreachable("this engine does not know the step")),
     }
 }
 
@@ -120,7 +122,7 @@ fn add_object(
         (true, true) => {
             let what = format!("a dynamic session cannot add a persistent {kind}");
             return Err(Error::new(Code::FWP_E_DYNAMIC_SESSION_IN_PROGRESS, what)
-                .with_remedy("leave the persistent flag away, or open a session that is not dynamic"));
+                .with_remedy("Clear the persistent flag, or use a session that is not dynamic."));
         }
         (true, false) => Lifetime::Dynamic(means.session),
         (false, true) => Lifetime::Persistent,
@@ -130,7 +132,7 @@ fn add_object(
         object.set_key((means.new_key)()?);
     }
     if objects.by_key(kind, object.key()).is_some() {
-        let what = format!("there is a {kind} with the key {} already", object.key());
+        let what = format!("a {kind} with the key {} already exists", object.key());
         return Err(Error::new(Code::FWP_E_ALREADY_EXISTS, what));
     }
     if let Object::Filter(filter) = &mut object {
@@ -145,10 +147,10 @@ fn add_object(
         Object::ProviderContext(context) => context.id = serial,
         Object::Filter(filter) => filter.id = serial,
         Object::Callout(callout) => {
-            // No code stands behind what a client adds.
+            // A callout that a client adds has no code behind it.
             callout.flags &= !CALLOUT_REGISTERED;
             callout.id = u32::try_from(serial).map_err(|_| {
-                Error::new(Code::RPC_E_OUT_OF_RESOURCES, "the engine has used up the numbers of callouts")
+                Error::new(Code::RPC_E_OUT_OF_RESOURCES, "the engine has no callout ids left")
             })?;
         }
         _ => {}
@@ -162,28 +164,29 @@ fn remove(objects: &mut Objects, entry: &Arc<Entry>, means: &Means<'_>) -> Resul
     let kind = entry.object.kind();
     let operation = Operation::on_objects(kind, ObjectCall::Delete)?;
     check_owner(entry, means.session, means.is_dynamic)?;
-    (means.may)(operation, operation.rules().rights, kind, entry.security.as_ref())?;
+    (means.may)(operation.rules().rights, kind, entry.security.as_ref())?;
     let named = format!("the {kind} {} ({})", entry.object.key(), entry.object.name());
     if let Some(user) = objects.user_of(entry.place()) {
         let user = format!("the {} {} ({})", user.object.kind(), user.object.key(), user.object.name());
         return Err(Error::new(Code::FWP_E_IN_USE, format!("{named} is used by {user}"))
-            .with_remedy("delete that one first"));
+            .with_remedy("Delete that first."));
     }
     if matches!(kind, ObjectKind::Filter | ObjectKind::ProviderContext)
         && let Some(context) = (means.context_of)(entry.serial)
     {
         return Err(Error::new(Code::FWP_E_IN_USE, format!("{named} is used by SA context {context}"))
-            .with_remedy("delete or expire the SA context first"));
+            .with_remedy("Delete or expire the SA context first."));
     }
     objects.remove(entry);
     Ok(())
 }
 
-/// Whether a session may change or delete an object, by the two's lifetimes.
+/// Checks that a session may change or delete an object, given the lifetimes of both.
 ///
 /// # Errors
-/// `FWP_E_BUILTIN_OBJECT`; in dynamic sessions `FWP_E_WRONG_SESSION` for another dynamic session's object and
-/// `FWP_E_DYNAMIC_SESSION_IN_PROGRESS` for one of no dynamic session.
+/// `FWP_E_BUILTIN_OBJECT` for a built-in object. In a dynamic session also `FWP_E_WRONG_SESSION` for an
+/// object of another dynamic session, and `FWP_E_DYNAMIC_SESSION_IN_PROGRESS` for an object of no
+/// dynamic session.
 pub(crate) fn check_owner(entry: &Entry, session: SessionNumber, is_dynamic: bool) -> Result {
     let (kind, key) = (entry.object.kind(), entry.object.key());
     match entry.lifetime {
@@ -192,13 +195,13 @@ pub(crate) fn check_owner(entry: &Entry, session: SessionNumber, is_dynamic: boo
         }
         Lifetime::Dynamic(owner) if is_dynamic && owner != session => Err(Error::new(
             Code::FWP_E_WRONG_SESSION,
-            format!("the {kind} {key} is that of the dynamic session {}", owner.0),
+            format!("the {kind} {key} belongs to the dynamic session {}", owner.0),
         )),
         Lifetime::Static | Lifetime::Persistent if is_dynamic => Err(Error::new(
             Code::FWP_E_DYNAMIC_SESSION_IN_PROGRESS,
             format!("the {kind} {key} was not added by this dynamic session"),
         )
-        .with_remedy("use a session that is not dynamic")),
+        .with_remedy("Use a session that is not dynamic.")),
         _ => Ok(()),
     }
 }
@@ -206,14 +209,16 @@ pub(crate) fn check_owner(entry: &Entry, session: SessionNumber, is_dynamic: boo
 fn check_text(object: &Object) -> Result {
     if object.name().is_empty() {
         let what = format!("the {} has no display name", object.kind());
-        return Err(Error::new(Code::FWP_E_NULL_DISPLAY_NAME, what).with_remedy("set displayData.name"));
+        return Err(Error::new(Code::FWP_E_NULL_DISPLAY_NAME, what).with_remedy("Set displayData.name."));
     }
     Ok(())
 }
 
 fn check_flags(object: &Object) -> Result {
     let known = match object.kind() {
-        // Disabled and indexed, registered: said by the engine, passed over where a caller says them.
+        // Callers may pass flags that only the engine sets (filter disabled or indexed, callout registered);
+        // they are cleared later. Disabled (0x10, providers) and downlevel (2, provider contexts) are kept as
+        // the caller set them.
         ObjectKind::Provider => FLAG_PERSISTENT | 0x10,
         ObjectKind::ProviderContext => FLAG_PERSISTENT | 2,
         ObjectKind::SubLayer => FLAG_PERSISTENT,
@@ -223,16 +228,16 @@ fn check_flags(object: &Object) -> Result {
     let flags = object.flags();
     let fail = |what: String| Err(Error::new(Code::FWP_E_INVALID_FLAGS, what));
     if flags & !known != 0 {
-        return fail(format!("the {} has unknown flags: {:#x}", object.kind(), flags & !known));
+        return fail(format!("unknown flags {:#x} of the {}", flags & !known, object.kind()));
     }
     if let Object::Filter(filter) = object {
         if flags & FLAG_PERSISTENT != 0 && flags & FILTER_BOOTTIME != 0 {
-            return fail("a filter is persistent or for boot time, not both".to_owned());
+            return fail("a filter cannot be both persistent and boot-time".to_owned());
         }
         let has = matches!(filter.context, FilterContext::ProviderContext(_));
         if has != (flags & FILTER_HAS_PROVIDER_CONTEXT != 0) {
             return fail(
-                "FWPM_FILTER_FLAG_HAS_PROVIDER_CONTEXT is set if and only if a provider context is"
+                "the flag FWPM_FILTER_FLAG_HAS_PROVIDER_CONTEXT must be set if the filter has a provider context, and only then"
                     .to_owned(),
             );
         }
@@ -240,41 +245,43 @@ fn check_flags(object: &Object) -> Result {
     Ok(())
 }
 
-/// Checks that what an object names is there, lives long enough, and may be named by the caller.
+/// Checks that the objects that an object refers to exist and live long enough, and that the caller may
+/// refer to them.
 fn check_references(objects: &Objects, object: &Object, lifetime: Lifetime, means: &Means<'_>) -> Result {
     for (kind, key) in references(object) {
         let used = objects.by_key(kind, key).ok_or_else(|| {
-            let what = format!("the {} names a {kind} that is not there: {key}", object.kind());
+            let what = format!("the {} refers to a {kind} that does not exist: {key}", object.kind());
             Error::new(kind.not_found(), what)
         })?;
         if let (Lifetime::Dynamic(owner), Lifetime::Dynamic(own)) = (used.lifetime, lifetime)
             && owner != own
         {
-            let what = format!("the {kind} {key} is that of the dynamic session {}", owner.0);
+            let what = format!("the {kind} {key} belongs to the dynamic session {}", owner.0);
             return Err(Error::new(Code::FWP_E_WRONG_SESSION, what));
         }
         if used.lifetime.rank() < lifetime.rank() {
-            let what = format!("the {} would outlive the {kind} {key} that it names", object.kind());
+            let what = format!("the {} would outlive the {kind} {key} that it refers to", object.kind());
             return Err(Error::new(Code::FWP_E_LIFETIME_MISMATCH, what)
-                .with_remedy("make both persistent, or neither"));
+                .with_remedy("Make both persistent, or neither."));
         }
-        let operation = Operation::on_objects(object.kind(), ObjectCall::Add)?;
-        (means.may)(operation, Rights::ADD_LINK, kind, used.security.as_ref())?;
+        (means.may)(Rights::ADD_LINK, kind, used.security.as_ref())?;
     }
     Ok(())
 }
 
-/// Sets what the engine decides: the sublayer where none is named, the weight, flags that only it sets.
+/// Sets what the engine decides: a missing sublayer, the weight, and the flags that only the engine
+/// sets.
 fn complete_filter(objects: &Objects, filter: &mut Filter) -> Result {
     let layer = objects.by_key(ObjectKind::Layer, filter.layer).ok_or_else(|| {
-        Error::new(Code::FWP_E_LAYER_NOT_FOUND, format!("there is no layer {}", filter.layer))
+        Error::new(Code::FWP_E_LAYER_NOT_FOUND, format!("layer {} does not exist", filter.layer))
     })?;
     if let Object::Layer(layer) = &*layer.object
         && filter.sublayer == Guid::default()
     {
         filter.sublayer = layer.default_sublayer;
     }
-    // Disabled is what a filter of a disabled provider is; indexed, that it is found by an index, as all of ours are.
+    // Callers cannot set these flags. A filter is disabled if its provider is. No filter shows the indexed
+    // flag, although the engine indexes all of them.
     filter.flags &= !(openwfp_api::object::FILTER_DISABLED | openwfp_api::object::FILTER_INDEXED);
     if let Some(provider) = filter.provider
         && let Some(provider) = objects.by_key(ObjectKind::Provider, provider)
@@ -286,10 +293,14 @@ fn complete_filter(objects: &Objects, filter: &mut Filter) -> Result {
     Ok(())
 }
 
-/// The weight by which a filter is ordered in its sublayer.
+/// Returns the weight that orders a filter in its sublayer.
 ///
-/// Source: "Filter Weight Assignment": 64 bits are the weight; 8 bits are the highest four of them and the engine chooses
-/// the others, as it does below 2^60 where none is given. How it chooses is ours: what says more weighs more.
+/// Source: "Filter Weight Assignment". A 64-bit value is the weight itself. An 8-bit value from 0 to 15
+/// gives the four highest bits, and the engine chooses the others. Without a value, the engine chooses
+/// a weight below 2^60. The choice is this engine's own: more specific conditions weigh more.
+///
+/// # Errors
+/// `FWP_E_INVALID_WEIGHT` for any other value.
 fn weight(filter: &Filter) -> Result<u64> {
     let automatic = || conditions::specificity(&filter.conditions).min((1 << 12) - 1) << 48;
     match &filter.weight {
@@ -297,12 +308,12 @@ fn weight(filter: &Filter) -> Result<u64> {
         Value::Uint8(range @ 0..=15) => Ok(u64::from(*range) << 60 | automatic()),
         Value::Uint64(weight) => Ok(*weight),
         Value::Uint8(range) => {
-            let what = format!("the weight's range is {range}, and ranges go from 0 to 15");
+            let what = format!("the weight range is {range}, but the highest is 15");
             Err(Error::new(Code::FWP_E_INVALID_WEIGHT, what))
         }
         other => {
             let what = format!(
-                "a weight is empty, 8 or 64 bits, not {}",
+                "a weight must be FWP_EMPTY, FWP_UINT8 or FWP_UINT64, not {}",
                 openwfp_api::object::value::data_type_name(other.data_type())
             );
             Err(Error::new(Code::FWP_E_INVALID_WEIGHT, what))
@@ -317,16 +328,15 @@ fn check_filter(objects: &Objects, filter: &Filter) -> Result {
     };
     let action = filter.action.kind;
     if !matches!(action, ActionType::Block | ActionType::Permit) && !action.has_callout() {
-        let what =
-            format!("a filter blocks, permits or asks a callout; {:#x} is no such action", action.wfp());
+        let what = format!("unknown action {:#x}: expected permit, block or a callout action", action.wfp());
         return Err(Error::new(Code::FWP_E_INVALID_ACTION_TYPE, what));
     }
     if action.has_callout() && layer.flags & LAYER_KERNEL == 0 {
-        let what = format!("no callouts are asked at the layer {}", layer.description);
+        let what = format!("the layer {} does not support callouts", layer.description);
         return Err(Error::new(Code::FWP_E_ACTION_INCOMPATIBLE_WITH_LAYER, what));
     }
     if filter.sublayer == sublayer::INSPECTION && action != ActionType::CalloutInspection {
-        let what = "filters of the inspection sublayer only inspect";
+        let what = "the inspection sublayer takes only filters with the action FWP_ACTION_CALLOUT_INSPECTION";
         return Err(Error::new(Code::FWP_E_ACTION_INCOMPATIBLE_WITH_SUBLAYER, what));
     }
     if action.has_callout() {
@@ -334,13 +344,15 @@ fn check_filter(objects: &Objects, filter: &Filter) -> Result {
         if let Some(Object::Callout(callout)) = callout.map(|entry| &*entry.object) {
             if callout.layer != filter.layer {
                 let at = openwfp_api::guids::name(callout.layer).unwrap_or("another layer");
-                let what =
-                    format!("the callout {} is for {at}, the filter at {}", callout.name, layer.description);
+                let what = format!(
+                    "the callout {} is for {at}, but the filter is at {}",
+                    callout.name, layer.description
+                );
                 return Err(Error::new(Code::FWP_E_INCOMPATIBLE_LAYER, what));
             }
             let has = matches!(filter.context, FilterContext::ProviderContext(_));
             if has && callout.flags & CALLOUT_USES_PROVIDER_CONTEXT == 0 {
-                let what = format!("the callout {} takes no provider context", callout.name);
+                let what = format!("the callout {} does not take a provider context", callout.name);
                 return Err(Error::new(Code::FWP_E_PROVIDER_CONTEXT_MISMATCH, what));
             }
         }

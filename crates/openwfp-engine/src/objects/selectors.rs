@@ -1,4 +1,4 @@
-//! The selectors of filters: what an SA context shows of the filter or tunnel policy that it was created for.
+//! The selectors that an SA context shows, derived from the filter or tunnel policy it was created for.
 
 use super::Entry;
 use super::Objects;
@@ -20,10 +20,11 @@ use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-/// So many selectors are made of one filter at most; one with more alternatives shows its conditions all the same.
+/// Maximum number of selectors derived from one filter. A filter with more combinations yields none,
+/// but the context still shows its conditions.
 const SELECTORS_MAX: usize = 64;
 
-/// Sets the selectors of a context from the objects that it names, where there are such.
+/// Sets the selectors of a context from the objects that it refers to, if any.
 pub(crate) fn resolve(objects: &Objects, context: &mut SaContext) {
     let outbound = find(objects, named(context, Direction::Outbound), Direction::Outbound);
     let inbound = find(objects, named(context, Direction::Inbound), Direction::Inbound);
@@ -45,7 +46,8 @@ pub(crate) fn resolve(objects: &Objects, context: &mut SaContext) {
     context.selectors = Selectors::of_filters(selectors, inbound, outbound);
 }
 
-/// The filter or tunnel policy that a context names for a direction, by its SA or by what was said for it.
+/// Returns the filter or tunnel policy that a context refers to for a direction: that of its SA, else
+/// that of its reservation.
 #[inline]
 pub(crate) fn named(context: &SaContext, direction: Direction) -> Option<FilterId> {
     context.filter_id(direction).or_else(|| {
@@ -57,7 +59,8 @@ pub(crate) fn named(context: &SaContext, direction: Direction) -> Option<FilterI
     })
 }
 
-/// The filter of a direction: the named one, or the tunnel policy's at the layer that fits best.
+/// Returns the filter for a direction: the one with this id, or the tunnel policy's filter at the layer
+/// that fits best.
 fn find(objects: &Objects, id: Option<FilterId>, direction: Direction) -> Option<Arc<Entry>> {
     let id = id.filter(|id| id.0 >= super::FIRST_ID)?;
     let found = objects.filters_for(id.0);
@@ -78,7 +81,8 @@ fn find(objects: &Objects, id: Option<FilterId>, direction: Direction) -> Option
     found.iter().min_by_key(fit).cloned()
 }
 
-/// The selectors that a filter's conditions say, all alternatives with one another.
+/// Returns the selectors that a filter's conditions describe: every combination of alternatives, or
+/// none if there are more than [`SELECTORS_MAX`].
 fn selectors_of(filter: &Filter, v6: bool) -> Vec<Selector> {
     let conditions = Conditions::new(&filter.conditions);
     let v6 = match filter.conditions.iter().find_map(|condition| is_v6(&condition.value)) {
@@ -93,7 +97,7 @@ fn selectors_of(filter: &Filter, v6: bool) -> Vec<Selector> {
             tests.into_iter().flat_map(|test| nets(test, v6)).collect()
         }
     };
-    // A forwarded packet's source is local when it leaves.
+    // The source address of a forwarded packet counts as local: it is when the packet leaves.
     let local = networks([condition::IP_LOCAL_ADDRESS, condition::IP_SOURCE_ADDRESS]);
     let remote = networks([condition::IP_REMOTE_ADDRESS, condition::IP_DESTINATION_ADDRESS]);
     let protocols = values(conditions.of(condition::IP_PROTOCOL), |test| match test {
@@ -144,7 +148,8 @@ fn is_v6(value: &openwfp_api::object::value::Value) -> Option<bool> {
     }
 }
 
-/// What tests stand for; one that cannot be said stands for anything.
+/// Returns the values that tests stand for. The default value stands for anything: it is returned alone
+/// if a test has no such values or there are no tests.
 fn values<T: Default>(tests: &[Test], of: impl Fn(&Test) -> Option<Vec<T>>) -> Vec<T> {
     let mut found = Vec::new();
     for test in tests {
@@ -160,7 +165,8 @@ fn everywhere(v6: bool) -> IpNet {
     if v6 { IpNet::V6(Default::default()) } else { IpNet::V4(Default::default()) }
 }
 
-/// The networks that a test on an address stands for.
+/// Returns the networks that a test on an address covers; the whole address space for tests other than
+/// [`Test::Within`].
 fn nets(test: &Test, v6: bool) -> Vec<IpNet> {
     let Test::Within(low, high) = *test else { return vec![everywhere(v6)] };
     if v6 {
@@ -184,13 +190,13 @@ fn ipnet_v6(low: Ipv6Addr, high: Ipv6Addr) -> impl Iterator<Item = IpNet> {
         .filter_map(|(start, prefix)| IpNet::new(Ipv6Addr::from(start).into(), prefix).ok())
 }
 
-/// A range as blocks whose lowest bits are free: the start of each and the length of its prefix.
+/// Splits a range into aligned blocks. Returns the start and the prefix length of each block.
 pub(crate) fn blocks(low: u128, high: u128, width: u8) -> Vec<(u128, u8)> {
     let mut found = Vec::new();
     let mut start = low;
     while start <= high {
         let aligned = start.trailing_zeros().min(u32::from(width));
-        // The largest block that begins here and does not end behind the range.
+        // Find the largest block that starts here and ends within the range.
         let mut bits = aligned;
         while bits > 0 && last_of(start, bits) > high {
             bits -= 1;

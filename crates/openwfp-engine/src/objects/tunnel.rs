@@ -1,8 +1,8 @@
-//! Tunnel policies: the objects that one add call makes.
+//! Tunnel policies: the objects that one add call creates.
 //!
-//! Source: `FwpmIPsecTunnelAdd0` to `3`: the policies become provider contexts; filters with the conditions stand at the
-//! layers at which tunnels are looked up. Which filters they are is not documented; ours are those that real callers add
-//! by themselves.
+//! Source: `FwpmIPsecTunnelAdd0` to `3`. The policies become provider contexts; filters with the
+//! conditions are added at the layers where tunnels are looked up. WFP does not document which filters
+//! it adds. This engine adds those that real callers add themselves.
 
 use openwfp_api::Code;
 use openwfp_api::Error;
@@ -31,26 +31,31 @@ use openwfp_api::object::step::TunnelAdd;
 use openwfp_api::object::value::Value;
 use openwfp_api::record::Network;
 
-/// The objects, those that others name first; `key` is the tunnel policy's.
+/// Returns the objects to add, each after the objects that it refers to. `key` is the key of the tunnel
+/// policy.
+///
+/// # Errors
+/// `FWP_E_INVALID_FLAGS` for unknown flags, `FWP_E_INVALID_PARAMETER` for a provider context of the
+/// wrong type, `FWP_E_TRAFFIC_MISMATCH` if the endpoints differ in IP version.
 pub(super) fn objects(add: TunnelAdd, key: Guid) -> Result<Vec<Object>> {
     let known = TUNNEL_POINT_TO_POINT | TUNNEL_ENABLE_VIRTUAL_IF;
     if add.flags & !known != 0 {
-        let what = format!("unknown flags of a tunnel: {:#x}", add.flags & !known);
+        let what = format!("unknown tunnel flags {:#x}", add.flags & !known);
         return Err(Error::new(Code::FWP_E_INVALID_FLAGS, what));
     }
     let mut tunnel = add.tunnel;
     tunnel.key = key;
     let Some(policy) = tunnel.policy.tunnel() else {
-        let what = "the tunnel policy is a provider context of another type than a quick-mode tunnel's";
+        let what = "the tunnel policy is not a quick-mode tunnel context";
         return Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what));
     };
     let (local, remote) = (policy.endpoints.local.0, policy.endpoints.remote.0);
     if local.is_ipv4() != remote.is_ipv4() {
-        let what = "the tunnel's ends are of two IP versions";
+        let what = "the tunnel's endpoints differ in IP version";
         return Err(Error::new(Code::FWP_E_TRAFFIC_MISMATCH, what));
     }
     if add.main_mode.as_ref().is_some_and(|main| !main.policy.is_main_mode()) {
-        let what = "the main-mode policy is a provider context of another type";
+        let what = "the main-mode policy is not a main-mode context";
         return Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what));
     }
     let inner_v6 = add.conditions.iter().any(|condition| is_v6(&condition.value));
@@ -130,7 +135,8 @@ pub(super) fn objects(add: TunnelAdd, key: Guid) -> Result<Vec<Object>> {
     Ok(objects)
 }
 
-/// The key of the keying policy: made of the tunnel's and the module's, so that it need not be kept.
+/// Returns the key of the keying policy. It is derived from the keys of the tunnel and the module, so
+/// that nobody needs to store it.
 fn module_context(key: Guid, module: Guid) -> Guid {
     Guid { data1: key.data1 ^ module.data1, data2: key.data2 ^ module.data2, ..key }
 }
@@ -177,7 +183,8 @@ impl Maker<'_> {
         self.conditions.iter().filter(|condition| is_address(condition.field)).cloned().collect()
     }
 
-    /// The conditions on addresses by the names that they have for forwarded packets, which have no others.
+    /// Returns the address conditions with the fields of forwarded packets. Layers for forwarded packets
+    /// have no fields for the other conditions.
     fn renamed(&self, local_as: Guid, remote_as: Guid) -> Vec<FilterCondition> {
         let mut conditions = self.addresses();
         for condition in &mut conditions {
