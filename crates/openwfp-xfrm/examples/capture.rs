@@ -1,6 +1,7 @@
-//! Takes a capture of this machine's kernel: `cargo run --example capture -- DIRECTORY`.
+//! Writes a capture of this machine's kernel state into a directory.
 //!
-//! The files hold the SAs' keys; take captures where the keys are throw-away.
+//! Run it with `cargo run -p openwfp-xfrm --example capture -- DIRECTORY`. The files contain the keys
+//! of the SAs, so take captures only on machines whose keys are disposable.
 
 use std::fs;
 use std::path::PathBuf;

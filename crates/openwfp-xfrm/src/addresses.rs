@@ -1,4 +1,5 @@
-//! This machine's addresses (`RTM_NEWADDR`), which tell the direction of states that no policy names.
+//! Parses dumps of this machine's addresses (`RTM_NEWADDR`), which give the direction of states that
+//! no policy uses.
 
 use crate::wire::Attributes;
 use crate::wire::Message;
@@ -8,22 +9,22 @@ use crate::wire::WireError;
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-/// `RTM_NEWADDR`.
 const RTM_NEWADDR: u16 = 20;
-/// Length of `ifaddrmsg`.
+/// Length of `ifaddrmsg` in bytes.
 const IFADDRMSG_LEN: usize = 8;
-/// The interface's address; on point-to-point links the peer's, and then [`IFA_LOCAL`] is ours.
+/// The interface's address; on a point-to-point link the peer's address, and [`IFA_LOCAL`] is then
+/// this machine's.
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 
-/// The addresses of a dump of `RTM_GETADDR`.
+/// Returns the addresses in an `RTM_GETADDR` dump.
 pub(crate) fn parse<'a>(
     messages: impl Iterator<Item = Result<Message<'a>, WireError>>,
 ) -> Result<HashSet<IpAddr>, WireError> {
     let mut addresses = HashSet::new();
     for message in messages {
         let message = message?;
-        // The kinds are named for XFRM, and the numbers mean other things in this dump.
+        // `MessageKind` is named for XFRM; in this dump the same numbers mean other things.
         match message.kind.number() {
             RTM_NEWADDR => addresses.extend(address(&message)?),
             _ if message.kind == MessageKind::Done => return Ok(addresses),

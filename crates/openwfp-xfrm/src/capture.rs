@@ -9,19 +9,23 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// The dump of states.
+/// File name of the dump of states.
 pub const STATES: &str = "xfrm-state.nl";
-/// The dump of policies; may be missing.
+/// File name of the dump of policies (optional).
 pub const POLICIES: &str = "xfrm-policy.nl";
-/// The dump of this machine's addresses (`RTM_GETADDR`); may be missing.
+/// File name of the dump of this machine's addresses, `RTM_GETADDR` (optional).
 pub const ADDRESSES: &str = "addresses.nl";
 
-/// Reads a capture: a directory with netlink messages as received, back to back, in [`STATES`] and, if
-/// they were taken, in [`POLICIES`] and [`ADDRESSES`].
+/// Reads a capture from a directory.
+///
+/// The directory holds netlink messages as received, back to back, in [`STATES`] and optionally in
+/// [`POLICIES`] and [`ADDRESSES`].
 ///
 /// # Errors
-/// `FWP_E_NOT_FOUND` where there is no capture, `ERROR_ACCESS_DENIED` where it may not be read,
-/// `RPC_E_INVALID_DATAPACKET` with file and offset for bytes that are not whole netlink dumps.
+/// - `FWP_E_NOT_FOUND` if the directory or [`STATES`] does not exist
+/// - `ERROR_ACCESS_DENIED` if a file may not be read
+/// - `FWP_E_INVALID_PARAMETER` if a file cannot be read for any other reason
+/// - `RPC_E_INVALID_DATAPACKET`, with file and offset, if the bytes are not complete netlink dumps
 pub fn read(directory: &Path) -> Result<Listing> {
     let path = |name: &str| directory.join(name);
     let dumps = Dumps {

@@ -1,4 +1,4 @@
-//! A kernel's dumps as bytes, from wherever they came, and the SA contexts in them.
+//! A kernel's dumps as bytes, from a file or a live kernel, and their conversion into SA contexts.
 
 use crate::addresses;
 use crate::error;
@@ -12,25 +12,25 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use zeroize::Zeroizing;
 
-/// Why a listing is not whole where the kernel says so.
+/// Reason for an incomplete listing when the kernel flags a dump as interrupted.
 pub(crate) const CHANGED_MEANWHILE: &str = "the kernel's SAs changed while they were listed";
-/// Below so many bytes one thread decodes all dumps as fast as two.
+/// If either dump is smaller than this, one thread decodes both as fast as two threads.
 const BYTES_PER_THREAD_MIN: usize = 1 << 20;
 
-/// A kernel's dumps as received, each up to its end mark, and the events that came meanwhile.
+/// A kernel's dumps as received, each up to its end mark, and the events that arrived meanwhile.
 ///
-/// States and events hold keys, and are wiped when dropped.
+/// States and events contain keys and are wiped when dropped.
 #[derive(Default)]
 pub struct Dumps {
     /// The dump of states (`XFRM_MSG_GETSA`).
     pub states: Zeroizing<Vec<u8>>,
-    /// The dump of policies (`XFRM_MSG_GETPOLICY`), if it was taken.
+    /// The dump of policies (`XFRM_MSG_GETPOLICY`), if one was taken.
     pub policies: Option<Vec<u8>>,
-    /// The dump of this machine's addresses (`RTM_GETADDR`), if it was taken.
+    /// The dump of this machine's addresses (`RTM_GETADDR`), if one was taken.
     pub addresses: Option<Vec<u8>>,
-    /// What the kernel's event groups told while the dumps were taken.
+    /// Messages that the kernel's event groups sent while the dumps were taken.
     pub events: Zeroizing<Vec<u8>>,
-    /// Why events are missing, if some are.
+    /// The reason why events are missing, if any are.
     pub lost: Option<String>,
 }
 
@@ -48,10 +48,12 @@ pub enum Part {
 }
 
 impl Dumps {
-    /// The SA contexts of the dumps, without what the events tell. `place` says where a part came from, for errors.
+    /// Returns the SA contexts in the dumps; it ignores the events.
+    ///
+    /// `place` returns where a part came from, for error messages.
     ///
     /// # Errors
-    /// `RPC_E_INVALID_DATAPACKET` with place and offset for bytes that are not whole netlink dumps.
+    /// `RPC_E_INVALID_DATAPACKET`, with place and offset, if the bytes are not complete netlink dumps.
     pub fn listing(&self, place: impl Fn(Part) -> String) -> Result<Listing> {
         let in_part = |part| {
             let place = &place;
@@ -67,13 +69,13 @@ impl Dumps {
         Ok(Listing { contexts: tables.pair(&own), completeness })
     }
 
-    /// This machine's addresses, as far as they were taken.
+    /// Returns this machine's addresses; empty if no dump of them was taken.
     pub(crate) fn own_addresses(&self) -> Result<HashSet<IpAddr>, WireError> {
         self.addresses.as_ref().map_or_else(|| Ok(HashSet::new()), |own| addresses::parse(Messages::new(own)))
     }
 
-    /// The tables of states and policies, and whether the kernel said that a dump was interrupted. Large
-    /// dumps are decoded side by side.
+    /// Returns the tables of states and policies, and whether the kernel flagged a dump as interrupted.
+    /// Decodes large dumps in parallel.
     pub(crate) fn tables<E: Fn(WireError) -> openwfp_api::Error>(
         &self,
         in_part: impl Fn(Part) -> E,

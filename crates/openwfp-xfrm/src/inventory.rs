@@ -1,7 +1,7 @@
-//! All states and policies of a kernel as far as it has told of them: taken from its dumps, kept up to date by its events.
+//! The known states and policies of a kernel, read from its dumps and kept up to date by its events.
 //!
-//! States that may belong together stand in one [`Bucket`]: those of one reqid between one pair of addresses. After an
-//! event only its bucket is paired anew.
+//! States that may belong together share a [`Bucket`]: those with one reqid between one pair of
+//! addresses. After an event only the bucket it affects is paired again.
 
 use crate::dumps::Dumps;
 use crate::dumps::Part;
@@ -40,17 +40,18 @@ use zeroize::Zeroizing;
 type Map<K, V> = HashMap<K, V, RandomState>;
 type Set<K> = HashSet<K, RandomState>;
 
-/// The states and policies of a kernel.
+/// The states and policies of a kernel, updated by its events.
 pub struct Inventory {
     states: Map<StateIdentity, Held>,
-    /// The oldest first.
+    /// States by bucket, oldest first, each with its order number.
     buckets: Map<Bucket, Vec<(u64, StateIdentity)>>,
     policies: Map<u32, HeldPolicy>,
-    /// The indices of policies by what their templates ask for.
+    /// Indices of policies by the source, destination and reqid of their templates.
     asking: Map<(IpAddr, IpAddr, u32), Vec<u32>>,
     /// Larval states without an SPI.
     acquires: Set<StateIdentity>,
-    /// Numbers in the order of creation, as far as it is known.
+    /// The last order number given out. States and policies are numbered in order of creation, as far as
+    /// it is known.
     newest: u64,
     /// This machine's addresses.
     pub(crate) own_addresses: HashSet<IpAddr>,
@@ -58,7 +59,7 @@ pub struct Inventory {
     pub(crate) changes: Changes,
 }
 
-/// A state and where it stands in the order of creation.
+/// A state and its position in the order of creation.
 struct Held {
     payload: Zeroizing<Box<[u8]>>,
     facts: Facts,
@@ -70,36 +71,38 @@ struct HeldPolicy {
     order: u64,
 }
 
-/// Where states stand that may belong together: reqid, and the two addresses in their order.
+/// Key of states that may belong together: the reqid and the two addresses, the smaller one first.
 pub(crate) type Bucket = (u32, IpAddr, IpAddr);
 
-/// What events have changed since it was last asked.
+/// Changes since they were last taken.
 #[derive(Default)]
 pub(crate) struct Changes {
-    /// States that are new or changed.
+    /// New or changed states.
     pub(crate) states: Set<StateIdentity>,
-    /// States that are gone.
+    /// States that no longer exist.
     pub(crate) gone: Map<StateIdentity, Gone>,
-    /// Where states came, changed or went; and whether policies did, so that all contexts are to be made anew.
+    /// Buckets with added, changed or removed states. The value is true if a policy changed, so that all
+    /// contexts of the bucket must be rebuilt.
     pub(crate) buckets: Map<Bucket, bool>,
-    /// States near a limit.
+    /// States that reached a soft limit.
     pub(crate) soft: Vec<StateIdentity>,
-    /// States that have counted.
+    /// States with new counters.
     pub(crate) counted: Vec<(StateIdentity, Last)>,
-    /// States that were updated: the kernel tells of what it was given, and keeps its own counters and times.
+    /// Updated states that must be read again: the event repeats the request, but the kernel keeps its own
+    /// counters and times.
     pub(crate) stale: Set<StateIdentity>,
-    /// Moves that are still to be looked into.
+    /// Moves not yet looked up in the kernel.
     pub(crate) moves: Vec<Move>,
-    /// The new identity of a state that moved, and its old one.
+    /// Old identity of each moved state, by its new one.
     pub(crate) moved: Map<StateIdentity, StateIdentity>,
 }
 
-/// A state that is gone.
+/// A state that no longer exists.
 #[derive(Clone, Copy)]
 pub(crate) struct Gone {
     pub(crate) facts: Facts,
     pub(crate) last: Option<Last>,
-    /// A hard limit ended it.
+    /// Whether a hard limit ended it.
     pub(crate) expired: bool,
 }
 
@@ -116,18 +119,20 @@ impl Changes {
 }
 
 impl Default for Inventory {
-    /// Nothing.
+    /// Returns an empty inventory.
     fn default() -> Inventory {
         Inventory::empty(Arc::default())
     }
 }
 
 impl Inventory {
-    /// What dumps hold, brought up to date by the events of the meantime. The second value: whether the kernel said that a
-    /// dump was interrupted.
+    /// Returns the inventory of `dumps`, updated by the events in them, and whether the kernel flagged a
+    /// dump as interrupted.
+    ///
+    /// `place` returns where a part came from, for error messages.
     ///
     /// # Errors
-    /// `RPC_E_INVALID_DATAPACKET` with place and offset for bytes that are not whole netlink dumps.
+    /// `RPC_E_INVALID_DATAPACKET`, with place and offset, if the bytes are not complete netlink dumps.
     pub fn from_dumps(dumps: &Dumps, place: impl Fn(Part) -> String) -> Result<(Inventory, bool)> {
         Inventory::owned(dumps, place, Arc::default())
     }
@@ -141,7 +146,7 @@ impl Inventory {
             let place = &place;
             move |e: WireError| error::bytes(&place(part), &e)
         };
-        // Checks that the dumps are whole, and says whether they were interrupted.
+        // Also checks that the dumps are complete.
         let (tables, interrupted) = dumps.tables(in_part)?;
         let (states, policies) = (tables.states.len(), tables.policies.len());
         let mut inventory = Inventory::empty(ownership);
@@ -150,7 +155,7 @@ impl Inventory {
         inventory.policies.reserve(policies);
         inventory.asking.reserve(policies);
         inventory.own_addresses = dumps.own_addresses().map_err(in_part(Part::Addresses))?;
-        // Dumps come newest first; of what is returned twice the first is the newer.
+        // Dumps list the newest first; if a state appears twice, its first entry is the newer one.
         for record in tables.states.iter().rev() {
             inventory.put_state(record.payload(), **record);
         }
@@ -163,16 +168,16 @@ impl Inventory {
         Ok((inventory, interrupted))
     }
 
-    /// Takes over what an event of the kernel tells.
+    /// Applies an event of the kernel.
     ///
     /// # Errors
-    /// What is wrong with the bytes; nothing is changed then.
+    /// Returns a [`WireError`] if the message is malformed; the inventory is unchanged then.
     pub fn apply(&mut self, message: &Message<'_>) -> Result<(), WireError> {
         self.take(message, Event::parse(message)?);
         Ok(())
     }
 
-    /// Whether an event would undo what was changed since it was last asked, so that nobody would be told of either.
+    /// Returns whether an event would undo a pending change, so that neither would ever be reported.
     pub(crate) fn contradicts(&self, event: &Event<'_>) -> bool {
         match event {
             Event::State(state) => {
@@ -184,7 +189,7 @@ impl Inventory {
                 self.changes.states.contains(&identity(id, *sequence))
             }
             Event::StatesFlushed(_) => !self.changes.states.is_empty(),
-            // Several moves in a row are one.
+            // Consecutive moves are handled together.
             Event::Migrated(_) => {
                 !self.changes.states.is_empty()
                     || !self.changes.gone.is_empty()
@@ -194,7 +199,7 @@ impl Inventory {
         }
     }
 
-    /// Takes over an event that was read from this message.
+    /// Applies `event`, which was parsed from `message`.
     pub(crate) fn take(&mut self, message: &Message<'_>, event: Event<'_>) {
         match event {
             Event::State(state) => {
@@ -215,7 +220,7 @@ impl Inventory {
             Event::StateExpired { id, sequence, hard, last } => {
                 let identity = identity(&id, sequence);
                 if hard {
-                    // An acquire that was given up is no SA that reached a limit.
+                    // An acquire that timed out (no SPI) is not an SA that reached a limit.
                     self.drop_state(&identity, Some(last), id.spi != 0);
                 } else {
                     self.changes.soft.push(identity);
@@ -251,7 +256,7 @@ impl Inventory {
         }
     }
 
-    /// Nothing.
+    /// Returns an empty inventory.
     pub(crate) fn empty(ownership: Arc<Ownership>) -> Inventory {
         Inventory {
             states: Map::default(),
@@ -266,12 +271,12 @@ impl Inventory {
         }
     }
 
-    /// The contexts of all states.
+    /// Pairs all states and returns their SA contexts.
     pub fn contexts(&self) -> Vec<SaContext> {
         self.tables().pairing(&self.own_addresses).contexts()
     }
 
-    /// Takes over what the kernel says of one state now, which no event told: it is there like this, or not.
+    /// Applies the kernel's answer to a lookup of one state: its payload, or none if it does not exist.
     pub(crate) fn set_state(&mut self, id: &StateIdentity, payload: Option<&[u8]>) -> Result<(), WireError> {
         let Some(payload) = payload else {
             self.drop_state(id, None, false);
@@ -282,7 +287,7 @@ impl Inventory {
         self.apply(&message)
     }
 
-    /// Takes over what a state has become that moved and has another identity since.
+    /// Replaces a state that moved by its new payload, which may have another identity.
     pub(crate) fn move_state(&mut self, old: &StateIdentity, payload: &[u8]) -> Result<(), WireError> {
         let before = self.take_out(old);
         let new = State::of(payload).and_then(|state| Facts::of(&state));
@@ -355,7 +360,7 @@ impl Inventory {
         Some(held)
     }
 
-    /// The kernel drops the larval state that a new SA answers without a word.
+    /// Removes the larval state that a new SA replaces; the kernel removes it without an event.
     fn drop_answered(&mut self, new: &State<'_>) {
         let is_answered =
             |id: &&StateIdentity| self.states.get(id).is_some_and(|held| held.facts.is_answered_by(new));
@@ -393,7 +398,7 @@ impl Inventory {
         self.note_policy(&record);
     }
 
-    /// Notes that a policy came or went: the contexts that it may be for are to be made anew.
+    /// Marks the buckets that an added or removed policy applies to, so that their contexts are rebuilt.
     fn note_policy(&mut self, record: &PolicyRecord<'_>) {
         for template in record.templates().iter() {
             let (source, destination) = record.filed_under(&template);
@@ -409,7 +414,7 @@ impl Inventory {
         }
     }
 
-    /// Everything, as pairing wants it.
+    /// Returns all states and policies as tables for pairing.
     pub(crate) fn tables(&self) -> Tables<'_> {
         let mut held: Vec<&Held> = self.states.values().collect();
         held.sort_unstable_by_key(|held| Reverse(held.order));
@@ -417,7 +422,7 @@ impl Inventory {
         Tables { states, policies: records(self.policies.values().collect()) }
     }
 
-    /// One bucket, as pairing wants it.
+    /// Returns one bucket as tables for pairing.
     pub(crate) fn tables_of(&self, bucket: &Bucket) -> Tables<'_> {
         let held = self.buckets.get(bucket).map(Vec::as_slice).unwrap_or_default();
         let states = held
@@ -447,22 +452,22 @@ impl Inventory {
         self.states.get(identity).map(|held| &held.facts)
     }
 
-    /// The states of a bucket.
+    /// Returns the states of a bucket, oldest first.
     pub(crate) fn in_bucket(&self, bucket: &Bucket) -> impl Iterator<Item = &StateIdentity> {
         self.buckets.get(bucket).into_iter().flatten().map(|(_, identity)| identity)
     }
 
-    /// How many states there are.
+    /// Returns the number of states.
     pub fn len(&self) -> usize {
         self.states.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no states.
     pub fn is_empty(&self) -> bool {
         self.states.is_empty()
     }
 
-    /// The states that a move is about.
+    /// Returns the states that a move applies to.
     pub(crate) fn moving(&self, moved: &Move) -> Vec<StateIdentity> {
         let (source, destination) = moved.from;
         let is_meant = |id: &&StateIdentity| {
@@ -478,7 +483,7 @@ impl Inventory {
         self.states.keys().filter(is_meant).copied().collect()
     }
 
-    /// The policies that ask for states between two addresses.
+    /// Returns the policies with a template for this reqid between two addresses.
     pub(crate) fn policies_between(&self, reqid: u32, one: IpAddr, other: IpAddr) -> Vec<PolicyId> {
         let indices = [(one, other), (other, one)]
             .into_iter()
@@ -487,14 +492,14 @@ impl Inventory {
         let id = |index: &u32| {
             let policy = Policy::of(&self.policies.get(index)?.payload)?;
             let (mark, if_id) = (policy.mark.unwrap_or_default(), policy.if_id.unwrap_or(0));
-            // A policy's index says its direction.
+            // The low three bits of a policy's index are its direction.
             let direction = u8::try_from(index & 7).unwrap_or(0);
             Some(PolicyId { selector: RawSelector::ANY, index: *index, direction, mark, if_id })
         };
         indices.filter_map(id).collect()
     }
 
-    /// Makes this the inventory of a newer listing: what differs are its changes.
+    /// Replaces this inventory by that of a newer listing and records the differences as changes.
     pub(crate) fn renew(&mut self, mut newer: Inventory) {
         newer.changes = Changes::default();
         for (identity, old) in &self.states {
@@ -542,7 +547,7 @@ impl Inventory {
                 newer.note_policy(&record);
             }
         }
-        // What had been told and not yet been passed on goes first.
+        // Keep earlier changes that were not passed on yet.
         let Changes { gone, states, buckets, soft, counted, moved, .. } = std::mem::take(&mut self.changes);
         for (identity, gone) in gone {
             if !newer.states.contains_key(&identity) {
@@ -560,7 +565,7 @@ impl Inventory {
     }
 }
 
-/// A state without what it counts.
+/// Returns a state without its counters, for comparison.
 fn substance(payload: &[u8]) -> Option<State<'_>> {
     State::of(payload).map(|state| State {
         bytes: 0,
@@ -576,7 +581,7 @@ fn substance(payload: &[u8]) -> Option<State<'_>> {
     })
 }
 
-/// A policy without what it counts.
+/// Returns a policy without its counters, for comparison.
 fn policy_substance(payload: &[u8]) -> Option<Policy<'_>> {
     Policy::of(payload).map(|policy| Policy { current: [0; 4], ..policy })
 }
@@ -589,7 +594,7 @@ fn between(reqid: u32, one: IpAddr, other: IpAddr) -> Bucket {
     (reqid, one.min(other), one.max(other))
 }
 
-/// Policies as pairing wants them, in the order of a dump.
+/// Returns records of policies for pairing, in the order of a dump (newest first).
 fn records(mut held: Vec<&HeldPolicy>) -> Vec<PolicyRecord<'_>> {
     held.sort_unstable_by_key(|held| Reverse(held.order));
     held.into_iter().filter_map(|held| record(&held.payload)).collect()
@@ -617,7 +622,7 @@ mod tests {
         [10, 0, 0, number].into()
     }
 
-    /// What a kernel may be told to do.
+    /// A change to the kernel's states or policies.
     #[derive(Clone, Debug)]
     enum Step {
         Put { from: u8, to: u8, spi: u32, reqid: u32, added: u64, mode: u8 },
@@ -629,7 +634,7 @@ mod tests {
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
-        // One end is this machine's.
+        // One end is always this machine.
         let ends =
             || (1..5_u8, any::<bool>()).prop_map(|(peer, out)| if out { (1, peer) } else { (peer, 1) });
         let step = prop_oneof![
@@ -712,7 +717,7 @@ mod tests {
         inventory.apply(&message(kind, &payload)).unwrap();
     }
 
-    /// Contexts in an order of their own.
+    /// Returns the contexts as sorted text, to compare them regardless of their order.
     fn sorted(contexts: &[SaContext]) -> Vec<String> {
         let mut shown: Vec<String> = contexts.iter().map(|context| format!("{context:?}")).collect();
         shown.sort();
@@ -724,7 +729,7 @@ mod tests {
         sorted(&inventory.buckets.keys().flat_map(of).collect::<Vec<_>>())
     }
 
-    /// The contexts of a dump that lists the states in the order of their creation, the newest first.
+    /// Returns the inventory of a dump that lists the same states, the newest first.
     fn listed(inventory: &Inventory) -> Inventory {
         let mut dumps = Dumps::default();
         let mut policies = Vec::new();
@@ -757,7 +762,7 @@ mod tests {
             for step in &steps {
                 apply(&mut inventory, step);
             }
-            // Where nothing tells which address is whose, a bucket alone may guess otherwise than all together.
+            // If directions must be guessed, one bucket alone may yield another guess than all states together.
             if !inventory.pairing(&inventory.tables()).has_guesses() {
                 let whole = sorted(&inventory.contexts());
                 prop_assert_eq!(by_buckets(&inventory), whole.clone());

@@ -7,7 +7,7 @@
 //! live ◀── install ◀── ownership ◀── Dataplane ◀── the engine
 //! ```
 //!
-//! This is the only room that knows the kernel's structures; it does not know the engine.
+//! This is the only crate that knows the kernel's structures; it does not depend on the engine.
 #![forbid(unsafe_code)]
 
 mod addresses;

@@ -1,12 +1,13 @@
-//! The live kernel, over netlink: its states and policies are followed, and it is driven.
+//! The live kernel over netlink: follows its states and policies, and installs SAs in it.
 //!
 //! ```text
 //! event groups ─▶ Inventory ─▶ pairing of what changed ─▶ Mirror (the engine)       follow
 //! engine ─▶ Dataplane ─▶ ownership, states and policies as messages ─▶ the kernel   drive
 //! ```
 //!
-//! A dump is no snapshot, and the kernel does not always say so when what it dumps changes underneath. So the follower
-//! joins the event groups first, dumps second, and applies third what the groups told meanwhile.
+//! A dump is not a snapshot, and the kernel does not always report that its states changed during a
+//! dump. The follower therefore joins the event groups first, then takes the dumps, and then applies
+//! the events that arrived meanwhile.
 
 mod drive;
 mod follow;
@@ -46,22 +47,23 @@ pub use drive::Driver;
 pub use follow::Follower;
 pub use namespace::Namespace;
 
-/// How a kernel is followed and driven; everything has a default.
+/// Options for following and driving a kernel.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// Whether states and policies of others may be changed and removed, too; default: no.
+    /// Whether the engine may change and remove states and policies that others installed [default: false].
     pub adopt: bool,
-    /// The buffer for events, in bytes; default: 16 MiB.
+    /// Size of the socket buffer for events, in bytes [default: 16 MiB].
     pub event_buffer: u32,
-    /// Whether counters are also told by the kernel itself (`XFRMNLGRP_AEVENTS`), which costs it work for every few packets
-    /// of each state; default: no.
+    /// Whether the kernel also sends counters as events (`XFRMNLGRP_AEVENTS`), which costs it work for
+    /// every few packets of each state [default: false].
     pub counter_events: bool,
-    /// How often the counters of all states are asked for, one by one; default: every 30 s.
+    /// Minimum time between two sweeps that read the counters of all SA contexts [default: 30 s].
     pub counter_interval: Duration,
-    /// Where it is noted which states are this engine's; none: nowhere. Default: `/run/openwfp`.
+    /// Directory of the journal of states that this engine installed [default: `/run/openwfp`]. Without one
+    /// there is no journal.
     pub runtime: Option<PathBuf>,
-    /// Whether what earlier engines left behind is finished or removed at the start; default: no.
+    /// Whether to take over or remove, at start, what earlier engines left behind [default: false].
     pub recover: bool,
 }
 
@@ -78,32 +80,35 @@ impl Default for Options {
     }
 }
 
-/// The kernel of one network namespace, to be asked and told.
+/// Connection to the kernel of one network namespace.
 pub(crate) struct Kernel {
     namespace: Namespace,
-    /// None once the namespace is gone: what is open would keep it alive.
+    /// None once the namespace is gone, because open sockets would keep it alive.
     open: Mutex<Option<Open>>,
 }
 
 struct Open {
-    /// The number of the namespace (its inode).
+    /// The inode number of the namespace.
     number: u64,
     requests: Requests,
-    /// `/proc/net/xfrm_stat`, where the kernel has it.
+    /// `/proc/net/xfrm_stat`, if the kernel has it.
     statistics: Option<File>,
 }
 
 impl Kernel {
+    /// Opens the kernel of a network namespace.
+    ///
     /// # Errors
-    /// `ERROR_ACCESS_DENIED` without `CAP_NET_ADMIN` (and `CAP_SYS_ADMIN` for another namespace), `FWP_E_NOT_FOUND` for a
-    /// namespace that is not there, `ERROR_NOT_SUPPORTED` on a kernel without XFRM.
+    /// - `ERROR_ACCESS_DENIED` without `CAP_NET_ADMIN` (and `CAP_SYS_ADMIN` for another namespace)
+    /// - `FWP_E_NOT_FOUND` if the namespace does not exist
+    /// - `ERROR_NOT_SUPPORTED` if the kernel has no XFRM
     pub(crate) fn open(namespace: Namespace) -> Result<Arc<Kernel>> {
         let kernel = Kernel { namespace, open: Mutex::new(None) };
         kernel.reopen()?;
         Ok(Arc::new(kernel))
     }
 
-    /// Opens what it takes to ask, in the namespace that is there now.
+    /// Opens the sockets and files in the namespace that now has this name.
     fn reopen(&self) -> Result {
         let open = self.namespace.inside(|| {
             let statistics = File::open("/proc/thread-self/net/xfrm_stat").ok();
@@ -113,17 +118,17 @@ impl Kernel {
         Ok(())
     }
 
-    /// Lets the namespace go.
+    /// Closes everything that keeps the namespace alive.
     fn close(&self) {
         *self.lock() = None;
     }
 
-    /// The number of the namespace; 0 once it is gone.
+    /// Returns the inode number of the namespace; 0 once it is gone.
     fn number(&self) -> u64 {
         self.lock().as_ref().map_or(0, |open| open.number)
     }
 
-    /// Whether the namespace is the one that was opened.
+    /// Returns whether the namespace still is the one that was opened.
     fn is_still_there(&self) -> bool {
         match &*self.lock() {
             Some(open) => self.namespace.is_still(open.number),
@@ -135,18 +140,18 @@ impl Kernel {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Calls back with what is open.
+    /// Calls `call` with the open sockets and files.
     fn with<T>(&self, call: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
         match &mut *self.lock() {
             Some(open) => call(open),
             None => Err(Error::new(
                 Code::FWP_E_NOT_FOUND,
-                format!("the network namespace {} is gone", self.namespace),
+                format!("the network namespace {} no longer exists", self.namespace),
             )),
         }
     }
 
-    /// What states have counted; none for those that are not there.
+    /// Returns the counters of states; none for a state that does not exist.
     fn last(&self, ids: &[SaId]) -> Result<Vec<Option<Last>>> {
         let mut found = vec![None; ids.len()];
         self.states(ids.iter().copied(), |place, payload| {
@@ -155,19 +160,19 @@ impl Kernel {
         Ok(found)
     }
 
-    /// States' payloads, each with its place among those asked for; those that are not there are left out.
+    /// Looks up states and calls `each` with the position in `ids` and the payload of each that exists.
     fn states(&self, ids: impl Iterator<Item = SaId>, each: impl FnMut(usize, &[u8])) -> Result {
         self.look_up(MessageKind::GetSa, ids.map(|id| emitted(|out| id.emit(out))), each)
     }
 
-    /// One state's payload, if it is there.
+    /// Returns the payload of one state, if it exists.
     fn state(&self, id: &SaId) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let mut found = None;
         self.states(std::iter::once(*id), |_, payload| found = Some(Zeroizing::new(payload.to_vec())))?;
         Ok(found)
     }
 
-    /// One policy's payload, if it is there.
+    /// Returns the payload of one policy, if it exists.
     fn policy(&self, id: &PolicyId) -> Result<Option<Vec<u8>>> {
         let mut found = None;
         self.look_up(MessageKind::GetPolicy, [emitted(|out| id.emit(out))], |_, payload| {
@@ -184,7 +189,7 @@ impl Kernel {
     ) -> Result {
         let payloads: Vec<Vec<u8>> = payloads.into_iter().collect();
         let payloads: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
-        // Whoever drives the kernel meanwhile waits for a part only.
+        // The lock is released after each chunk, so that the driver never waits for long.
         for (part, payloads) in payloads.chunks(LOOK_UPS).enumerate() {
             self.with(|open| {
                 open.requests.look_up(kind, payloads, |place, found| {
@@ -197,33 +202,33 @@ impl Kernel {
         Ok(())
     }
 
-    /// Has the kernel do one thing.
+    /// Sends one request and waits for its acknowledgement.
     fn order(&self, kind: MessageKind, flags: u16, payload: &[u8]) -> Result<Result<(), Refusal>> {
         self.with(|open| Ok(open.requests.order(kind, flags, payload)))
     }
 
-    /// Removes policies that nobody uses any more; what cannot be removed is logged.
+    /// Removes policies that nothing uses any more; logs those that the kernel does not remove.
     fn drop_policies(&self, policies: &[PolicyId]) {
         for id in policies {
             match self.order(MessageKind::DelPolicy, 0, &emitted(|out| id.emit(out))) {
                 Ok(Ok(())) => {}
                 Ok(Err(refused)) if refused.is_missing() => {}
                 Ok(Err(refused)) => {
-                    tracing::warn!(error = %refusal("remove a policy", &refused), "a policy stays");
+                    tracing::warn!(error = %refusal("remove a policy", &refused), "a policy remains in the kernel");
                 }
-                Err(error) => tracing::warn!(%error, "a policy stays"),
+                Err(error) => tracing::warn!(%error, "a policy remains in the kernel"),
             }
         }
     }
 
-    /// This machine's addresses.
+    /// Reads this machine's addresses.
     fn addresses(&self) -> Result<HashSet<IpAddr>> {
         let addresses = self.namespace.inside(socket::addresses)?;
         crate::addresses::parse(Messages::new(&addresses))
             .map_err(|e| crate::error::bytes(&of_the_kernel(Part::Addresses), &e))
     }
 
-    /// Takes the kernel's dumps, with what its event groups tell meanwhile.
+    /// Takes the kernel's dumps, and the events that arrive meanwhile.
     fn dump(&self, groups: &Groups) -> Result<Dumps> {
         let (mut events, mut lost) = (Zeroizing::new(Vec::new()), None);
         let mut drain = || {
@@ -232,14 +237,14 @@ impl Kernel {
             }
             Ok(())
         };
-        // A socket of its own, so that whoever drives the kernel does not wait.
+        // A separate socket, so that the driver does not wait for the dumps.
         let (mut requests, addresses) =
             self.namespace.inside(|| Ok((Requests::open()?, socket::addresses()?)))?;
         let states = requests.states(&mut drain)?;
         let policies = requests.policies(&mut drain)?;
-        // What the last parts of the dumps may or may not have seen is queued by now.
+        // Every change that the end of a dump may have missed has queued its event by now.
         drain()?;
-        // Only states and events have keys to wipe.
+        // Only states and events contain keys that must be wiped.
         let plain = |mut bytes: Zeroizing<Vec<u8>>| Some(std::mem::take(&mut *bytes));
         Ok(Dumps { states, policies: plain(policies), addresses: plain(addresses), events, lost })
     }
@@ -250,11 +255,13 @@ impl Kernel {
     }
 }
 
-/// Takes the dumps of this network namespace's kernel once, with the events of the meantime.
+/// Takes the dumps of this network namespace's kernel once, with the events that arrive meanwhile.
 ///
 /// # Errors
-/// `ERROR_ACCESS_DENIED` without `CAP_NET_ADMIN`, `ERROR_NOT_SUPPORTED` on a kernel without XFRM,
-/// `RPC_E_SYS_CALL_FAILED` else.
+/// - `ERROR_ACCESS_DENIED` without `CAP_NET_ADMIN`
+/// - `ERROR_NOT_SUPPORTED` if the kernel has no XFRM
+/// - `RPC_E_INVALID_DATAPACKET` if a datagram of a dump is too large
+/// - `RPC_E_SYS_CALL_FAILED` if any other system call fails
 pub fn dump() -> Result<Dumps> {
     let kernel = Kernel::open(Namespace::Own)?;
     let groups = kernel.groups(&Options::default())?;
@@ -267,7 +274,7 @@ fn emitted(emit: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     out
 }
 
-/// Where a part of the kernel's dumps comes from, for errors.
+/// Returns where a part of the kernel's dumps comes from, for error messages.
 fn of_the_kernel(part: Part) -> String {
     let what = match part {
         Part::States => "dump of states",
@@ -278,19 +285,16 @@ fn of_the_kernel(part: Part) -> String {
     format!("the kernel's {what}")
 }
 
-/// The kernel's no, as an error with the code that fits; `doing` begins with a verb.
+/// Returns the error for a request that the kernel refused; `doing` begins with a verb.
 fn refusal(doing: &str, refusal: &Refusal) -> Error {
     let errno = std::io::Error::from_raw_os_error(refusal.errno);
     let what = match &refusal.words {
-        Some(words) => format!("the kernel does not {doing}: {words} ({errno})"),
-        None => format!("the kernel does not {doing}: {errno}"),
+        Some(words) => format!("the kernel refused to {doing}: \"{words}\" ({errno})"),
+        None => format!("the kernel refused to {doing}: {errno}"),
     };
     let (code, remedy) = match refusal.errno {
         // EPERM, EACCES
-        1 | 13 => (
-            Code::ERROR_ACCESS_DENIED,
-            Some("it takes the capability CAP_NET_ADMIN in this network namespace"),
-        ),
+        1 | 13 => (Code::ERROR_ACCESS_DENIED, Some("It requires CAP_NET_ADMIN in this network namespace.")),
         // ENOENT, ESRCH, ENODEV
         2 | 3 | 19 => (Code::FWP_E_NOT_FOUND, None),
         // ENOMEM
@@ -298,15 +302,15 @@ fn refusal(doing: &str, refusal: &Refusal) -> Error {
         // EEXIST
         17 => (
             Code::FWP_E_ALREADY_EXISTS,
-            Some("something else has installed the same; `ip xfrm state` and `ip xfrm policy` show what"),
+            Some("Another program installed the same. `ip xfrm state` and `ip xfrm policy` show it."),
         ),
         // EINVAL, ERANGE
         22 | 34 => (Code::FWP_E_INVALID_PARAMETER, None),
-        // ENOSYS: the algorithm; the others: protocol, family, mode, offload
+        // ENOSYS for an unknown algorithm; the others for protocol, family, mode or offload.
         38 | 92 | 93 | 94 | 95 | 97 => (
             Code::ERROR_NOT_SUPPORTED,
             Some(
-                "the kernel, or its network card, lacks it; `/proc/crypto` shows the algorithms that are loaded",
+                "The kernel or the network card does not support it. /proc/crypto lists the loaded algorithms.",
             ),
         ),
         // ENOBUFS

@@ -1,4 +1,4 @@
-//! From the kernel's words to the API's: algorithms, limits, selectors, counters of one state.
+//! Converts one kernel state into the API's types: algorithms, limits, selectors and counters.
 
 use crate::wire::Algorithm;
 use crate::wire::LIMIT_INFINITE;
@@ -35,12 +35,10 @@ use openwfp_api::UnknownAttribute;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
-/// `XFRM_STATE_ESN`.
 const STATE_ESN: u8 = 128;
-/// `UDP_ENCAP_ESPINUDP`.
 const UDP_ENCAP_ESPINUDP: u16 = 2;
 
-/// Whether there are no keys yet: the state is an acquire or an allocated SPI.
+/// Returns whether the state has no keys yet: it is an acquire or an allocated SPI.
 pub(crate) fn is_larval(state: &State<'_>) -> bool {
     state.aead.is_none()
         && state.auth.is_none()
@@ -49,7 +47,8 @@ pub(crate) fn is_larval(state: &State<'_>) -> bool {
         && state.comp.is_none()
 }
 
-/// The mode of a number; Mobile IPv6's two have no packets of their own and count as transport.
+/// Returns the mode of an `XFRM_MODE_*` number. Mobile IPv6's two modes have no packets of their own
+/// and count as transport mode.
 pub(crate) fn mode(number: u8) -> Mode {
     match number {
         1 => Mode::Tunnel,
@@ -59,7 +58,7 @@ pub(crate) fn mode(number: u8) -> Mode {
     }
 }
 
-/// The SA of a state; none while it is larval.
+/// Returns the SA of a state; none if the state is larval.
 pub(crate) fn sa(state: &State<'_>) -> Option<Sa> {
     let mut names = Vec::new();
     let transform = transform(state, &mut names)?;
@@ -95,7 +94,7 @@ fn transform(state: &State<'_>, names: &mut Vec<Box<str>>) -> Option<Transform> 
     let cipher = state.crypt.as_ref().map(|crypt| cipher(crypt, names));
     Some(match (cipher, auth) {
         (Some(cipher), Some(auth)) if cipher.algorithm == CipherAlgorithm::Null => {
-            // ESP without encryption, the key of the null cipher being empty.
+            // ESP without encryption: the null cipher has an empty key.
             drop(cipher);
             Transform::EspAuth(auth)
         }
@@ -114,7 +113,7 @@ fn auth(state: &State<'_>, names: &mut Vec<Box<str>>) -> Option<Auth> {
         (None, Some(auth)) => (auth, None),
         (None, None) => return None,
     };
-    // The second number is the length of the check value where the kernel states none.
+    // The second value is the ICV length in bits if the kernel states none.
     let (algorithm, default_bits) = match found.name {
         "hmac(md5)" => (AuthAlgorithm::HmacMd5, 96),
         "hmac(sha1)" => (AuthAlgorithm::HmacSha1, 96),
@@ -227,7 +226,7 @@ fn extras(state: &State<'_>, names: Vec<Box<str>>) -> Option<Box<LinuxExtras>> {
         encapsulation_original: state.encapsulation.as_ref().and_then(|e| address(e.original)),
         encapsulation_type,
         care_of: state.care_of.and_then(address),
-        // `xfrm_sec_ctx` is 8 bytes and then the text with its end.
+        // `xfrm_sec_ctx` is 8 bytes, followed by the NUL-terminated text.
         security_context: state.security_context.map(|bytes| {
             let text = String::from_utf8_lossy(bytes.get(8..).unwrap_or_default());
             text.trim_end_matches('\0').into()
@@ -256,7 +255,7 @@ fn limits(state: &State<'_>) -> Limits {
     }
 }
 
-/// The anti-replay state, once there is any.
+/// Returns the replay state; none while sequence numbers and bitmap are all zero.
 fn replay(state: &State<'_>) -> Option<Replay> {
     let words = |esn: &ReplayEsn<'_>| -> Box<[u32]> {
         esn.bitmap.as_chunks::<4>().0.iter().map(|word| u32::from_ne_bytes(*word)).collect()
@@ -276,7 +275,7 @@ fn replay(state: &State<'_>) -> Option<Replay> {
     (started || replay.bitmap.iter().any(|word| *word != 0)).then_some(replay)
 }
 
-/// The hard limits as WFP counts them.
+/// Returns the hard limits in WFP's units: seconds, kilobytes (rounded up) and packets.
 pub(crate) fn lifetime(state: &State<'_>) -> Lifetime {
     let narrow = |limit: u64| u32::try_from(limit).unwrap_or(u32::MAX);
     let limits = limits(state);
@@ -287,7 +286,7 @@ pub(crate) fn lifetime(state: &State<'_>) -> Lifetime {
     }
 }
 
-/// Encapsulation in UDP as this machine sees it.
+/// Returns the UDP encapsulation from this machine's point of view.
 pub(crate) fn udp_encapsulation(state: &State<'_>, direction: Direction) -> Option<UdpEncapsulation> {
     let encapsulation = state.encapsulation.as_ref()?;
     let (source, destination) = (encapsulation.source_port, encapsulation.destination_port);
@@ -297,7 +296,7 @@ pub(crate) fn udp_encapsulation(state: &State<'_>, direction: Direction) -> Opti
     })
 }
 
-/// A selector as this machine sees it: what is the source of packets that leave is local.
+/// Converts a selector to this machine's point of view: the source of outbound packets is local.
 pub(crate) fn selector(raw: &RawSelector, direction: Direction) -> Option<Selector> {
     let (source, destination) = raw.networks()?;
     let ports = |(port, mask)| SelectorPorts { port, mask };
@@ -321,7 +320,7 @@ pub(crate) fn selector(raw: &RawSelector, direction: Direction) -> Option<Select
     })
 }
 
-/// Writes what the kernel has counted.
+/// Stores the state's counters in `counters`.
 pub(crate) fn count(state: &State<'_>, counters: &DirectionCounters) {
     counters.bytes.store(state.bytes, Ordering::Relaxed);
     counters.packets.store(state.packets, Ordering::Relaxed);

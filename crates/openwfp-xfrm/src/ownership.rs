@@ -1,16 +1,16 @@
-//! Which of the kernel's states and policies are this engine's: in memory, and in a file by which a later engine finds what
-//! one left behind that was killed.
+//! Tracks which of the kernel's states and policies are this engine's: in memory, and in a journal file
+//! in which a later engine finds what a killed engine left behind.
 //!
-//! The file has a line for each fact, written before the kernel is told. It lives where the kernel's states do, in memory
-//! (`/run`), so that both are gone after a restart of the machine. It holds no keys: each line has what it takes to delete
-//! what it names.
+//! Installations are written before the kernel is asked, removals after it has carried them out. The
+//! file is kept under `/run`, in memory like the kernel's states, so that a reboot clears both. It
+//! contains no keys: each line has what is needed to delete an object.
 //!
 //! ```text
 //! sa KEY in|out HEX        a state: the payload of its deletion (xfrm_usersa_id, mark)
-//! not KEY HEX              that state is gone, and the context goes on without it
-//! policy KEY HEX           a policy: the payload of its deletion (xfrm_userpolicy_id, mark, interface id)
-//! whole KEY                both directions are there
-//! gone KEY                 nothing is left of it
+//! not KEY HEX              that state is gone; the context has moved to another one
+//! policy KEY HEX           a policy: the payload of its deletion (xfrm_userpolicy_id, mark, if_id)
+//! whole KEY                both directions are installed
+//! gone KEY                 the context has no states any more
 //! ```
 
 use crate::table::StateIdentity;
@@ -37,10 +37,11 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
-/// Keys of contexts that an earlier engine left behind begin here; below are the ids of this one's.
+/// First key of contexts that an earlier engine left behind; smaller keys are ids of this engine's
+/// contexts.
 const LEFT_BEHIND: u64 = 1 << 63;
 
-/// Which states and policies are the engine's.
+/// The states and policies that belong to the engine.
 #[derive(Default)]
 pub(crate) struct Ownership(Mutex<Owned>);
 
@@ -48,15 +49,15 @@ pub(crate) struct Ownership(Mutex<Owned>);
 struct Owned {
     sas: HashMap<StateIdentity, OwnedSa>,
     contexts: BTreeMap<u64, OwnedContext>,
-    /// How many contexts use a policy.
+    /// Number of contexts that use each policy.
     policies: HashMap<PolicyId, usize>,
-    /// What larval contexts of the kernel asked for, by the engine's ids.
+    /// Requests of the kernel's acquires, by context id.
     acquires: BTreeMap<u64, Asked>,
     journal: Option<Journal>,
     next_left_behind: u64,
 }
 
-/// What a kernel's acquire said.
+/// The numbers in a kernel's acquire.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
     pub(crate) reqid: u32,
@@ -69,7 +70,7 @@ pub(crate) struct Asked {
 struct OwnedSa {
     key: u64,
     direction: Direction,
-    /// The kernel has said yes, and nothing is being done with it.
+    /// Whether the kernel has accepted the state and the driver is not changing it.
     installed: bool,
 }
 
@@ -80,14 +81,14 @@ struct OwnedContext {
     whole: bool,
 }
 
-/// The file, and how many lines it has.
+/// The journal file and its number of lines.
 struct Journal {
     path: PathBuf,
     file: File,
     lines: usize,
 }
 
-/// What an engine left behind that is gone: for each context the deletions.
+/// A context that a dead engine left behind, with what is needed to delete it.
 #[derive(Default)]
 pub(crate) struct Leftover {
     pub(crate) sas: Vec<(SaId, Direction)>,
@@ -96,16 +97,16 @@ pub(crate) struct Leftover {
 }
 
 impl Ownership {
-    /// Keeps a journal in a directory from now on.
+    /// Starts a journal in a directory.
     ///
     /// # Errors
-    /// `RPC_E_OUT_OF_RESOURCES` where the file cannot be written.
+    /// `RPC_E_OUT_OF_RESOURCES` if the file cannot be written.
     pub(crate) fn keep_journal(&self, directory: &Path, namespace: u64) -> Result {
         let path = directory.join(format!("xfrm-{namespace}-{}.journal", unique()));
         let failed = |error: &io::Error| failed(&path, error);
         std::fs::create_dir_all(directory).map_err(|e| failed(&e))?;
         let file = OpenOptions::new().append(true).create_new(true).open(&path).map_err(|e| failed(&e))?;
-        // Whoever can lock it later knows that its engine is gone.
+        // The lock is released when the engine dies: whoever can lock the file knows that it is gone.
         file.try_lock().map_err(|e| failed(&e.into()))?;
         let mut owned = self.lock();
         owned.journal = Some(Journal { path: path.clone(), file, lines: 0 });
@@ -116,23 +117,23 @@ impl Ownership {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The context that a state was installed for, and the state's direction.
+    /// Returns the key of the context that a state was installed for, and the state's direction.
     pub(crate) fn tie(&self, identity: &StateIdentity) -> Option<(u64, Direction)> {
         self.lock().sas.get(identity).map(|sa| (sa.key, sa.direction))
     }
 
-    /// The id of the context that a tie of this engine's life means.
+    /// Returns the context id of a key; none if an earlier engine left the context behind.
     pub(crate) fn context_of(tie: u64) -> Option<SaContextId> {
         (tie != 0 && tie < LEFT_BEHIND).then_some(SaContextId(tie))
     }
 
-    /// Whether these states are all this engine's, or an earlier one's that it goes on for.
+    /// Returns whether all these states are this engine's, installed by it or taken over.
     pub(crate) fn has_all<'i>(&self, mut identities: impl Iterator<Item = &'i StateIdentity>) -> bool {
         let owned = self.lock();
         identities.all(|identity| owned.sas.contains_key(identity))
     }
 
-    /// The states that the kernel was told of for contexts of this engine's life, and said yes.
+    /// Returns the installed states of contexts that this engine created.
     pub(crate) fn installed(&self) -> Vec<(StateIdentity, SaContextId, Direction)> {
         let owned = self.lock();
         let of = |(identity, sa): (&StateIdentity, &OwnedSa)| {
@@ -141,10 +142,11 @@ impl Ownership {
         owned.sas.iter().filter_map(of).collect()
     }
 
-    /// Notes that states and policies of a context are about to be installed. Returns those policies that nobody had yet.
+    /// Records that states and policies of a context are about to be installed. Returns the policies that
+    /// no context used before.
     ///
     /// # Errors
-    /// `RPC_E_OUT_OF_RESOURCES` where it cannot be noted; nothing is noted then.
+    /// `RPC_E_OUT_OF_RESOURCES` if the journal cannot be written; nothing is recorded then.
     pub(crate) fn begin(
         &self,
         key: u64,
@@ -180,7 +182,8 @@ impl Ownership {
         Ok(unused)
     }
 
-    /// Notes whether states are installed now, or are just being worked on, so that their coming and going means nothing.
+    /// Records whether states are installed. While they are not, the driver is changing them, and the
+    /// follower ignores that they disappear.
     pub(crate) fn settle(&self, sas: &[SaId], installed: bool) {
         let mut owned = self.lock();
         for id in sas {
@@ -190,12 +193,12 @@ impl Ownership {
         }
     }
 
-    /// Whether a state is installed, and not being worked on.
+    /// Returns whether a state is installed and the driver is not changing it.
     pub(crate) fn is_settled(&self, identity: &StateIdentity) -> bool {
         self.lock().sas.get(identity).is_some_and(|sa| sa.installed)
     }
 
-    /// Notes that the kernel said yes; `whole`: to both directions.
+    /// Records that the kernel accepted states; `whole` if both directions are installed.
     pub(crate) fn done(&self, key: u64, sas: &[SaId], whole: bool) {
         self.settle(sas, true);
         let mut owned = self.lock();
@@ -205,7 +208,8 @@ impl Ownership {
         }
     }
 
-    /// Notes that states are gone. Once none of a context is left, returns the policies that nobody uses any more.
+    /// Records that states are gone. When a context's last state is gone, returns its policies that no
+    /// other context uses.
     pub(crate) fn forget(&self, sas: impl IntoIterator<Item = StateIdentity>) -> Vec<PolicyId> {
         let mut owned = self.lock();
         let mut unused = Vec::new();
@@ -225,7 +229,7 @@ impl Ownership {
         unused
     }
 
-    /// Takes policies back that a context was to have, and returns those that nobody uses any more.
+    /// Takes policies from a context and returns those that no context uses any more.
     pub(crate) fn release(&self, key: u64, policies: &[PolicyId]) -> Vec<PolicyId> {
         let mut owned = self.lock();
         if let Some(context) = owned.contexts.get_mut(&key) {
@@ -234,17 +238,17 @@ impl Ownership {
         owned.release(policies.iter().copied())
     }
 
-    /// Whether some context uses a policy.
+    /// Returns whether any context uses a policy.
     pub(crate) fn uses(&self, policy: &PolicyId) -> bool {
         self.lock().policies.contains_key(policy)
     }
 
-    /// The key of the context that has a state.
+    /// Returns the key of the context that a state belongs to.
     pub(crate) fn key(&self, identity: &StateIdentity) -> Option<u64> {
         self.lock().sas.get(identity).map(|sa| sa.key)
     }
 
-    /// Notes that a state has another identity from now on.
+    /// Records that a state has a new identity.
     pub(crate) fn rename(&self, old: &StateIdentity, new: &StateIdentity) {
         let mut owned = self.lock();
         if old == new {
@@ -260,7 +264,7 @@ impl Ownership {
         let _ = owned.write(&line);
     }
 
-    /// Notes that a state that was renamed is gone under its old name.
+    /// Records in the journal that a renamed state no longer exists under its old id.
     pub(crate) fn note_gone(&self, old: &SaId, new: &SaId) {
         let mut owned = self.lock();
         if let Some(OwnedSa { key, .. }) = owned.sas.get(&identity(new, 0)).copied() {
@@ -272,12 +276,12 @@ impl Ownership {
         }
     }
 
-    /// Whether states were installed for a context of this engine's life.
+    /// Returns whether this engine installed states for a context.
     pub(crate) fn has_context(&self, id: SaContextId) -> bool {
         self.lock().contexts.contains_key(&id.0)
     }
 
-    /// Goes on for an engine that is gone: what it left is this one's.
+    /// Takes over a context that a dead engine left behind.
     pub(crate) fn take_over(&self, leftover: &Leftover) -> Result {
         let mut owned = self.lock();
         let key = LEFT_BEHIND + owned.next_left_behind;
@@ -291,7 +295,7 @@ impl Ownership {
         Ok(())
     }
 
-    /// Notes what an acquire asks for, and forgets the oldest of very many.
+    /// Records the request of an acquire; beyond the maximum it forgets the oldest one.
     pub(crate) fn note_acquire(&self, context: SaContextId, asked: Asked) {
         const MAX: usize = 65_536;
         let mut owned = self.lock();
@@ -324,7 +328,8 @@ impl Owned {
     fn write(&mut self, lines: &str) -> Result {
         let live = 3 * self.contexts.len() + 1024;
         let Some(journal) = &mut self.journal else { return Ok(()) };
-        // What is in memory was written; what is being written now is not in memory yet.
+        // Safe to rewrite from memory: everything in memory has been written, and `lines` is not in memory
+        // yet.
         if journal.lines > 4 * live {
             let path = journal.path.clone();
             self.rewrite().map_err(|e| failed(&path, &e))?;
@@ -334,7 +339,7 @@ impl Owned {
         journal.file.write_all(lines.as_bytes()).map_err(|e| failed(&journal.path, &e))
     }
 
-    /// Writes the file anew with what still counts.
+    /// Replaces the file with one that holds only current facts.
     fn rewrite(&mut self) -> io::Result<()> {
         let mut lines = String::new();
         for (key, context) in &self.contexts {
@@ -361,10 +366,10 @@ impl Owned {
     }
 }
 
-/// What engines left behind in a network namespace that are gone, with the files that say so.
+/// Returns the journals of dead engines in a network namespace, with the contexts they left behind.
 ///
 /// # Errors
-/// `RPC_E_OUT_OF_RESOURCES` where a file cannot be read.
+/// `RPC_E_OUT_OF_RESOURCES` if the directory or a file cannot be read.
 pub(crate) fn leftovers(directory: &Path, namespace: u64) -> Result<Vec<(PathBuf, Vec<Leftover>)>> {
     let prefix = format!("xfrm-{namespace}-");
     let entries = match std::fs::read_dir(directory) {
@@ -389,7 +394,8 @@ pub(crate) fn leftovers(directory: &Path, namespace: u64) -> Result<Vec<(PathBuf
     Ok(found)
 }
 
-/// The contexts of a journal. A line that was not finished counts for nothing: what it would have named was not begun.
+/// Returns the contexts of a journal. Ignores an unfinished last line: an installation that it
+/// announces was never started.
 fn parse(text: &str) -> Vec<Leftover> {
     let mut contexts: BTreeMap<&str, Leftover> = BTreeMap::new();
     let finished = text.rfind('\n').map_or("", |end| &text[..end]);
@@ -450,13 +456,13 @@ fn bytes(hex: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
-/// The id by which the kernel finds a state.
+/// Returns the id by which the kernel finds a state.
 pub(crate) fn id_of(identity: &StateIdentity) -> SaId {
     let (destination, protocol, spi, mark, _) = *identity;
     SaId { destination, spi, protocol, mark }
 }
 
-/// A name that no other engine of this machine has.
+/// Returns a name that no other engine on this machine uses.
 fn unique() -> String {
     use std::sync::atomic::AtomicU64;
     use std::sync::atomic::Ordering;
@@ -466,9 +472,9 @@ fn unique() -> String {
 }
 
 fn failed(path: &Path, error: &io::Error) -> Error {
-    let what = format!("which SAs are this engine's cannot be noted: {}: {error}", path.display());
+    let what = format!("cannot record which SAs are this engine's: {}: {error}", path.display());
     Error::new(Code::RPC_E_OUT_OF_RESOURCES, what)
-        .with_remedy("give the daemon a directory that it may write to (state.runtime)")
+        .with_remedy("Give the daemon a writable directory (state.runtime).")
 }
 
 #[cfg(test)]

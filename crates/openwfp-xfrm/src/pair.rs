@@ -1,15 +1,16 @@
-//! Pairing: from states and policies to SA contexts.
+//! Pairs states and policies into SA contexts.
 //!
-//! 1. Each state gets a direction: what the kernel says (`XFRMA_SA_DIR`), else that of the policies that
-//!    ask for it, else from which of its addresses is this machine's, else a guess: the address that
-//!    more states share is taken for this machine's.
-//! 2. States that were installed together belong together; else those of one (reqid, interface id, local and
-//!    remote address); without a reqid mode and mark must agree too, with one those of one mark are paired
-//!    before what is left.
-//! 3. In a direction, ESP with AH and IPCOMP is one bundle, if a reqid or a policy ties them.
-//! 4. Inbound goes with outbound, newest with newest, so that the generations of a rekey are contexts
-//!    each; where one side has more, those whose times of addition agree best are paired.
-//! 5. What has no twin is a context with one direction; a larval state is one without an SA.
+//! 1. Each state gets a direction from the first of these that gives one: the kernel (`XFRMA_SA_DIR`);
+//!    the policies that use it; which of its addresses is this machine's; a guess, which takes the
+//!    address shared by more states for this machine's.
+//! 2. States that were installed together belong together. Others are grouped by reqid, interface id,
+//!    local and remote address. Without a reqid, mode and mark must match too; with one, states with
+//!    the same mark are paired before the rest.
+//! 3. In one direction, ESP forms a bundle with AH and IPCOMP if a reqid or a policy ties them.
+//! 4. Inbound and outbound are paired newest with newest, so that each generation of a rekey is a
+//!    context of its own. If one side has more, those whose times of addition are closest are paired.
+//! 5. A state without a partner becomes a context with one direction; a larval state becomes a context
+//!    without an SA.
 
 mod align;
 mod chains;
@@ -52,30 +53,30 @@ use std::net::Ipv6Addr;
 use std::num::NonZero;
 use std::sync::Arc;
 
-/// What a kernel or a capture holds, as SA contexts in the order of their creation.
+/// The SA contexts of a kernel or a capture, in the order of their creation.
 ///
-/// The contexts have no ids yet ([`SaContextId`] 0): an engine gives them.
+/// The contexts have no ids yet ([`SaContextId`] 0); the engine assigns them.
 #[derive(Debug)]
 pub struct Listing {
-    /// The contexts.
+    /// The contexts, oldest first.
     pub contexts: Vec<SaContext>,
-    /// Whether that is all.
+    /// Whether the listing is complete.
     pub completeness: Completeness,
 }
 
 impl Tables<'_> {
-    /// Pairs the states into SA contexts. `local_addresses`: this machine's, as far as known.
+    /// Pairs the states into SA contexts. `local_addresses` are this machine's addresses, as far as known.
     pub fn pair(&self, local_addresses: &HashSet<IpAddr>) -> Vec<SaContext> {
         self.pairing(local_addresses).contexts()
     }
 
-    /// Finds which states make one context each.
+    /// Groups the states into one unit per context.
     pub(crate) fn pairing(&self, local_addresses: &HashSet<IpAddr>) -> Pairing<'_> {
         let policies = PolicyIndex::new(&self.policies);
         let states = self.directed(&policies, local_addresses);
         let mut units = Vec::with_capacity(states.len() / 2 + 1);
         for_each_group(&states, |group| assemble(&states, &policies, group, &mut units));
-        // A dump is newest first: from its end on, states come in the order of their creation.
+        // A dump lists the newest first; read backwards it is in the order of creation.
         units.sort_by_cached_key(|unit| {
             let oldest = unit.states().map(|index| states[index].record.added).min();
             (oldest, std::cmp::Reverse(unit.states().max()))
@@ -101,7 +102,7 @@ impl Tables<'_> {
     }
 }
 
-/// Which states make one context each.
+/// States grouped into one unit per context.
 pub(crate) struct Pairing<'t> {
     states: Vec<Directed<'t>>,
     policies: PolicyIndex<'t, 't>,
@@ -109,18 +110,18 @@ pub(crate) struct Pairing<'t> {
 }
 
 impl Pairing<'_> {
-    /// The contexts, in the order of their creation.
+    /// Returns the contexts, in the order of their creation.
     pub(crate) fn contexts(&self) -> Vec<SaContext> {
         map_in_parallel(&self.units, |unit| unit.context(&self.states, &self.policies))
     }
 
-    /// How many contexts there are.
+    /// Returns the number of contexts.
     pub(crate) fn len(&self) -> usize {
         self.units.len()
     }
 
-    /// The states of a context: which they are, their directions, and whether what they count is the context's; inbound
-    /// ones first.
+    /// Returns the states of a context, inbound first: each with its direction, and whether the context
+    /// shows its counters.
     pub(crate) fn members(&self, unit: usize) -> impl Iterator<Item = (&Facts, Direction, bool)> {
         let unit = &self.units[unit];
         let firsts = [unit.inbound, unit.outbound].map(|bundle| bundle.indices().next());
@@ -130,21 +131,21 @@ impl Pairing<'_> {
         })
     }
 
-    /// One context.
+    /// Returns the context of a unit.
     pub(crate) fn context(&self, unit: usize) -> Option<SaContext> {
         self.units[unit].context(&self.states, &self.policies)
     }
 
-    /// Whether the direction of some state had to be guessed.
+    /// Returns whether the direction of any state had to be guessed.
     pub(crate) fn has_guesses(&self) -> bool {
         self.states.iter().any(|state| !state.decided)
     }
 }
 
-/// Below so many items one thread is as fast as several.
+/// Up to this many items, one thread is as fast as several.
 const ITEMS_PER_THREAD_MIN: usize = 16_384;
 
-/// What `map` makes of the items, in their order, on as many threads as there are processors.
+/// Maps the items, in order, on as many threads as there are processors, and drops `None`.
 fn map_in_parallel<'i, T: Sync, R: Send>(items: &'i [T], map: impl Fn(&'i T) -> Option<R> + Sync) -> Vec<R> {
     let of = |share: &'i [T], room: usize| {
         let mut results = Vec::with_capacity(room);
@@ -152,7 +153,7 @@ fn map_in_parallel<'i, T: Sync, R: Send>(items: &'i [T], map: impl Fn(&'i T) -> 
         results
     };
     if items.len() <= ITEMS_PER_THREAD_MIN {
-        // Asking how many processors there are reads files.
+        // Avoids `available_parallelism`, which reads files.
         return of(items, items.len());
     }
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -178,7 +179,7 @@ struct Directed<'a> {
     record: &'a StateRecord<'a>,
     direction: Direction,
     decided: bool,
-    /// Where the chain of policies that may ask for it begins.
+    /// Head of the chain of policies that may use it.
     policies: Option<usize>,
 }
 
@@ -225,7 +226,8 @@ fn decide_by_addresses(states: &mut [Directed<'_>], known: &HashSet<IpAddr>) {
     }
 }
 
-/// What states of one context have in common; without a reqid mode and mark count too.
+/// Properties shared by the states of one context: tie, reqid, interface id, mode and mark if there is
+/// no reqid, local and remote address.
 type GroupKey = (u64, u32, u32, Option<(u8, (u32, u32))>, IpAddr, IpAddr);
 
 fn group_key(state: &Directed<'_>) -> GroupKey {
@@ -234,11 +236,11 @@ fn group_key(state: &Directed<'_>) -> GroupKey {
     (record.tie, record.reqid, record.if_id, without_reqid, state.local(), state.remote())
 }
 
-/// Calls back with each group of states that may belong together, as indices in the order of the dump.
+/// Calls `each` with every group of states that may belong together, as indices in dump order.
 fn for_each_group(states: &[Directed<'_>], mut each: impl FnMut(&[usize])) {
     let mut chains = Chains::with_capacity(states.len(), states.len() / 2);
     let last = states.len().saturating_sub(1);
-    // Backwards, so that each chain runs in the order of the dump.
+    // Push in reverse, so that each chain is in dump order.
     for state in states.iter().rev() {
         chains.push(&group_key(state));
     }
@@ -246,7 +248,7 @@ fn for_each_group(states: &[Directed<'_>], mut each: impl FnMut(&[usize])) {
     for chain in chains.all() {
         group.clear();
         group.extend(chain.map(|entry| last - entry));
-        // One hash of 64 bits is one key, but for an accident; then the keys are told apart here.
+        // A chain normally has one key; separate the keys if their 64-bit hashes collided.
         while let Some(first) = group.first() {
             let key = group_key(&states[*first]);
             if group.iter().all(|index| group_key(&states[*index]) == key) {
@@ -261,7 +263,7 @@ fn for_each_group(states: &[Directed<'_>], mut each: impl FnMut(&[usize])) {
     }
 }
 
-/// The states of one context, as indices: ESP, AH, IPCOMP of each direction, or one larval state.
+/// The states of one context, as indices: ESP, AH and IPCOMP of each direction, or one larval state.
 #[derive(Default)]
 struct Unit {
     inbound: Bundle,
@@ -269,7 +271,7 @@ struct Unit {
     larval: Option<usize>,
 }
 
-/// The states of one direction, a place for each protocol.
+/// The states of one direction, one slot for each of [`PLACES`].
 #[derive(Clone, Copy, Default)]
 struct Bundle([Option<usize>; 3]);
 
@@ -294,9 +296,9 @@ impl Unit {
     }
 }
 
-/// Makes the units of one group.
+/// Builds the units of one group.
 fn assemble(states: &[Directed<'_>], policies: &PolicyIndex<'_, '_>, group: &[usize], units: &mut Vec<Unit>) {
-    // Nearly every group is one pair.
+    // Fast path: nearly every group is one pair.
     if let [one, other] = *group
         && let (a, b) = (&states[one], &states[other])
         && a.direction != b.direction
@@ -340,13 +342,13 @@ fn place(protocol: Protocol) -> usize {
     }
 }
 
-/// A state that the dump returned twice is one state: the first return is the newer.
+/// Removes states that the dump returned twice, keeping the first, which is newer.
 fn without_repeats(states: &[Directed<'_>], group: &[usize]) -> Vec<usize> {
     let mut seen = HashSet::new();
     group.iter().copied().filter(|index| seen.insert(states[*index].record.identity())).collect()
 }
 
-/// Adds AH or IPCOMP states to the bundles of a direction; returns those for which there is none.
+/// Adds AH or IPCOMP states to the bundles of a direction; returns those without a bundle.
 fn attach(
     states: &[Directed<'_>],
     units: &mut [Unit],
@@ -378,8 +380,10 @@ fn attach(
     left
 }
 
-/// Pairs inbound and outbound states of one protocol, mode by mode, into new units: those of one mark with one another, and
-/// then what is left, since a tunnel's mark may be on one direction only (strongSwan's `mark_in_sa = no`).
+/// Pairs inbound and outbound states of one protocol and mode into new units.
+///
+/// States with the same mark are paired first, then the rest, because a tunnel may have its mark on one
+/// direction only (strongSwan's `mark_in_sa = no`).
 fn add_pairs(states: &[Directed<'_>], indices: Vec<usize>, place: usize, units: &mut Vec<Unit>) {
     let marks: HashSet<(u32, u32)> = indices.iter().map(|index| states[*index].record.mark).collect();
     let left = match marks.len() {
@@ -413,7 +417,7 @@ fn add_pairs_of<K: PartialEq>(
     }
     for (_, mut sides) in by_key {
         for side in &mut sides {
-            // Stable: within one second the dump's order, newest first, stays.
+            // The sort is stable: states added in the same second stay in dump order, newest first.
             side.sort_by_key(|index| std::cmp::Reverse(states[*index].record.added));
         }
         let times = sides
@@ -429,11 +433,12 @@ fn add_pairs_of<K: PartialEq>(
 }
 
 impl Unit {
-    /// The context of these states. None only for what cannot be: an SA with SPI 0.
+    /// Returns the context of these states. None only for states that should not exist, such as an SA with
+    /// SPI 0.
     fn context(&self, states: &[Directed<'_>], policies: &PolicyIndex<'_, '_>) -> Option<SaContext> {
         let first = &states[self.states().next()?];
         let endpoints = Endpoints::new(first.local(), first.remote())?;
-        // With IPCOMP or AH in a bundle, one SA makes the tunnel and the others ride in transport mode.
+        // In a bundle with IPCOMP or AH, one SA makes the tunnel and the others are in transport mode.
         let mode = self
             .states()
             .map(|index| map::mode(states[index].record.mode))
@@ -476,7 +481,7 @@ impl Unit {
     }
 }
 
-/// Takes the state's own selector where no policy gave one.
+/// Uses the state's own selector if no policy supplied one.
 fn add_own_selector(selectors: &mut Selectors, state: &State<'_>, direction: Direction) {
     if selectors.is_empty()
         && !state.selector.is_any()
@@ -486,7 +491,7 @@ fn add_own_selector(selectors: &mut Selectors, state: &State<'_>, direction: Dir
     }
 }
 
-/// All packets: what a tunnel SA takes that neither a policy nor a selector of its own restricts.
+/// Returns a selector for all packets, for tunnels that neither a policy nor a selector restricts.
 fn any_selector(version: IpVersion) -> Selector {
     let any: ipnet::IpNet = match version {
         IpVersion::V4 => ipnet::Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -512,7 +517,7 @@ impl Bundle {
             let state = states[index].record.state()?;
             sas[place] = map::sa(&state);
             if details.is_none() {
-                // The bundle's limits and counters are those of its first SA.
+                // A bundle has the limits and counters of its first SA.
                 map::count(&state, counters.direction(direction));
                 details = Some((map::lifetime(&state), map::udp_encapsulation(&state, direction)));
                 add_own_selector(selectors, &state, direction);

@@ -1,7 +1,7 @@
-//! The tables of states and policies, as messages fill and change them.
+//! Tables of states and policies, the input of pairing.
 //!
-//! Each message is read whole once, so that what is wrong is found here, and then kept as a record of the
-//! few fields that pairing looks at with a reference to its bytes.
+//! Each message is parsed completely once, so that errors are found here. It is then kept as a record:
+//! the few fields that pairing needs, and a reference to its bytes.
 
 use crate::map;
 use crate::wire::Message;
@@ -20,21 +20,21 @@ use openwfp_api::Protocol;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 
-/// All states and policies of a kernel at one moment.
+/// The states and policies of a kernel, as input of pairing.
 #[derive(Debug, Default)]
 pub struct Tables<'a> {
     pub(crate) states: Vec<StateRecord<'a>>,
     pub(crate) policies: Vec<PolicyRecord<'a>>,
 }
 
-/// A state: what pairing looks at, and its bytes.
+/// A state's bytes and the fields that pairing needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StateRecord<'a> {
     payload: &'a [u8],
     facts: Facts,
 }
 
-/// What pairing looks at in a state.
+/// The fields of a state that pairing needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub(crate) destination: IpAddr,
@@ -48,13 +48,13 @@ pub(crate) struct Facts {
     pub(crate) added: u64,
     pub(crate) sequence: u32,
     pub(crate) larval: bool,
-    /// What the kernel itself says, or whoever had the state installed.
+    /// The direction, if the kernel states it or the engine installed the state.
     pub(crate) direction: Option<Direction>,
-    /// States that were installed together have the same number, others 0.
+    /// Nonzero number shared by states that were installed together; otherwise 0.
     pub(crate) tie: u64,
 }
 
-/// What pairing looks at in a policy.
+/// A policy's bytes and the fields that pairing needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PolicyRecord<'a> {
     payload: &'a [u8],
@@ -65,23 +65,26 @@ pub(crate) struct PolicyRecord<'a> {
     pub(crate) direction: Direction,
 }
 
-/// Where a template with no addresses of its own is filed, if its policy is for more than two hosts.
+/// Index key for templates without addresses, unless their policy selects exactly two hosts.
 pub(crate) const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-/// Which state a message means: destination, protocol, SPI, mark, and of an acquire, which has no SPI yet, its
-/// sequence number. One destination and protocol can have an SPI once for each mark.
+/// Identity of a state: destination, protocol, SPI, mark, and sequence number. The sequence number is
+/// that of an acquire, which has no SPI yet; otherwise 0. The same SPI can exist once per mark.
 pub(crate) type StateIdentity = (IpAddr, u8, u32, (u32, u32), u32);
 
-/// The part of a state's identity that only acquires have.
+/// Returns the sequence number for an identity, which only acquires have.
 fn acquire_sequence(spi: u32, sequence: u32) -> u32 {
     if spi == 0 { sequence } else { 0 }
 }
 
 impl<'a> Tables<'a> {
-    /// Adds the messages of a whole dump of states, up to its end mark.
+    /// Adds the messages of a complete dump of states, up to its end mark.
+    ///
+    /// Returns whether the kernel flagged the dump as interrupted.
     ///
     /// # Errors
-    /// What is wrong with the bytes; a dump without its end mark is not whole.
+    /// Returns a [`WireError`] if a message is malformed or foreign, if the kernel reports an error, or if
+    /// the end mark is missing or not last.
     pub fn add_state_dump(
         &mut self,
         messages: impl Iterator<Item = Result<Message<'a>, WireError>>,
@@ -89,10 +92,13 @@ impl<'a> Tables<'a> {
         self.add_dump(messages, MessageKind::NewSa, Tables::add_state)
     }
 
-    /// Adds the messages of a whole dump of policies, up to its end mark.
+    /// Adds the messages of a complete dump of policies, up to its end mark.
+    ///
+    /// Returns whether the kernel flagged the dump as interrupted.
     ///
     /// # Errors
-    /// What is wrong with the bytes; a dump without its end mark is not whole.
+    /// Returns a [`WireError`] if a message is malformed or foreign, if the kernel reports an error, or if
+    /// the end mark is missing or not last.
     pub fn add_policy_dump(
         &mut self,
         messages: impl Iterator<Item = Result<Message<'a>, WireError>>,
@@ -133,31 +139,31 @@ impl<'a> Tables<'a> {
         Err(WireError { offset: end, problem: Problem::NoEnd })
     }
 
-    /// Adds one state. States that are no IPsec SAs (Mobile IPv6, the kernel's own IPIP tunnels beneath
-    /// IPCOMP) have no place in the table and are passed over.
+    /// Adds one state. Skips states that are not IPsec SAs (Mobile IPv6, the kernel's own IPIP tunnels
+    /// beneath IPCOMP).
     fn add_state(&mut self, message: &Message<'a>) -> Result<(), WireError> {
         let facts = Facts::of(&State::parse(message)?);
         self.states.extend(facts.map(|facts| StateRecord { payload: message.payload, facts }));
         Ok(())
     }
 
-    /// Adds one policy; those of sockets name no SA and are passed over.
+    /// Adds one policy. Skips policies of sockets and policies without templates.
     pub(crate) fn add_policy(&mut self, message: &Message<'a>) -> Result<(), WireError> {
         let policy = Policy::parse(message)?;
         self.policies.extend(PolicyRecord::new(message.payload, &policy));
         Ok(())
     }
 
-    /// Takes over the policies of other tables.
+    /// Replaces the policies with those of `other`.
     pub(crate) fn take_policies(&mut self, other: Tables<'a>) {
         self.policies = other.policies;
     }
 }
 
-/// Whether the kernel said that what it dumped changed meanwhile, or why the bytes are no dump.
+/// Whether the kernel flagged a dump as interrupted, or the error that was found in it.
 pub type Dumped = Result<bool, WireError>;
 
-/// Which state an id names; `sequence` counts for acquires.
+/// Returns the identity of the state that `id` names; `sequence` matters only for acquires.
 pub(crate) fn identity(id: &SaId, sequence: u32) -> StateIdentity {
     (id.destination, id.protocol, id.spi, id.mark, acquire_sequence(id.spi, sequence))
 }
@@ -171,7 +177,7 @@ impl std::ops::Deref for StateRecord<'_> {
 }
 
 impl Facts {
-    /// Those of a state; none of one that is no IPsec SA.
+    /// Returns the facts of a state; none if it is not an IPsec SA.
     pub(crate) fn of(state: &State<'_>) -> Option<Facts> {
         let protocol = match state.protocol {
             50 => Protocol::Esp,
@@ -200,14 +206,14 @@ impl Facts {
         })
     }
 
-    /// Which state it is: a dump may return one twice, and events name one.
+    /// Returns the state's identity, by which events and repeated entries of a dump refer to it.
     pub(crate) fn identity(&self) -> StateIdentity {
         let sequence = acquire_sequence(self.spi, self.sequence);
         (self.destination, self.protocol.number(), self.spi, self.mark, sequence)
     }
 
-    /// Whether this is the larval state of an acquire that a new SA answers, and the kernel drops then without a word:
-    /// the one with its sequence number, or else one for the same traffic.
+    /// Returns whether this is the larval state of an acquire that a new SA replaces; the kernel then
+    /// removes it without an event. It has the SA's sequence number or, if that is 0, the same traffic.
     pub(crate) fn is_answered_by(&self, new: &State<'_>) -> bool {
         let same_traffic = (self.source, self.destination) == (new.source, new.destination)
             && (self.mode, self.reqid) == (new.mode, new.reqid)
@@ -221,12 +227,12 @@ impl Facts {
 }
 
 impl<'a> StateRecord<'a> {
-    /// A state whose payload was parsed once.
+    /// Creates a record for a payload that was parsed before.
     pub(crate) fn new(payload: &'a [u8], facts: Facts) -> StateRecord<'a> {
         StateRecord { payload, facts }
     }
 
-    /// All of the state; always there, since it was parsed once.
+    /// Parses the whole state. Never none, because the payload was parsed before.
     pub(crate) fn state(&self) -> Option<State<'a>> {
         State::of(self.payload)
     }
@@ -235,12 +241,11 @@ impl<'a> StateRecord<'a> {
         self.payload
     }
 
-    /// Which state it is.
     pub(crate) fn identity(&self) -> StateIdentity {
         self.facts.identity()
     }
 
-    /// Whether the template asks for this state, the policy having this interface id.
+    /// Returns whether `template`, a template of `policy`, matches this state.
     pub(crate) fn is_wanted_by(&self, template: &PolicyTemplate, policy: &PolicyRecord<'_>) -> bool {
         let addresses = if template.is_wildcard() {
             policy.selects(self.source, self.destination)
@@ -249,7 +254,7 @@ impl<'a> StateRecord<'a> {
         };
         let mark = policy.mark.0 & policy.mark.1;
         let mark_agrees = policy.direction == Direction::Inbound || mark & self.mark.1 == self.mark.0;
-        // A nonzero reqid says it all: the SPI in a policy is only the newest generation's.
+        // A nonzero reqid is sufficient: the SPI in a policy is only that of the newest generation.
         let spi_agrees = template.spi == 0 || template.spi == self.spi || self.reqid != 0;
         addresses
             && spi_agrees
@@ -261,7 +266,7 @@ impl<'a> StateRecord<'a> {
 }
 
 impl<'a> PolicyRecord<'a> {
-    /// What pairing looks at in a policy; none of one that names no SA.
+    /// Creates a record of a policy; none if it belongs to a socket or has no templates.
     pub(crate) fn new(payload: &'a [u8], policy: &Policy<'a>) -> Option<PolicyRecord<'a>> {
         let direction = match policy.direction {
             PolicyDirection::In | PolicyDirection::Forward => Direction::Inbound,
@@ -279,7 +284,7 @@ impl<'a> PolicyRecord<'a> {
         })
     }
 
-    /// The packets that the policy is for; always there, since the policy was parsed once.
+    /// Returns the policy's selector. Never none, because the policy was parsed before.
     pub(crate) fn selector(&self) -> Option<RawSelector> {
         RawSelector::of(self.payload)
     }
@@ -288,7 +293,7 @@ impl<'a> PolicyRecord<'a> {
         self.payload
     }
 
-    /// Source and destination of the states that a template asks for; [`ANYWHERE`] where they can be any.
+    /// Returns source and destination of the states that a template matches, or [`ANYWHERE`] for both.
     pub(crate) fn filed_under(&self, template: &PolicyTemplate) -> (IpAddr, IpAddr) {
         if !template.is_wildcard() {
             return (template.source, template.destination);
@@ -303,12 +308,11 @@ impl<'a> PolicyRecord<'a> {
         }
     }
 
-    /// What is to be done to the packets.
     pub(crate) fn templates(&self) -> Templates<'a> {
         self.templates
     }
 
-    /// Whether the policy's selector holds packets between these two addresses.
+    /// Returns whether the policy's selector matches packets between these two addresses.
     fn selects(&self, source: IpAddr, destination: IpAddr) -> bool {
         self.selector()
             .and_then(|selector| selector.networks())

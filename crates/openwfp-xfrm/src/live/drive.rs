@@ -1,7 +1,8 @@
-//! Driving the kernel: the engine's SAs become states and policies, all of a direction or nothing.
+//! Drives the kernel: installs the engine's SAs as states and policies, one direction at a time, all of
+//! it or nothing.
 //!
-//! What is about to be done is noted before it is done ([`Ownership`]), so that an engine that is killed leaves nothing
-//! behind that a later one does not find.
+//! Each installation is recorded before it is carried out ([`Ownership`]), so that a later engine finds
+//! everything that a killed engine leaves behind.
 
 use super::Kernel;
 use super::Namespace;
@@ -40,13 +41,13 @@ use std::sync::Once;
 use std::sync::PoisonError;
 use zeroize::Zeroizing;
 
-/// `NLM_F_EXCL | NLM_F_CREATE`: an error if it is there already.
+/// `NLM_F_EXCL | NLM_F_CREATE`: the kernel refuses to replace an existing object.
 const CREATE: u16 = 0x600;
 
 /// The kernel of a network namespace as an engine's provider.
 ///
-/// It carries out what the engine decides, and once [`Driver::follow`] was called it tells the engine what it holds. What
-/// others installed is shown and not touched, unless [`Options::adopt`] says so.
+/// It carries out the engine's changes and, after [`Driver::follow`], reports the kernel's SAs to the
+/// engine. SAs that others installed are listed but never changed, unless [`Options::adopt`] is set.
 pub struct Driver {
     kernel: Arc<Kernel>,
     ownership: Arc<Ownership>,
@@ -56,12 +57,14 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Opens the kernel of a namespace; with [`Options::recover`] what earlier engines left behind is finished or removed.
+    /// Opens the kernel of a namespace. With [`Options::recover`] it first takes over or removes what
+    /// earlier engines left behind.
     ///
     /// # Errors
-    /// `ERROR_ACCESS_DENIED` without `CAP_NET_ADMIN` (and `CAP_SYS_ADMIN` for another namespace), `FWP_E_NOT_FOUND` for a
-    /// namespace that is not there, `ERROR_NOT_SUPPORTED` on a kernel without XFRM, `RPC_E_OUT_OF_RESOURCES` where it cannot
-    /// be noted which states are the engine's.
+    /// - `ERROR_ACCESS_DENIED` without `CAP_NET_ADMIN` (and `CAP_SYS_ADMIN` for another namespace)
+    /// - `FWP_E_NOT_FOUND` if the namespace does not exist
+    /// - `ERROR_NOT_SUPPORTED` if the kernel has no XFRM
+    /// - `RPC_E_OUT_OF_RESOURCES` with [`Options::recover`], if a journal cannot be read or written
     pub fn open(namespace: Namespace, options: Options) -> Result<Driver> {
         let kernel = Kernel::open(namespace)?;
         let driver = Driver {
@@ -77,11 +80,12 @@ impl Driver {
         Ok(driver)
     }
 
-    /// Tells the engine what the kernel holds, and from now on what changes in it, until this value is dropped.
+    /// Lists the kernel's SAs to the engine and reports changes until this value is dropped.
     ///
     /// # Errors
-    /// Those of the kernel, as for [`Driver::open`], and of the engine; `RPC_E_INVALID_DATAPACKET` for answers that cannot
-    /// be understood.
+    /// - the kernel's errors, as for [`Driver::open`], and those of the engine
+    /// - `RPC_E_INVALID_DATAPACKET` if the kernel's answers cannot be parsed
+    /// - `RPC_E_OUT_OF_RESOURCES` if the thread that follows the kernel cannot be started
     pub fn follow(&self, mirror: Box<dyn Mirror>) -> Result {
         let (kernel, ownership) = (Arc::clone(&self.kernel), Arc::clone(&self.ownership));
         let follower = Follower::start(kernel, ownership, self.options.clone(), mirror)?;
@@ -89,8 +93,8 @@ impl Driver {
         Ok(())
     }
 
-    /// Finishes or removes what earlier engines left behind: contexts with both directions go on as this engine's, the SAs
-    /// and policies of all others are removed.
+    /// Takes over or removes what earlier engines left behind: complete contexts now belong to this engine;
+    /// the SAs and policies of all others are removed.
     fn recover(&self) -> Result {
         let Some(directory) = &self.options.runtime else { return Ok(()) };
         let left = ownership::leftovers(directory, self.number())?;
@@ -124,10 +128,10 @@ impl Driver {
         }
         for (path, _) in &left {
             if let Err(error) = std::fs::remove_file(path) {
-                tracing::warn!(path = %path.display(), %error, "a journal stays");
+                tracing::warn!(path = %path.display(), %error, "cannot remove an old journal");
             }
         }
-        tracing::info!(kept, removed = remove.len(), "SA contexts that an earlier engine left behind");
+        tracing::info!(kept, removed = remove.len(), "took over the SA contexts of an earlier engine");
         Ok(())
     }
 
@@ -135,13 +139,14 @@ impl Driver {
         self.kernel.number()
     }
 
-    /// Begins to note on file what is this engine's; where that cannot be, a later engine will not know.
+    /// Starts the journal of this engine's states and policies. On failure it logs a warning, and a later
+    /// engine will not find them.
     fn begin_journal(&self) {
         self.journal.call_once(|| {
             if let Some(directory) = &self.options.runtime
                 && let Err(error) = self.ownership.keep_journal(directory, self.number())
             {
-                tracing::warn!(%error, "SAs that are left behind by a crash will not be found");
+                tracing::warn!(%error, "cannot record which SAs are this engine's; after a crash they will not be recognised");
             }
         });
     }
@@ -150,7 +155,7 @@ impl Driver {
         if refused.is_missing() { Ok(()) } else { Err(refusal(doing, refused)) }
     }
 
-    /// Refuses to touch what others have installed.
+    /// Returns `ERROR_ACCESS_DENIED` if others installed one of these states, unless `adopt` is set.
     fn check_owner(&self, context: &SaContext, ids: &[SaId], doing: &str) -> Result {
         let identities: Vec<StateIdentity> = ids.iter().map(|id| identity(id, 0)).collect();
         if self.options.adopt || self.ownership.has_all(identities.iter()) {
@@ -158,12 +163,9 @@ impl Driver {
         }
         Err(Error::new(
             Code::ERROR_ACCESS_DENIED,
-            format!(
-                "SA context {} is not {doing}: something else than this engine installed it in the kernel",
-                context.id
-            ),
+            format!("SA context {} was not {doing}: another program installed it in the kernel", context.id),
         )
-        .with_remedy("have that do it, or open the engine with --adopt (xfrm:adopt)"))
+        .with_remedy("Use that program, or pass --adopt (engine xfrm:adopt)."))
     }
 
     fn plan(&self, context: &SaContext, direction: Direction, keys: &KeyAccess) -> Result<Plan> {
@@ -176,7 +178,7 @@ impl Driver {
         Plan::new(context, direction, asked, keys)
     }
 
-    /// Installs a plan that was noted; what is there after a refusal is left to the caller to remove.
+    /// Installs a plan that was recorded. After an error the caller removes what `done` lists.
     fn carry_out(&self, plan: &Plan, policies: &[PolicyId], done: &mut Done) -> Result {
         for state in &plan.states {
             let answer = self.kernel.order(MessageKind::NewSa, CREATE, &state.payload)?;
@@ -201,13 +203,13 @@ impl Driver {
             if let Ok(Err(refused)) = self.kernel.order(MessageKind::DelSa, 0, &emitted(|out| id.emit(out)))
                 && !refused.is_missing()
             {
-                tracing::error!(spi = id.spi, error = %refusal("remove it again", &refused), "an SA stays");
+                tracing::error!(spi = id.spi, error = %refusal("remove it again", &refused), "an SA remains in the kernel");
             }
         }
         self.kernel.drop_policies(&done.policies);
     }
 
-    /// Removes states and returns what the first has counted.
+    /// Removes states and returns the last counters of the first one.
     fn remove_states(&self, ids: &[SaId]) -> Result<Option<Last>> {
         let last = self.kernel.last(ids)?.first().copied().flatten();
         for id in ids {
@@ -217,18 +219,18 @@ impl Driver {
         Ok(last)
     }
 
-    /// Brings states that stay the same SAs to what they become: the kernel's own update where only that changed, else the
-    /// state is made anew with its sequence numbers and counters.
+    /// Changes states of the same SAs to the new plan. New limits or encapsulation ports need only an
+    /// update; for new addresses the state is created again with its sequence numbers and counters.
     fn renew_states(&self, old: &[SaId], plan: &Plan) -> Result {
         for (old, new) in old.iter().zip(&plan.states) {
             let Some(payload) = self.kernel.state(old)? else {
-                let what = format!("the SA {:#010x} is gone from the kernel", old.spi);
+                let what = format!("SA {:#010x} no longer exists in the kernel", old.spi);
                 return Err(Error::new(Code::FWP_E_NOT_FOUND, what));
             };
             let before = State::of(&payload)
-                .ok_or_else(|| Error::unreachable("a state of the kernel that cannot be read"))?;
-            let after = State::of(&new.payload)
-                .ok_or_else(|| Error::unreachable("a state that cannot be read was planned"))?;
+                .ok_or_else(|| Error::unreachable("cannot parse a state of the kernel"))?;
+            let after =
+                State::of(&new.payload).ok_or_else(|| Error::unreachable("cannot parse a planned state"))?;
             let same_ends = (before.source, before.destination) == (after.source, after.destination);
             let same_kind = before.encapsulation.map(|it| it.kind) == after.encapsulation.map(|it| it.kind);
             if same_ends && same_kind {
@@ -241,16 +243,16 @@ impl Driver {
             let moved = with_counters(&before, &after);
             let doing = "move the SA to its new addresses";
             if before.destination == new.id.destination {
-                // The kernel finds both by the same name: the old one goes first, and comes back if the new one cannot.
+                // Both have the same id in the kernel: remove the old one first, and restore it on failure.
                 self.remove_states(std::slice::from_ref(old))?;
                 if let Err(refused) = self.kernel.order(MessageKind::NewSa, CREATE, &moved)? {
                     let back =
                         self.kernel.order(MessageKind::NewSa, CREATE, &with_counters(&before, &before));
-                    tracing::warn!(back = back.is_ok_and(|back| back.is_ok()), "a moved SA goes back");
+                    tracing::warn!(back = back.is_ok_and(|back| back.is_ok()), "move the SA back");
                     return Err(refusal(doing, &refused));
                 }
             } else {
-                // Before it is there: whoever follows the kernel has to know whose it is.
+                // Rename before installing, so that the follower already knows the owner of the new state.
                 let (from, to) = (identity(old, 0), identity(&new.id, 0));
                 self.ownership.rename(&from, &to);
                 let answer = self.kernel.order(MessageKind::NewSa, CREATE, &moved);
@@ -267,14 +269,14 @@ impl Driver {
     }
 }
 
-/// What was installed so far.
+/// What has been installed so far, for undo.
 #[derive(Default)]
 struct Done {
     sas: Vec<SaId>,
     policies: Vec<PolicyId>,
 }
 
-/// A state as it is to be, with the sequence numbers and counters of what it was.
+/// Returns the payload of `after` with the sequence numbers and counters of `before`.
 fn with_counters(before: &State<'_>, after: &State<'_>) -> Zeroizing<Vec<u8>> {
     /// `XFRMA_LTIME_VAL`.
     const LIFETIME: u16 = 9;
@@ -317,7 +319,7 @@ impl Dataplane for Driver {
             (context.traffic.clone(), details.map(|details| (details.udp_encapsulation, details.filter_id)))
         };
         if matters(old) == matters(new) {
-            // What else may change, the kernel does not know.
+            // The kernel stores none of the other properties that can change.
             return Ok(());
         }
         let before = install::ids(old, direction);
@@ -341,7 +343,7 @@ impl Dataplane for Driver {
             self.ownership.release(key, &added);
             return Err(error);
         }
-        // Policies that stay may ask for the SAs at their new addresses.
+        // Update policies that stay: their templates may hold the old addresses.
         for policy in only_policies.policies.iter().filter(|policy| had.contains(&policy.id)) {
             if self.ownership.uses(&policy.id)
                 && old.traffic.endpoints != new.traffic.endpoints
@@ -360,7 +362,8 @@ impl Dataplane for Driver {
         self.check_owner(context, &ids, "removed")?;
         self.ownership.settle(&ids, false);
         let last = self.remove_states(&ids).inspect_err(|_| self.ownership.settle(&ids, true))?;
-        // Policies stay while the context has a direction: what it protected does not leave in clear meanwhile.
+        // Policies stay until the context's last direction is removed, so that its traffic is not sent in
+        // clear text meanwhile.
         let unused = self.ownership.forget(ids.iter().map(|id| identity(id, 0)));
         self.kernel.drop_policies(&unused);
         Ok(last.map(|last| last.update(context.id, direction)))
@@ -371,7 +374,7 @@ impl Dataplane for Driver {
         let mut ids = Vec::with_capacity(contexts.len() * 2);
         for context in contexts {
             for (direction, _) in context.directions() {
-                // A bundle's counters are those of its first SA.
+                // A bundle has the counters of its first SA.
                 ids.extend(install::ids(context, direction).first());
                 asked.push((context.id, direction));
             }

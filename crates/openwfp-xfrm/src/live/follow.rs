@@ -1,7 +1,7 @@
-//! Following the kernel: what its event groups tell becomes changes of the engine, one bucket of states at a time.
+//! Follows the kernel: turns its events into changes for the engine, one bucket of states at a time.
 //!
-//! Where events were lost, or cannot be read, the kernel is listed anew and what differs is told: contexts keep their ids as
-//! long as one of their states is there.
+//! If events are lost or cannot be parsed, the follower lists the kernel again and reports the
+//! differences. A context keeps its id as long as one of its states exists.
 
 use super::Kernel;
 use super::Options;
@@ -53,45 +53,45 @@ use std::time::Duration;
 use std::time::Instant;
 use zeroize::Zeroizing;
 
-/// How often a listing that could not be made whole is taken before it is passed on as incomplete.
+/// Number of attempts to get a complete listing before an incomplete one is passed on.
 const ATTEMPTS_MAX: u32 = 5;
-/// The pause after a listing that could not be made whole; each further one is twice as long.
+/// Pause after the first incomplete attempt; it doubles after each further one.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How long after an incomplete listing, or after an error, the kernel is listed again.
+/// Delay before the kernel is listed again after an incomplete listing or an error.
 const RETRY: Duration = Duration::from_secs(1);
-/// So many bytes of events are taken in before what they change is passed on.
+/// Maximum bytes of events to buffer before their changes are passed on.
 const EVENT_BYTES: usize = 256 * 1024;
-/// Changes that follow one another so closely are passed on together.
+/// Changes that follow within this time are passed on together.
 const GATHER: Duration = Duration::from_millis(5);
-/// What takes long to pass on is done at longer intervals, so that there is more of it at a time; at most this.
+/// Maximum extra delay after a slow round, which lets more changes collect for the next one.
 const GATHER_MAX: Duration = Duration::from_millis(40);
-/// So many states are asked for their counters before events are looked for again.
+/// Number of states whose counters are read before events are checked again.
 const COUNTED_AT_A_TIME: usize = 128;
-/// Asking for all counters takes at most this part of the time.
+/// The pause after a sweep of all counters is at least this many times as long as the sweep.
 const COUNTING_SHARE: u32 = 20;
-/// This machine's addresses are read again at most so often.
+/// Minimum time between two reads of this machine's addresses.
 const ADDRESSES_AGE: Duration = Duration::from_secs(1);
 
 type Map<K, V> = HashMap<K, V, RandomState>;
 
-/// A thread that follows a kernel; it ends with this value.
+/// Handle to the thread that follows a kernel; dropping it stops the thread.
 pub struct Follower {
     stop: Arc<EventFd>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// The context of a state.
+/// The context that a state belongs to.
 #[derive(Clone, Copy)]
 struct Owner {
     id: SaContextId,
     direction: Direction,
-    /// What this state counts is what the context shows.
+    /// Whether the context shows this state's counters.
     counts: bool,
-    /// How many states the context has.
+    /// Number of states of the context.
     members: usize,
 }
 
-/// A state of a context.
+/// A state of a context: identity, direction, and whether the context shows its counters.
 type Member = (StateIdentity, Direction, bool);
 
 struct Following {
@@ -104,22 +104,22 @@ struct Following {
     owners: Map<StateIdentity, Owner>,
     completeness: Completeness,
     events: Zeroizing<Vec<u8>>,
-    /// When this machine's addresses were read.
+    /// When this machine's addresses were last read.
     addresses_at: Instant,
-    /// When the kernel is to be listed anew, if it is.
+    /// When to list the kernel again, if necessary.
     relist_at: Option<Instant>,
     count_at: Instant,
     counting: Vec<StateIdentity>,
     counting_began: Instant,
-    /// How many listings were taken.
+    /// Number of listings taken.
     listings: u64,
 }
 
-/// Why following ends.
+/// Why a round failed.
 enum End {
-    /// There is no engine any more.
+    /// The engine no longer accepts changes; the thread ends.
     NoEngine,
-    /// The kernel cannot be listened to now.
+    /// An error of the kernel; the follower lists it again later.
     Kernel(Error),
 }
 
@@ -130,7 +130,7 @@ impl From<Error> for End {
 }
 
 impl Follower {
-    /// Lists the kernel's SAs to the engine, and follows it from then on.
+    /// Lists the kernel's SAs to the engine and starts the thread that follows them.
     pub(super) fn start(
         kernel: Arc<Kernel>,
         ownership: Arc<Ownership>,
@@ -141,12 +141,12 @@ impl Follower {
         let failed = |what: &str, error: &dyn std::fmt::Display| {
             Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("{what}: {error}"))
         };
-        let stop = Arc::new(EventFd::new().map_err(|e| failed("no event descriptor", &e))?);
+        let stop = Arc::new(EventFd::new().map_err(|e| failed("cannot create an event descriptor", &e))?);
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("openwfp-xfrm".into())
             .spawn(move || following.run(&stopped))
-            .map_err(|e| failed("no thread to follow the kernel", &e))?;
+            .map_err(|e| failed("cannot start the thread that follows the kernel", &e))?;
         Ok(Follower { stop, thread: Some(thread) })
     }
 }
@@ -154,7 +154,7 @@ impl Follower {
 impl Drop for Follower {
     fn drop(&mut self) {
         let _ = self.stop.write(1);
-        // The last one to let go of the engine may be the thread itself.
+        // The thread itself may drop the last reference to the engine; it cannot join itself.
         if let Some(thread) = self.thread.take().filter(|it| it.thread().id() != std::thread::current().id())
         {
             let _ = thread.join();
@@ -193,7 +193,7 @@ impl Following {
         Ok(following)
     }
 
-    /// Tells the engine of all contexts for the first time.
+    /// Passes all contexts to the engine for the first time.
     fn tell_all(&mut self) -> Result {
         let tables = self.inventory.tables();
         let pairing = self.inventory.pairing(&tables);
@@ -209,7 +209,7 @@ impl Following {
         drop(pairing);
         self.owners = owners;
         self.inventory.changes = Changes::default();
-        tracing::info!(states = self.inventory.len(), contexts = count, "the kernel's SAs are listed");
+        tracing::info!(states = self.inventory.len(), contexts = count, "listed the kernel's SAs");
         Ok(())
     }
 
@@ -221,7 +221,7 @@ impl Following {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(errno) => {
-                    tracing::error!("waiting for the kernel's events: {errno}");
+                    tracing::error!("cannot wait for the kernel's events: {errno}");
                     std::thread::sleep(RETRY);
                 }
             }
@@ -234,7 +234,7 @@ impl Following {
                 }
                 watched = self.watch_names();
             }
-            // One change after a quiet time is told at once; where they come one after the other, a few are told together.
+            // Pass on a single change after a quiet time at once; collect changes that follow closely.
             if ended.elapsed() < GATHER && self.counting.is_empty() {
                 std::thread::sleep(GATHER);
             }
@@ -243,11 +243,11 @@ impl Following {
                 Ok(()) => {}
                 Err(End::NoEngine) => return,
                 Err(End::Kernel(error)) => {
-                    tracing::error!(%error, "following the kernel");
+                    tracing::error!(%error, "cannot follow the kernel");
                     self.relist_at = Some(Instant::now() + RETRY);
                 }
             }
-            // What is expensive to pass on comes at longer intervals.
+            // Pass changes on less often if that is expensive.
             let took = begun.elapsed();
             if took > Duration::from_millis(2) && self.counting.is_empty() {
                 std::thread::sleep(took.min(GATHER_MAX));
@@ -256,7 +256,7 @@ impl Following {
         }
     }
 
-    /// Tells of namespaces that come and go.
+    /// Watches for network namespaces being created and deleted.
     fn watch_names(&self) -> Option<Inotify> {
         let path = self.kernel.namespace.path()?;
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok()?;
@@ -265,19 +265,19 @@ impl Following {
         Some(inotify)
     }
 
-    /// Waits until there is something to do; whether that is to stop.
+    /// Waits until there is something to do; returns true if the thread is to stop.
     fn wait(&self, stop: &EventFd, watched: Option<&Inotify>) -> nix::Result<bool> {
         let now = Instant::now();
         let mut until = self.relist_at.map_or(self.count_at, |at| at.min(self.count_at));
         if self.inventory.is_empty() && self.relist_at.is_none() {
-            // Nothing counts, nobody wakes up.
+            // Without states there are no counters to read.
             until = now + Duration::from_secs(3600);
         }
         if !self.counting.is_empty() {
             until = now;
         }
         let mut left = until.saturating_duration_since(now);
-        // Whether another process is still there is only found out by looking.
+        // Whether another process still exists can only be found by polling.
         if matches!(self.kernel.namespace, super::Namespace::Process(_)) {
             left = left.min(RETRY);
         }
@@ -295,7 +295,7 @@ impl Following {
         }
     }
 
-    /// One turn: events, a listing that is due, counters.
+    /// One round: applies events, lists the kernel if due, reads counters if due.
     fn round(&mut self) -> Result<(), End> {
         loop {
             let mut events = std::mem::take(&mut self.events);
@@ -318,12 +318,13 @@ impl Following {
             self.flush()?;
         }
         if self.relist_at.is_some_and(|at| at <= Instant::now()) {
-            self.relist("the last listing was not whole")?;
+            self.relist("the last listing was incomplete")?;
         }
         self.count()
     }
 
-    /// Takes events into the inventory; what one would undo of what others did is passed on before.
+    /// Applies events to the inventory. Before an event that would undo a pending change, it passes the
+    /// pending changes on.
     fn take(&mut self, events: &[u8]) -> Result<(), End> {
         for message in Messages::new(events) {
             if let Err(error) = self.take_one(&message) {
@@ -347,9 +348,9 @@ impl Following {
         Ok(())
     }
 
-    /// Lists the kernel anew and tells what differs.
+    /// Lists the kernel again and reports the differences to the engine.
     fn relist(&mut self, why: &str) -> Result<(), End> {
-        tracing::warn!(why, "the kernel's SAs are listed anew");
+        tracing::warn!(why, "listing the kernel's SAs again");
         let (newer, completeness, listings) = list(&self.kernel, &self.groups, &self.ownership)?;
         self.listings += listings;
         self.relist_at = (completeness != Completeness::Whole).then(|| Instant::now() + RETRY);
@@ -368,15 +369,11 @@ impl Following {
             told.extend(self.lost(&identity, id, direction, false, None)?);
         }
         self.mirror.apply(told, self.completeness.clone()).map_err(|_| End::NoEngine)?;
-        tracing::info!(
-            states = self.inventory.len(),
-            listings = self.listings,
-            "the kernel's SAs are listed"
-        );
+        tracing::info!(states = self.inventory.len(), listings = self.listings, "listed the kernel's SAs");
         Ok(())
     }
 
-    /// Tells the engine what has changed.
+    /// Passes the pending changes to the engine.
     fn flush(&mut self) -> Result<(), End> {
         self.look_into_moves()?;
         self.look_at_updated()?;
@@ -416,8 +413,8 @@ impl Following {
         self.refresh(&counted)
     }
 
-    /// What states that are gone mean: those that the engine had installed are lost to it, others leave their contexts,
-    /// which are returned with what was counted at the end.
+    /// Handles states that no longer exist. Those that the engine installed are reported as lost. Others
+    /// leave their contexts, which are returned with their last counters.
     fn tell_gone(
         &mut self,
         changes: &Changes,
@@ -433,7 +430,7 @@ impl Following {
                     let counters = owner.zip(*last).and_then(|(owner, last)| update(&owner, last));
                     told.extend(self.lost(identity, id, direction, *expired, counters)?);
                 }
-                // An acquire that is being keyed through the API.
+                // The acquire's context is being keyed through the API.
                 (None, Some(owner)) if self.ownership.has_context(owner.id) => {}
                 (None, Some(owner)) => {
                     if facts.tie != 0 {
@@ -448,8 +445,8 @@ impl Following {
         Ok(leaving)
     }
 
-    /// What it means that a state is gone that the engine had installed; nothing if the engine itself has removed or moved
-    /// it, or it is there again.
+    /// Returns the change for a state of the engine's that is gone from the kernel. Returns none if the
+    /// engine itself removed or moved it, or if it exists again.
     fn lost(
         &self,
         identity: &StateIdentity,
@@ -468,7 +465,7 @@ impl Following {
         Ok(Some(MirrorChange::Lost { id, direction, spi, expired, counters }))
     }
 
-    /// Pairs the states of a bucket anew.
+    /// Pairs the states of a bucket again and adds the changed contexts to `batch`.
     fn tell_bucket(
         &mut self,
         bucket: &Bucket,
@@ -485,7 +482,9 @@ impl Following {
             self.addresses_at = Instant::now();
             match self.kernel.addresses() {
                 Ok(own) => self.inventory.own_addresses = own,
-                Err(error) => tracing::warn!(%error, "this machine's addresses stay as they were"),
+                Err(error) => {
+                    tracing::warn!("cannot read this machine's addresses; they stay as they were: {error}");
+                }
             }
         }
         let tables = self.inventory.tables_of(bucket);
@@ -506,7 +505,7 @@ impl Following {
                 continue;
             }
             let owners = || members.iter().filter_map(|(identity, ..)| self.owners.get(identity));
-            // Of several that came together it is the oldest one.
+            // If states of several contexts are now one context, keep the oldest id.
             let id = owners().map(|owner| owner.id).filter(|id| !batch.claimed.contains(id)).min();
             batch.claimed.extend(id);
             let is_same = id.is_some_and(|id| {
@@ -523,7 +522,7 @@ impl Following {
         }
     }
 
-    /// Asks the kernel what became of states and policies that moved.
+    /// Looks up moved states and policies in the kernel.
     fn look_into_moves(&mut self) -> Result<(), End> {
         for moved in std::mem::take(&mut self.inventory.changes.moves) {
             self.look_into(&moved)?;
@@ -531,7 +530,7 @@ impl Following {
         Ok(())
     }
 
-    /// Asks for states that were updated: the event shows what the kernel was given, not what it made of it.
+    /// Reads updated states from the kernel: the event repeats the request, not the resulting state.
     fn look_at_updated(&mut self) -> Result<(), End> {
         let stale: Vec<StateIdentity> = self.inventory.changes.stale.drain().collect();
         if stale.is_empty() {
@@ -544,7 +543,7 @@ impl Following {
                 bad = Some(crate::error::bytes("the kernel's states", &error));
             }
         })?;
-        // One that is gone meanwhile has an event of its own.
+        // A state that has been deleted since has its own event.
         bad.map_or(Ok(()), |error| Err(error.into()))
     }
 
@@ -568,7 +567,7 @@ impl Following {
         Ok(())
     }
 
-    /// Asks for the counters of all states, a few at a time, when it is time to.
+    /// Reads the counters of all contexts when due, a few states per round.
     fn count(&mut self) -> Result<(), End> {
         let now = Instant::now();
         if self.counting.is_empty() {
@@ -603,10 +602,11 @@ impl Following {
         self.mirror.count(&updates).map_err(|_| End::NoEngine)
     }
 
-    /// The namespace is gone: so is all that was in it. Waits for one of that name to come; whether it came.
+    /// Reports that the namespace and all its SAs are gone, then waits for a new namespace of that name.
+    /// Returns false if the thread is to stop.
     fn outlive(&mut self, stop: &EventFd) -> bool {
         let namespace = self.kernel.namespace.clone();
-        let why = format!("the network namespace {namespace} is gone");
+        let why = format!("the network namespace {namespace} no longer exists");
         tracing::warn!("{why}");
         self.kernel.close();
         let nothing = Inventory::empty(Arc::clone(&self.ownership));
@@ -615,7 +615,6 @@ impl Following {
         if matches!(self.flush_nothing(), Err(End::NoEngine)) {
             return false;
         }
-        // No socket may keep it alive, nor this one.
         let mut retry = Duration::ZERO;
         loop {
             let mut polled = [PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
@@ -628,14 +627,14 @@ impl Following {
                 && let Ok(groups) = self.kernel.groups(&self.options)
             {
                 self.groups = groups;
-                if self.relist("the network namespace is there again").is_ok() {
+                if self.relist("the network namespace exists again").is_ok() {
                     return true;
                 }
             }
         }
     }
 
-    /// Tells that nothing is left, without asking a kernel that is gone.
+    /// Removes all contexts from the engine without asking the kernel, which is gone.
     fn flush_nothing(&mut self) -> Result<(), End> {
         let changes = std::mem::take(&mut self.inventory.changes);
         self.ownership.forget(changes.gone.keys().copied());
@@ -654,18 +653,18 @@ impl Following {
     }
 }
 
-/// What one turn tells the engine.
+/// The changes that one flush passes to the engine.
 struct Batch {
     told: Vec<MirrorChange>,
-    /// The states of each context that is put, and what an acquire asks for.
+    /// The states of each put context, and the request of the kernel if it is an acquire.
     puts: Vec<(Vec<Member>, Option<Asked>)>,
-    /// The contexts that are still there.
+    /// Contexts that still exist.
     claimed: HashSet<SaContextId>,
-    /// The contexts that the touched states belonged to.
+    /// Contexts that the affected states belonged to before.
     before: HashSet<SaContextId>,
 }
 
-/// Lists the kernel: its inventory, whether that is whole, and how many listings it took.
+/// Lists the kernel; returns its inventory, its completeness and the number of attempts.
 fn list(
     kernel: &Kernel,
     groups: &Groups,
@@ -673,7 +672,7 @@ fn list(
 ) -> Result<(Inventory, Completeness, u64)> {
     let mut attempt = 1;
     loop {
-        // What was queued before belongs to a time before the listing, and some of it may be missing.
+        // Events queued before the listing are older than it, and some may be missing.
         groups.discard()?;
         let dumps = kernel.dump(groups)?;
         let (inventory, interrupted) = Inventory::owned(&dumps, of_the_kernel, Arc::clone(ownership))?;
@@ -702,7 +701,7 @@ fn insert_owners(owners: &mut Map<StateIdentity, Owner>, id: SaContextId, member
     }
 }
 
-/// What the kernel asks for, if the context is its acquire.
+/// Returns the request of the kernel if the context is its acquire.
 fn asked(pairing: &Pairing<'_>, unit: usize) -> Option<Asked> {
     let facts: &Facts = pairing.members(unit).map(|(facts, ..)| facts).find(|facts| facts.spi == 0)?;
     let Facts { reqid, sequence, if_id, mark, .. } = *facts;
@@ -720,7 +719,7 @@ fn update(owner: &Owner, last: Last) -> Option<CounterUpdate> {
 }
 
 impl Last {
-    /// As the engine takes it.
+    /// Converts to the engine's type.
     pub(super) fn update(self, id: SaContextId, direction: Direction) -> CounterUpdate {
         let [replay_window_drops, replay_drops, integrity_failures] = self.drops.unwrap_or_default();
         CounterUpdate {

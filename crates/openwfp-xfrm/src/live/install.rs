@@ -1,4 +1,4 @@
-//! From SA contexts to what the kernel is told: states and policies as messages. The inverse of `map`.
+//! Converts SA contexts into the states and policies to install, as messages. The inverse of `map`.
 
 use crate::wire::Algorithm;
 use crate::wire::Encapsulation;
@@ -42,24 +42,22 @@ use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use zeroize::Zeroizing;
 
-/// The anti-replay window of SAs that do not say one, in packets.
+/// Replay window of SAs that do not specify one, in packets.
 const REPLAY_WINDOW: u32 = 32;
-/// The longest that kernels have.
+/// Largest replay window of the kernel, in packets.
 const REPLAY_WINDOW_MAX: u32 = 4096;
-/// `XFRM_STATE_AF_UNSPEC`: a tunnel takes packets of either IP version.
+/// `XFRM_STATE_AF_UNSPEC`: a tunnel accepts packets of both IP versions.
 const STATE_AF_UNSPEC: u8 = 32;
-/// `XFRM_STATE_ESN`.
 const STATE_ESN: u8 = 128;
-/// `UDP_ENCAP_ESPINUDP`.
 const UDP_ENCAP_ESPINUDP: u16 = 2;
-/// Filters and tunnel policies of the engine's own have ids from here on; below are indices of the kernel's policies.
+/// Smallest id of the engine's own filters and tunnel policies; smaller ids are indices of the kernel's
+/// policies.
 const OWN_FILTERS_MIN: u64 = 1 << 32;
 
-/// A context's direction as the kernel takes it.
+/// The states and policies of one direction of a context, ready to install.
 pub(super) struct Plan {
-    /// The states, the innermost first.
+    /// The states, innermost first.
     pub(super) states: Vec<PlannedState>,
-    /// The policies.
     pub(super) policies: Vec<PlannedPolicy>,
 }
 
@@ -75,7 +73,7 @@ pub(super) struct PlannedPolicy {
     pub(super) payload: Vec<u8>,
 }
 
-/// What the kernel itself asked for by an acquire: these numbers tie the states to its policy.
+/// The numbers of the kernel's acquire, which tie the states to its policy.
 #[derive(Clone, Copy)]
 pub(super) struct AskedFor {
     pub(super) reqid: u32,
@@ -84,7 +82,7 @@ pub(super) struct AskedFor {
     pub(super) mark: (u32, u32),
 }
 
-/// Which states a direction of a context has.
+/// Returns the ids of a direction's states, innermost first; empty if it has no SA.
 pub(super) fn ids(context: &SaContext, direction: Direction) -> Vec<SaId> {
     let destination = ends(context, direction).1;
     let id = |sa: &Sa| SaId {
@@ -96,7 +94,7 @@ pub(super) fn ids(context: &SaContext, direction: Direction) -> Vec<SaId> {
     context.details(direction).map(|details| details.bundle.sas.iter().map(id).collect()).unwrap_or_default()
 }
 
-/// Source and destination of a direction's packets.
+/// Returns source and destination of a direction's packets.
 fn ends(context: &SaContext, direction: Direction) -> (IpAddr, IpAddr) {
     let (local, remote) = (context.traffic.endpoints.local(), context.traffic.endpoints.remote());
     match direction {
@@ -106,9 +104,12 @@ fn ends(context: &SaContext, direction: Direction) -> (IpAddr, IpAddr) {
 }
 
 impl Plan {
+    /// Plans the states and policies of a direction.
+    ///
     /// # Errors
-    /// `ERROR_NOT_SUPPORTED` for what Linux has no name for, `FWP_E_OUT_OF_BOUNDS` for a replay window that is too long,
-    /// `FWP_E_INVALID_PARAMETER` for keys that are withheld.
+    /// - `ERROR_NOT_SUPPORTED` if Linux has no name for an algorithm, or for IPCOMP
+    /// - `FWP_E_OUT_OF_BOUNDS` if the replay window is too large
+    /// - `FWP_E_INVALID_PARAMETER` if keys are withheld
     pub(super) fn new(
         context: &SaContext,
         direction: Direction,
@@ -116,7 +117,7 @@ impl Plan {
         keys: &KeyAccess,
     ) -> Result<Plan> {
         let Some(details) = context.details(direction) else {
-            return Err(Error::unreachable("a direction without SAs is to be installed"));
+            return Err(Error::unreachable("the direction to install has no SAs"));
         };
         let frame = Frame::new(context, direction, details, asked);
         let mut states = Vec::new();
@@ -127,7 +128,7 @@ impl Plan {
     }
 }
 
-/// What the states and policies of a direction have in common.
+/// Properties that the states and policies of a direction share.
 struct Frame<'c> {
     context: &'c SaContext,
     details: &'c SaDetails,
@@ -177,7 +178,8 @@ impl<'c> Frame<'c> {
         frame
     }
 
-    /// A number that ties SAs to policies: the same for all generations of a traffic, in every life of the engine.
+    /// Returns a reqid to tie SAs to policies: a hash of the traffic, so that it is the same for every
+    /// rekey and after every restart of the engine.
     fn own_reqid(&self) -> u32 {
         let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
         let endpoints = &self.context.traffic.endpoints;
@@ -193,7 +195,7 @@ impl<'c> Frame<'c> {
             raw(&selector, Direction::Outbound).emit(&mut bytes);
             hash.add(&bytes);
         }
-        // Keying daemons count from 1; these begin far away.
+        // Keying daemons number reqids from 1; stay far above them.
         0x4000_0000 | u32::try_from((hash.0 ^ hash.0 >> 32) & 0x3FFF_FFFF).unwrap_or(0)
     }
 
@@ -207,7 +209,7 @@ impl<'c> Frame<'c> {
         let mut state = State {
             sequence: self.sequence,
             reqid: self.reqid,
-            // Of a bundle the innermost makes the tunnel, the others protect what comes out of it.
+            // The innermost SA of a bundle makes the tunnel; the others protect its packets.
             mode: if innermost { mode_number(self.context.traffic.mode) } else { 0 },
             flags: linux.flags | if linux.esn { STATE_ESN } else { 0 },
             mark,
@@ -227,21 +229,22 @@ impl<'c> Frame<'c> {
             ..State::new(self.source, self.destination, protocol.number(), sa.spi.get())
         };
         if let Some(selector) = &extras.selector {
-            // An SA's own selector has the order of its packets: what is local there is their source.
+            // An SA's own selector follows its packets in both directions: `local` is their source.
             state.selector = raw(selector, Direction::Outbound);
         } else if innermost && self.context.traffic.mode == Mode::Tunnel {
             state.flags |= STATE_AF_UNSPEC;
         }
         let window = linux.replay_window;
         if window > REPLAY_WINDOW_MAX {
-            let what =
-                format!("a replay window of {window} packets; the kernel has up to {REPLAY_WINDOW_MAX}");
+            let what = format!(
+                "a replay window of {window} packets exceeds the kernel's maximum of {REPLAY_WINDOW_MAX}"
+            );
             return Err(Error::new(Code::FWP_E_OUT_OF_BOUNDS, what));
         }
-        // With 64-bit numbers, or more than 32 packets, the window has an attribute of its own.
+        // ESN and windows of more than 32 packets need `XFRMA_REPLAY_ESN_VAL`.
         let bitmap = vec![0; usize::try_from(window.max(1).div_ceil(32)).unwrap_or(1) * 4];
         if linux.esn || window > 32 {
-            // The kernel has no 64-bit numbers without a window.
+            // The kernel does not support ESN without a window.
             let window = window.max(u32::from(linux.esn) * REPLAY_WINDOW);
             state.replay_esn = Some(ReplayEsn { outbound: 0, inbound: 0, window, bitmap: &bitmap });
         } else {
@@ -269,12 +272,12 @@ impl<'c> Frame<'c> {
     ) -> Result {
         let named = |name: Option<&'a str>, of: &str| {
             name.ok_or_else(|| {
-                Error::new(Code::ERROR_NOT_SUPPORTED, format!("Linux has no {of} of this kind"))
+                Error::new(Code::ERROR_NOT_SUPPORTED, format!("Linux does not support this {of}"))
             })
         };
         let algorithm = |name: &'a str, key: &'a openwfp_api::Key| -> Result<Algorithm<'a>> {
             if key.is_withheld() {
-                let what = "the key of an SA to install is withheld";
+                let what = "the SA contains a key without its bytes";
                 return Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what));
             }
             let bits = u32::try_from(key.len() * 8).unwrap_or(u32::MAX);
@@ -316,7 +319,7 @@ impl<'c> Frame<'c> {
                 state.aead = Some(TruncatedAuth { algorithm, icv_bits: aead.icv_bits.into() });
             }
             _ => {
-                let what = "SAs of this kind (compression) are shown and not installed";
+                let what = "OpenWFP lists compression SAs but cannot install them";
                 return Err(Error::new(Code::ERROR_NOT_SUPPORTED, what));
             }
         }
@@ -342,7 +345,8 @@ impl<'c> Frame<'c> {
         Some(Encapsulation { kind, source_port, destination_port, original })
     }
 
-    /// Hard limits are the bundle's; soft ones come at nine tenths where Linux' part says none.
+    /// Returns the limits. Hard limits are Linux's exact ones, or else the bundle's; soft limits default to
+    /// nine tenths of the hard ones.
     fn limits(&self, linux: &LinuxSa, extras: &LinuxExtras) -> Limits {
         let lifetime = self.details.bundle.lifetime;
         let pick = |exact: u64, coarse: u64| if exact != 0 { exact } else { coarse };
@@ -360,8 +364,9 @@ impl<'c> Frame<'c> {
         }
     }
 
-    /// The packets that the SAs are for: what the filter or tunnel policy says, else the hosts' own traffic. A tunnel of
-    /// which nothing is said takes all packets of its interface, and without one has no policy.
+    /// Returns the selectors of the packets that the SAs protect: those of the context (from its filter or
+    /// tunnel policy), or else the traffic between the two hosts. A tunnel without selectors protects all
+    /// packets of its interface; without an interface it gets no policy.
     fn selectors(&self) -> Vec<Selector> {
         let traffic = &self.context.traffic;
         let transport = traffic.mode == Mode::Transport;
@@ -378,7 +383,7 @@ impl<'c> Frame<'c> {
                 selector.remote_port = port(traffic.remote_port);
             }
             if transport {
-                // The filter may be for many hosts; these SAs are for two.
+                // The filter may match many hosts, but these SAs connect two.
                 selector.local = host(traffic.endpoints.local());
                 selector.remote = host(traffic.endpoints.remote());
             }
@@ -405,7 +410,7 @@ impl<'c> Frame<'c> {
     }
 
     fn policies(&self) -> Result<Vec<PlannedPolicy>> {
-        // The kernel's own policy asked for the SAs, or is named by its index.
+        // The kernel already has the policy: it sent the acquire, or the filter id is its index.
         if self.asked || (1..OWN_FILTERS_MIN).contains(&self.details.filter_id.0) {
             return Ok(Vec::new());
         }
@@ -416,7 +421,7 @@ impl<'c> Frame<'c> {
         };
         let templates = self.templates();
         let templates = Templates::parse(&templates)
-            .map_err(|problem| Error::unreachable(format!("a template that cannot be read: {problem}")))?;
+            .map_err(|problem| Error::unreachable(format!("cannot parse a template: {problem}")))?;
         let mut planned = Vec::new();
         for selector in self.selectors() {
             for direction in directions {
@@ -442,7 +447,7 @@ impl<'c> Frame<'c> {
         Ok(planned)
     }
 
-    /// What is to be done to the packets, in the order in which it is done to those that leave.
+    /// Returns the templates, in the order in which outbound packets are transformed.
     fn templates(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (place, sa) in self.details.bundle.sas.iter().enumerate() {
@@ -461,7 +466,8 @@ impl<'c> Frame<'c> {
     }
 }
 
-/// The more a selector says, the earlier its policy is asked: smaller numbers come first.
+/// Returns the policy's priority. More specific selectors get smaller numbers, which the kernel tries
+/// first.
 fn priority(selector: &Selector) -> u32 {
     let bits = u32::from(selector.local.prefix_len()) + u32::from(selector.remote.prefix_len());
     let ports = selector.local_port.mask.count_ones() + selector.remote_port.mask.count_ones();
@@ -541,7 +547,7 @@ fn cipher_name(algorithm: CipherAlgorithm) -> Option<&'static str> {
     })
 }
 
-/// The hash FNV-1a: the same in every build, which the standard library's is not said to be.
+/// The FNV-1a hash. Unlike the standard library's hash it is guaranteed to be the same in every build.
 struct Fnv(u64);
 
 impl Fnv {
@@ -559,7 +565,7 @@ mod tests {
     use openwfp_api::LinuxSa;
     use std::path::Path;
 
-    /// Linux' part without what only a living state has.
+    /// Returns Linux's part of an SA without what only an installed state has.
     fn without_life(linux: &LinuxSa) -> LinuxSa {
         let mut linux = LinuxSa { added: 0, first_used: 0, ..linux.clone() };
         linux.flags &= !STATE_AF_UNSPEC;
@@ -579,7 +585,8 @@ mod tests {
         linux
     }
 
-    /// What kernels held is planned as states which read as what they were: the two ways are inverse.
+    /// Contexts from a kernel are planned as the states that they were read from: `install` and `map` are
+    /// inverse.
     #[test]
     fn what_a_kernel_held_is_planned_as_it_was() {
         let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples");
@@ -610,7 +617,7 @@ mod tests {
                             expected.reqid = linux.reqid;
                         }
                         let mut found = without_life(&linux);
-                        // The names of algorithms without a name of ours come in the order of the bundle.
+                        // A plan gives all states of a bundle the acquire sequence number of its first SA.
                         for linux in [&mut found, &mut expected] {
                             if let Some(extras) = &mut linux.extras {
                                 extras.acquire_sequence = 0;

@@ -1,4 +1,4 @@
-//! Network namespaces: whose kernel state is meant.
+//! Network namespaces: selects the kernel state to work on.
 
 use openwfp_api::Code;
 use openwfp_api::Error;
@@ -13,17 +13,17 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Namespace {
-    /// That of this process.
+    /// The namespace of this process.
     #[default]
     Own,
-    /// One with a name, as `ip netns add` gives it.
+    /// A named namespace, as created by `ip netns add`.
     Named(String),
-    /// That of another process.
+    /// The namespace of another process, by process id.
     Process(u32),
 }
 
 impl Namespace {
-    /// Where the kernel shows it; none for this process' own.
+    /// Returns the file that represents the namespace; none for this process's own.
     pub(super) fn path(&self) -> Option<PathBuf> {
         match self {
             Namespace::Own => None,
@@ -32,14 +32,16 @@ impl Namespace {
         }
     }
 
-    /// Calls a function inside of the namespace; sockets and files of `/proc` that it opens stay of the namespace.
+    /// Calls a function inside the namespace. Sockets and `/proc` files that it opens stay in that
+    /// namespace.
     ///
     /// # Errors
-    /// `FWP_E_NOT_FOUND` if it is not there, `ERROR_ACCESS_DENIED` without `CAP_SYS_ADMIN`, those of the function.
+    /// `FWP_E_NOT_FOUND` if the namespace does not exist, `ERROR_ACCESS_DENIED` without `CAP_SYS_ADMIN`,
+    /// and the errors of `call`.
     pub(super) fn inside<T: Send>(&self, call: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         let Some(path) = self.path() else { return call() };
         let file = File::open(&path).map_err(|error| self.not_entered(&error))?;
-        // A thread of its own: the namespace is a thread's, and this one has to stay where it is.
+        // Namespaces belong to threads: enter it on a new thread, so that this one stays where it is.
         std::thread::scope(|scope| {
             let inside = scope.spawn(|| {
                 nix::sched::setns(file, nix::sched::CloneFlags::CLONE_NEWNET)
@@ -50,19 +52,20 @@ impl Namespace {
         })
     }
 
-    /// Whether the namespace of this number is still the one that is meant.
+    /// Returns whether this name or process still refers to the namespace with this inode number.
     pub(super) fn is_still(&self, number: u64) -> bool {
         self.path().is_none_or(|path| std::fs::metadata(path).is_ok_and(|found| found.st_ino() == number))
     }
 
     fn not_entered(&self, error: &io::Error) -> Error {
-        let what = format!("the network namespace {self} cannot be entered: {error}");
+        let what = format!("cannot enter the network namespace {self}: {error}");
         match error.kind() {
-            io::ErrorKind::NotFound => {
-                Error::new(Code::FWP_E_NOT_FOUND, what).with_remedy("`ip netns list` shows those with a name")
-            }
+            io::ErrorKind::NotFound => Error::new(Code::FWP_E_NOT_FOUND, what).with_remedy(match self {
+                Namespace::Process(_) => "Check that the process is running.",
+                _ => "List the namespaces: ip netns list",
+            }),
             io::ErrorKind::PermissionDenied => Error::new(Code::ERROR_ACCESS_DENIED, what)
-                .with_remedy("entering another network namespace takes the capability CAP_SYS_ADMIN"),
+                .with_remedy("Run as root: entering another network namespace requires CAP_SYS_ADMIN."),
             _ => Error::new(Code::RPC_E_SYS_CALL_FAILED, what),
         }
     }
@@ -78,15 +81,15 @@ impl fmt::Display for Namespace {
     }
 }
 
-/// The number of this thread's network namespace.
+/// Returns the inode number of this thread's network namespace.
 pub(super) fn number() -> Result<u64> {
     match std::fs::metadata("/proc/thread-self/ns/net") {
         Ok(found) => Ok(found.st_ino()),
         Err(error) => Err(Error::new(
             Code::RPC_E_SYS_CALL_FAILED,
-            format!("this process' network namespace cannot be told: {error}"),
+            format!("cannot determine this process's network namespace: {error}"),
         )
-        .with_remedy("/proc has to be mounted")),
+        .with_remedy("Mount /proc.")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Netlink sockets: whole dumps, and the event groups.
+//! Netlink sockets for requests, complete dumps and events.
 
 use crate::wire::Attributes;
 use crate::wire::Message;
@@ -16,12 +16,12 @@ use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use zeroize::Zeroizing;
 
-/// Room for one receive: the kernel fills what it is offered, up to 32 KiB, and cuts off silently what
-/// does not fit.
+/// Buffer space for one receive, in bytes. The kernel fills the space offered, up to 32 KiB, and
+/// silently cuts off what does not fit.
 const RECEIVE_LEN: usize = 64 * 1024;
-/// The buffer for answers.
+/// Receive buffer for replies, in bytes.
 const REPLY_BUFFER_LEN: u32 = 1024 * 1024;
-/// So many single things are asked for at a time: their answers fit the buffer.
+/// Maximum number of objects looked up at a time, so that the replies fit the buffer.
 pub(super) const LOOK_UPS: usize = 64;
 
 const RTM_GETADDR: u16 = 22;
@@ -32,9 +32,10 @@ const NLM_F_DUMP: u16 = 0x300;
 const MSG_TRUNC: i32 = 0x20;
 const MSG_DONTWAIT: i32 = 0x40;
 
-/// `XFRMNLGRP_*`: acquires, expiries, states, policies and moves.
+/// `XFRMNLGRP_*`: acquires, expiries, states, policies and migrations.
 const EVENT_GROUPS: [u32; 5] = [1, 2, 3, 4, 7];
-/// `XFRMNLGRP_AEVENTS`: whoever joins it has the kernel send an event for every few packets of each state.
+/// `XFRMNLGRP_AEVENTS`: once it has a member, the kernel sends an event for every few packets of each
+/// state.
 const AEVENT_GROUP: u32 = 5;
 
 const EPERM: i32 = 1;
@@ -44,28 +45,28 @@ const EAGAIN: i32 = 11;
 const EPROTONOSUPPORT: i32 = 93;
 const ENOBUFS: i32 = 105;
 
-/// What is done between the parts of a dump, so that events do not pile up meanwhile.
+/// Called between the parts of a dump, so that events do not pile up.
 pub(super) type Meanwhile<'m> = &'m mut dyn FnMut() -> Result;
 
-/// A socket for requests to the kernel's IPsec.
+/// A socket for requests to XFRM.
 pub(super) struct Requests {
     socket: Socket,
     sequence: u32,
-    /// What is sent and received, kept for the next request; it may have held keys.
+    /// Send and receive buffer, reused for the next request; it may have held keys.
     bytes: Zeroizing<Vec<u8>>,
 }
 
-/// The kernel's no.
+/// The kernel's refusal of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
-    /// Its `errno`; 0 where it could not be asked.
+    /// The `errno`; 0 if the request failed without one.
     pub(super) errno: i32,
-    /// Its own words, where it has some (`NLMSGERR_ATTR_MSG`).
+    /// The kernel's message (`NLMSGERR_ATTR_MSG`) or that of the failed system call, if there is one.
     pub(super) words: Option<String>,
 }
 
 impl Refusal {
-    /// What was meant is not there.
+    /// Returns whether the object of the request does not exist.
     pub(super) fn is_missing(&self) -> bool {
         // ENOENT, ESRCH
         matches!(self.errno, 2 | 3)
@@ -75,27 +76,27 @@ impl Refusal {
 impl Requests {
     pub(super) fn open() -> Result<Requests> {
         let socket = open(NETLINK_XFRM)?;
-        // Older kernels have neither, and then say less.
+        // Older kernels support neither, and report fewer details.
         let _ = socket.set_ext_ack(true);
         let _ = socket.set_cap_ack(true);
         force_buffer(&socket, REPLY_BUFFER_LEN);
         Ok(Requests { socket, sequence: 0, bytes: Zeroizing::new(Vec::new()) })
     }
 
-    /// The dump of states. A request without a payload: one with draws warnings from the kernel.
+    /// Takes a dump of states. The request has no payload: with one, the kernel logs warnings.
     pub(super) fn states(&mut self, meanwhile: Meanwhile<'_>) -> Result<Zeroizing<Vec<u8>>> {
         self.sequence += 1;
         whole_dump(&self.socket, MessageKind::GetSa, self.sequence, &[], "the kernel's SAs", meanwhile)
     }
 
-    /// The dump of policies.
+    /// Takes a dump of policies.
     pub(super) fn policies(&mut self, meanwhile: Meanwhile<'_>) -> Result<Zeroizing<Vec<u8>>> {
         self.sequence += 1;
         let of_what = "the kernel's IPsec policies";
         whole_dump(&self.socket, MessageKind::GetPolicy, self.sequence, &[], of_what, meanwhile)
     }
 
-    /// Has the kernel do one thing.
+    /// Sends one request and waits for its acknowledgement.
     pub(super) fn order(&mut self, kind: MessageKind, flags: u16, payload: &[u8]) -> Result<(), Refusal> {
         let mut answer = Err(Refusal { errno: 0, words: None });
         let payloads = [payload];
@@ -111,8 +112,8 @@ impl Requests {
         answer
     }
 
-    /// Asks for single things, [`LOOK_UPS`] at most; `each` gets the place of each and the answer, none for what is not
-    /// there.
+    /// Looks up at most [`LOOK_UPS`] objects. Calls `each` with the position of each and its payload, or
+    /// none if it does not exist.
     pub(super) fn look_up(
         &mut self,
         kind: MessageKind,
@@ -125,7 +126,7 @@ impl Requests {
         .map_err(|error| refused("ask the kernel for single SAs", &error))
     }
 
-    /// Sends requests and receives an answer to each.
+    /// Sends requests and receives a reply to each.
     fn exchange(
         &mut self,
         kind: MessageKind,
@@ -146,10 +147,10 @@ impl Requests {
         while left > 0 {
             self.bytes.clear();
             if receive(&self.socket, &mut self.bytes, 0)? == Received::Cut {
-                return Err(io::Error::other("an answer of the kernel was cut off"));
+                return Err(io::Error::other("the kernel's answer was truncated"));
             }
             for reply in Messages::new(&self.bytes).flatten() {
-                // Answers to what was given up earlier are passed over.
+                // Skip replies to earlier requests that were abandoned.
                 let place = usize::try_from(reply.sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
                 if place < payloads.len() {
                     each(place, &reply);
@@ -161,7 +162,7 @@ impl Requests {
     }
 }
 
-/// What an acknowledgement says.
+/// Returns the outcome in an acknowledgement.
 fn verdict(reply: &Message<'_>) -> Result<(), Refusal> {
     /// `NLM_F_ACK_TLVS`.
     const WORDS: u16 = 0x200;
@@ -170,7 +171,8 @@ fn verdict(reply: &Message<'_>) -> Result<(), Refusal> {
     match reply.errno() {
         0 => Ok(()),
         errno => {
-            // The errno and the request's header, since the rest was asked to be left out.
+            // The attributes follow the errno and the request's header; with `NETLINK_CAP_ACK` the kernel omits
+            // the request's payload.
             let start = 4 + Message::HEADER_LEN;
             let words = Attributes::new(reply.payload, start)
                 .flatten()
@@ -181,30 +183,30 @@ fn verdict(reply: &Message<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// The dump of this machine's addresses.
+/// Takes a dump of this machine's addresses.
 pub(super) fn addresses() -> Result<Zeroizing<Vec<u8>>> {
-    // ifaddrmsg with every field unspecified: all families, all interfaces.
+    // `ifaddrmsg` with every field unspecified selects all families and interfaces.
     let kind = MessageKind::from_number(RTM_GETADDR);
     whole_dump(&open(NETLINK_ROUTE)?, kind, 1, &[0; 8], "this machine's addresses", &mut || Ok(()))
 }
 
-/// The kernel's event groups, joined.
+/// A socket that has joined the kernel's event groups.
 pub(super) struct Groups(Socket);
 
 /// Whether all events were received.
 #[derive(Debug)]
 pub(super) enum Drained {
     All,
-    /// There is more, of which nothing is lost yet.
+    /// More events may be queued; none are lost so far.
     More,
     Lost(String),
 }
 
 impl Groups {
-    /// Joins the groups; the buffer gets `buffer` bytes, or as many as the kernel allows.
+    /// Joins the event groups with a receive buffer of `buffer` bytes, or as many as the kernel allows.
     pub(super) fn join(buffer: u32, aevents: bool) -> Result<Groups> {
         let socket = open(NETLINK_XFRM)?;
-        // A smaller buffer than asked for only makes a loss more likely, and a loss is noticed.
+        // A smaller buffer only makes lost events more likely, and losses are detected.
         force_buffer(&socket, buffer);
         for group in EVENT_GROUPS.into_iter().chain(aevents.then_some(AEVENT_GROUP)) {
             socket.add_membership(group).map_err(|e| refused("join the kernel's IPsec events", &e))?;
@@ -212,23 +214,25 @@ impl Groups {
         Ok(Groups(socket))
     }
 
-    /// Receives what is queued, without waiting for more, until there are so many bytes.
+    /// Receives queued events without waiting for more, until `events` holds at least `bytes_max` bytes.
     pub(super) fn drain(&self, events: &mut Zeroizing<Vec<u8>>, bytes_max: usize) -> Result<Drained> {
         loop {
             match receive(&self.0, events, MSG_DONTWAIT) {
                 Ok(Received::Whole) if events.len() >= bytes_max => return Ok(Drained::More),
                 Ok(Received::Whole) => {}
-                Ok(Received::Cut) => return Ok(Drained::Lost("an event of the kernel was cut off".into())),
+                Ok(Received::Cut) => {
+                    return Ok(Drained::Lost("an event from the kernel was truncated".into()));
+                }
                 Err(e) if e.raw_os_error() == Some(EAGAIN) => return Ok(Drained::All),
                 Err(e) if e.raw_os_error() == Some(ENOBUFS) => {
-                    return Ok(Drained::Lost("the kernel told of changes faster than they were read".into()));
+                    return Ok(Drained::Lost("the kernel sent events faster than they were read".into()));
                 }
                 Err(e) => return Err(refused("read the kernel's IPsec events", &e)),
             }
         }
     }
 
-    /// Throws away all that is queued.
+    /// Discards all queued events.
     pub(super) fn discard(&self) -> Result {
         let mut events = Zeroizing::new(Vec::new());
         loop {
@@ -247,7 +251,7 @@ impl AsFd for Groups {
     }
 }
 
-/// Gives a socket's receive buffer this size, whatever the limit for ordinary users is, as far as allowed.
+/// Sets a socket's receive buffer size, beyond the limit for ordinary users if permitted.
 fn force_buffer(socket: &Socket, bytes: u32) {
     let size = usize::try_from(bytes).unwrap_or(usize::MAX);
     if nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::RcvBufForce, &size).is_err() {
@@ -261,7 +265,7 @@ fn open(protocol: isize) -> Result<Socket> {
     Ok(socket)
 }
 
-/// Asks for a dump and receives it up to its end mark.
+/// Requests a dump and receives it up to its end mark.
 fn whole_dump(
     socket: &Socket,
     kind: MessageKind,
@@ -284,7 +288,7 @@ fn whole_dump(
             Ok(Received::Cut) => {
                 return Err(Error::new(
                     Code::RPC_E_INVALID_DATAPACKET,
-                    format!("the kernel's answer to \"{doing}\" has a part of over {RECEIVE_LEN} bytes"),
+                    format!("the kernel's answer to \"{doing}\" has a part of more than {RECEIVE_LEN} bytes"),
                 ));
             }
             Err(e) => return Err(refused(&doing, &e)),
@@ -308,11 +312,11 @@ enum Received {
     Cut,
 }
 
-/// Receives one datagram to the end of `bytes`.
+/// Receives one datagram and appends it to `bytes`.
 fn receive(socket: &Socket, bytes: &mut Zeroizing<Vec<u8>>, flags: i32) -> io::Result<Received> {
     if bytes.capacity() - bytes.len() < RECEIVE_LEN {
-        // Doubling, so that a dump of a gigabyte is not copied over and over; by hand, so that the old
-        // buffer is wiped.
+        // Double the capacity, so that a dump of a gigabyte is not copied over and over. Allocate by hand,
+        // so that the old buffer is wiped.
         let mut larger = Zeroizing::new(Vec::with_capacity(bytes.len() + RECEIVE_LEN.max(bytes.len())));
         larger.extend_from_slice(bytes);
         *bytes = larger;
@@ -320,12 +324,12 @@ fn receive(socket: &Socket, bytes: &mut Zeroizing<Vec<u8>>, flags: i32) -> io::R
     receive_within(socket, bytes, flags)
 }
 
-/// Receives one datagram into the room that `bytes` has, and tells if that was too little.
+/// Receives one datagram into the spare capacity of `bytes`; returns `Cut` if it was too small.
 fn receive_within(socket: &Socket, bytes: &mut Vec<u8>, flags: i32) -> io::Result<Received> {
     let room = bytes.capacity() - bytes.len();
     loop {
         match socket.recv(bytes, flags | MSG_TRUNC) {
-            // With MSG_TRUNC the kernel tells the datagram's own length.
+            // With `MSG_TRUNC` the kernel returns the full length of the datagram.
             Ok(length) if length > room => return Ok(Received::Cut),
             Ok(_) => return Ok(Received::Whole),
             Err(e) if e.raw_os_error() == Some(EINTR) => {}
@@ -339,11 +343,11 @@ pub(super) fn refused(doing: &str, error: &io::Error) -> Error {
     match error.raw_os_error() {
         Some(EPERM | EACCES) => Error::new(
             Code::ERROR_ACCESS_DENIED,
-            format!("{what}; it takes the capability CAP_NET_ADMIN in this network namespace"),
+            format!("cannot {doing}: CAP_NET_ADMIN is missing in this network namespace"),
         )
-        .with_remedy("run it as root, or once: sudo setcap cap_net_admin+ep \"$(command -v wfp)\""),
+        .with_remedy("Run as root, or use a daemon (`wfp serve`)."),
         Some(EPROTONOSUPPORT) => Error::new(Code::ERROR_NOT_SUPPORTED, what)
-            .with_remedy("this kernel has no XFRM; load its module with: modprobe xfrm_user"),
+            .with_remedy("The kernel's XFRM module is not loaded. Load it: modprobe xfrm_user"),
         _ => Error::new(Code::RPC_E_SYS_CALL_FAILED, what),
     }
 }
@@ -354,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_datagram_that_does_not_fit_is_noticed_and_not_taken_for_the_whole() {
-        // The loopback's addresses: a dump that takes no privilege.
+        // A dump of addresses needs no privilege.
         let ask = || {
             let socket = open(NETLINK_ROUTE).unwrap();
             let request = Message {

@@ -1,4 +1,5 @@
-//! What the kernel counts for the whole machine (`/proc/net/xfrm_stat`), as WFP's statistics. docs/linux.md has the table.
+//! The drop counters of the kernel (`/proc/net/xfrm_stat`) as WFP's statistics. See the table in
+//! docs/linux.md.
 
 use super::Kernel;
 use openwfp_api::Drops;
@@ -7,7 +8,8 @@ use std::io::Read;
 use std::io::Seek;
 
 impl Kernel {
-    /// What it counts for the machine as a whole; nothing where it does not count (`CONFIG_XFRM_STATISTICS`).
+    /// Returns the drop counters of the whole network namespace; empty if the kernel has none
+    /// (`CONFIG_XFRM_STATISTICS`).
     pub(super) fn drops(&self) -> ProviderDrops {
         let mut text = String::new();
         if let Some(file) = self.lock().as_mut().and_then(|open| open.statistics.as_mut())

@@ -1,11 +1,12 @@
-//! Which of two lists of times belong together.
+//! Pairs the entries of two lists of times.
 
-/// Above this product of lengths the newest are simply paired with the newest.
+/// If the product of the lengths exceeds this, entries are simply paired newest with newest.
 const CELLS_MAX: usize = 1 << 16;
 
-/// Pairs the entries of two lists of times, both newest first, keeping their order: as many pairs as the
-/// shorter list has, with the least sum of differences, and of equal sums the newest. Entries without a
-/// partner stand alone.
+/// Pairs the entries of two lists of times, both newest first, without changing their order.
+///
+/// There are as many pairs as the shorter list has entries. The pairs have the smallest sum of
+/// differences; among equal sums, the newest entries are paired. Other entries have no partner.
 pub(super) fn align(left: &[u64], right: &[u64]) -> Vec<(Option<usize>, Option<usize>)> {
     if left.len() > right.len() {
         return align(right, left).into_iter().map(|(r, l)| (l, r)).collect();
@@ -22,13 +23,13 @@ pub(super) fn align(left: &[u64], right: &[u64]) -> Vec<(Option<usize>, Option<u
     pairs
 }
 
-/// For each of the shorter list, ascending, its partner in the longer one.
+/// Returns, for each entry of the shorter list, the index of its partner in the longer one, ascending.
 fn partners(short: &[u64], long: &[u64]) -> Vec<usize> {
     let spare = long.len() - short.len();
     if spare == 0 || short.len().saturating_mul(long.len()) > CELLS_MAX {
         return (0..short.len()).collect();
     }
-    // cost[i][s]: the least sum for short[i..] when s of the longer list were passed over before it.
+    // cost[i][s]: the smallest sum for short[i..] after skipping s entries of the longer list.
     let mut cost = vec![vec![0_u64; spare + 1]; short.len() + 1];
     for i in (0..short.len()).rev() {
         for s in (0..=spare).rev() {
@@ -60,9 +61,9 @@ mod tests {
 
     #[test]
     fn half_a_rekey_leaves_the_new_one_alone() {
-        // The new inbound SA is there, the new outbound one is not yet.
+        // The new inbound SA exists, the new outbound SA does not yet.
         assert_eq!(align(&[100, 40], &[40]), [(Some(0), None), (Some(1), Some(0))]);
-        // The old outbound SA is gone already.
+        // The old outbound SA has been removed already.
         assert_eq!(align(&[100, 40], &[100]), [(Some(0), Some(0)), (Some(1), None)]);
         assert_eq!(
             align(&[7], &[9, 8, 7, 6]),

@@ -1,4 +1,5 @@
-//! Chains of entries that share a key, for millions of keys: two numbers an entry and no memory of its own.
+//! Chains of entries that share a key, for millions of keys: one `u32` per entry, one map entry per
+//! key, and no allocation per chain.
 
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
@@ -12,8 +13,8 @@ const END: u32 = u32::MAX;
 
 /// Entries numbered from 0 in the order in which they were pushed, chained by the hash of a key.
 ///
-/// Keys are not kept: a chain may, very rarely, hold entries of another key with the same hash of 64 bits,
-/// and whoever walks it compares what matters.
+/// Keys are not stored. In rare cases two keys have the same 64-bit hash and share a chain, so callers
+/// must compare the keys.
 pub(super) struct Chains<K> {
     hasher: RandomState,
     heads: HashMap<u64, u32, BuildHasherDefault<Already>>,
@@ -21,7 +22,7 @@ pub(super) struct Chains<K> {
     keys: PhantomData<fn(&K)>,
 }
 
-/// The hash of a number that is a hash already.
+/// A hasher for numbers that are hashes already.
 #[derive(Default)]
 struct Already(u64);
 
@@ -42,7 +43,7 @@ impl Hasher for Already {
 }
 
 impl<K: Hash> Chains<K> {
-    /// Room for so many entries of so many keys; more find room as well, only slower.
+    /// Reserves space for this many entries and keys; both may grow beyond it.
     pub(super) fn with_capacity(entries: usize, keys: usize) -> Chains<K> {
         Chains {
             hasher: RandomState::default(),
@@ -52,10 +53,10 @@ impl<K: Hash> Chains<K> {
         }
     }
 
-    /// Pushes the next entry before those of its key.
+    /// Pushes the next entry at the head of its key's chain.
     ///
     /// # Panics
-    /// At 2^32 - 1 entries, for which no dump has room.
+    /// Panics if the entry's number does not fit a `u32`; no dump has that many messages.
     pub(super) fn push(&mut self, key: &K) {
         let entry = u32::try_from(self.next.len()).expect("a dump holds fewer messages than a u32 counts");
         let head = self.heads.entry(self.hasher.hash_one(key)).or_insert(END);
@@ -63,13 +64,13 @@ impl<K: Hash> Chains<K> {
         *head = entry;
     }
 
-    /// The last pushed entry of a key.
+    /// Returns the last pushed entry of a key.
     pub(super) fn head(&self, key: &K) -> Option<usize> {
         self.heads.get(&self.hasher.hash_one(key)).copied().and_then(entry)
     }
 
-    /// Every chain, in the order of their last pushed entries, the last one first: near to the order in
-    /// which the entries stand in memory.
+    /// Returns every chain, ordered by its last pushed entry, latest first. This is close to the order of
+    /// the entries in memory.
     pub(super) fn all(&self) -> impl Iterator<Item = impl Iterator<Item = usize>> {
         let mut is_head = vec![true; self.next.len()];
         for next in self.next.iter().filter_map(|next| entry(*next)) {
@@ -78,7 +79,7 @@ impl<K: Hash> Chains<K> {
         (0..self.next.len()).rev().filter(move |at| is_head[*at]).map(|at| self.chain(Some(at)))
     }
 
-    /// An entry and those of its key that were pushed before it, the last one first.
+    /// Returns an entry and the earlier entries of its key, latest first.
     pub(super) fn chain(&self, head: Option<usize>) -> impl Iterator<Item = usize> {
         std::iter::successors(head, move |at| entry(self.next[*at]))
     }

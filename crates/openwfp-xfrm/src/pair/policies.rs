@@ -1,4 +1,4 @@
-//! Which policies ask for a state: its direction, the filter's id, the inner selectors.
+//! Finds the policies that use a state, and from them its direction, filter id and inner selectors.
 
 use super::Directed;
 use super::chains::Chains;
@@ -12,17 +12,17 @@ use openwfp_api::FilterId;
 use openwfp_api::Selector;
 use std::net::IpAddr;
 
-/// The policies by what their templates ask for.
+/// Policies indexed by their templates.
 pub(super) struct PolicyIndex<'p, 'a> {
     policies: &'p [PolicyRecord<'a>],
-    /// By source, destination and reqid.
+    /// Templates by source, destination and reqid.
     chains: Chains<(IpAddr, IpAddr, u32)>,
-    /// For each link of the chains: the policy, and one of its templates.
+    /// For each entry of the chains, the index of its policy and one of the policy's templates.
     nodes: Vec<(usize, PolicyTemplate)>,
     some_anywhere: bool,
 }
 
-/// What the policies say of a context.
+/// Filter ids and inner selectors of a context, from its policies.
 #[derive(Default)]
 pub(super) struct Filters {
     pub(super) inbound: FilterId,
@@ -35,7 +35,7 @@ impl<'p, 'a> PolicyIndex<'p, 'a> {
         let mut chains = Chains::with_capacity(policies.len(), policies.len() / 3 * 2);
         let mut nodes = Vec::with_capacity(policies.len());
         let mut some_anywhere = false;
-        // Backwards, so that each chain runs in the order of the policies.
+        // Push in reverse, so that each chain is in the order of the policies.
         for (policy, record) in policies.iter().enumerate().rev() {
             for template in record.templates().iter() {
                 let (source, destination) = record.filed_under(&template);
@@ -47,12 +47,12 @@ impl<'p, 'a> PolicyIndex<'p, 'a> {
         PolicyIndex { policies, chains, nodes, some_anywhere }
     }
 
-    /// Where the chain of a state's addresses and reqid begins, to be looked up once.
+    /// Returns the head of the chain for a state's addresses and reqid, to be looked up only once.
     pub(super) fn head(&self, record: &StateRecord<'_>) -> Option<usize> {
         self.chains.head(&(record.source, record.destination, record.reqid))
     }
 
-    /// The policies that ask for this state.
+    /// Returns the policies that use this state.
     fn of<'s>(
         &'s self,
         record: &'s StateRecord<'_>,
@@ -68,15 +68,15 @@ impl<'p, 'a> PolicyIndex<'p, 'a> {
         })
     }
 
-    /// The direction in which the policies use this state; none if there are none or they disagree.
+    /// Returns the direction in which policies use this state; none if no policy does or they disagree.
     pub(super) fn direction(&self, record: &StateRecord<'_>, head: Option<usize>) -> Option<Direction> {
         let mut directions = self.of(record, head).map(|policy| policy.direction);
         let first = directions.next()?;
         directions.all(|direction| direction == first).then_some(first)
     }
 
-    /// Whether an AH or IPCOMP state may be of one bundle with ESP: by its reqid, or because a policy
-    /// asks for both.
+    /// Returns whether an AH or IPCOMP state may share a bundle with ESP: it has a reqid, or a policy
+    /// requires both.
     pub(super) fn ties(&self, record: &StateRecord<'_>) -> bool {
         record.reqid != 0
             || self.of(record, self.head(record)).any(|policy| {
@@ -84,8 +84,8 @@ impl<'p, 'a> PolicyIndex<'p, 'a> {
             })
     }
 
-    /// Filter ids and inner selectors of a context with these states: outbound policies say it best,
-    /// then inbound, then forward ones.
+    /// Returns the filter ids and inner selectors of a context with these states. The selectors are those
+    /// of the outbound policies, or else of the inbound and forward ones.
     pub(super) fn filters<'s>(&self, states: impl Iterator<Item = &'s Directed<'s>>) -> Filters {
         let mut filters = Filters::default();
         let mut inbound = Vec::new();
@@ -106,7 +106,7 @@ impl<'p, 'a> PolicyIndex<'p, 'a> {
         if filters.selectors.is_empty() {
             filters.selectors = inbound;
         }
-        // Each once: the states of a bundle share their policies, and forward ones repeat inbound ones.
+        // Remove duplicates: states of a bundle share policies, and forward policies repeat inbound ones.
         filters.selectors.sort_unstable();
         filters.selectors.dedup();
         filters

@@ -1,77 +1,77 @@
-//! Reading and writing of fixed structures, and what can be wrong with bytes.
+//! Reading and writing of fixed structures, and the errors of parsing.
 
 use std::fmt;
 use std::net::IpAddr;
 
-/// What is wrong with bytes that should be netlink messages, and where.
+/// An error in bytes that should be netlink messages, with its offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireError {
     /// Offset from the start of the buffer, in bytes.
     pub offset: usize,
-    /// What is wrong there.
+    /// The problem at that offset.
     pub problem: Problem,
 }
 
-/// What is wrong with bytes.
+/// The kinds of problems found by parsing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
-    /// A message's header needs 16 bytes.
+    /// Fewer bytes are left than the 16 of a message header.
     CutHeader {
-        /// Bytes that are left.
+        /// Bytes left in the buffer.
         left: usize,
     },
-    /// A message's length is less than its header's or more than what is left.
+    /// A message states a length that is less than its header or more than the bytes left.
     MessageLength {
-        /// The length it states.
+        /// The stated length, in bytes.
         stated: u32,
-        /// Bytes that are left.
+        /// Bytes left in the buffer.
         left: usize,
     },
     /// A message is too short for its fixed structure.
     CutStructure {
         /// The structure's name.
         structure: &'static str,
-        /// Bytes it needs.
+        /// Bytes that the structure needs.
         needed: usize,
-        /// Bytes there are.
+        /// Bytes in the message's payload.
         found: usize,
     },
-    /// An attribute's length is less than its header's or more than what is left.
+    /// An attribute states a length that is less than its header or more than the bytes left.
     AttributeLength {
-        /// The length it states.
+        /// The stated length, in bytes; 0 if the header itself is cut off.
         stated: u16,
-        /// Bytes that are left in its message.
+        /// Bytes left in the message.
         left: usize,
     },
     /// An attribute's payload is too short for its type.
     CutAttribute {
         /// The attribute's name.
         attribute: &'static str,
-        /// Bytes it needs.
+        /// Bytes that the attribute needs.
         needed: usize,
-        /// Bytes there are.
+        /// Bytes in the attribute's payload.
         found: usize,
     },
-    /// An algorithm's name is not ended or is not text.
+    /// An algorithm's name is not NUL-terminated or not UTF-8.
     AlgorithmName,
     /// An address family that is neither IPv4 nor IPv6.
     Family(u16),
-    /// A prefix longer than its address.
+    /// A prefix length greater than the bits of the address.
     Prefix(u8),
-    /// A message of a type that has no place in this dump.
+    /// A message of a type that does not belong in this dump.
     ForeignMessage {
-        /// Its type.
+        /// The message's type (`nlmsg_type`).
         kind: u16,
     },
-    /// A netlink error inside the dump.
+    /// The kernel ended the dump with an error.
     KernelError {
         /// The kernel's `errno`.
         errno: i32,
     },
     /// The dump does not end with `NLMSG_DONE`.
     NoEnd,
-    /// Bytes after `NLMSG_DONE`.
+    /// Bytes follow `NLMSG_DONE`.
     AfterEnd,
 }
 
@@ -85,35 +85,32 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Problem::CutHeader { left } => {
-                write!(f, "{left} bytes are left where a message header needs 16; the end is cut off")
+                write!(f, "{left} bytes remain, but a message header has 16; the end is missing")
             }
             Problem::MessageLength { stated, left } => {
                 write!(
                     f,
-                    "a message states {stated} bytes where {left} are left; cut off, or not netlink messages"
+                    "a message header states {stated} bytes, but {left} remain; the end is missing, or these are not netlink messages"
                 )
             }
             Problem::CutStructure { structure, needed, found } => {
-                write!(f, "{structure} needs {needed} bytes, and the message has {found}")
+                write!(f, "{structure} needs {needed} bytes, but the message has {found}")
             }
             Problem::AttributeLength { stated, left } => {
-                write!(f, "an attribute states {stated} bytes where 4 to {left} are possible")
+                write!(f, "an attribute header states {stated} bytes, but only 4 to {left} are possible")
             }
             Problem::CutAttribute { attribute, needed, found } => {
-                write!(f, "{attribute} needs {needed} bytes and has {found}")
+                write!(f, "{attribute} needs {needed} bytes, but has {found}")
             }
-            Problem::AlgorithmName => f.write_str("an algorithm's name is not text with an end"),
+            Problem::AlgorithmName => f.write_str("an algorithm's name is not null-terminated text"),
             Problem::Family(family) => write!(f, "address family {family} is neither IPv4 (2) nor IPv6 (10)"),
             Problem::Prefix(length) => write!(f, "a prefix of {length} bits is longer than its address"),
             Problem::ForeignMessage { kind } => {
-                write!(
-                    f,
-                    "a message of type {kind} has no place in this dump; is it another kind of capture?"
-                )
+                write!(f, "unexpected message of type {kind}: the file may be another kind of capture")
             }
             Problem::KernelError { errno } => write!(f, "the kernel ended the dump with error {errno}"),
             Problem::NoEnd => f.write_str("the dump has no end mark (NLMSG_DONE); messages are missing"),
-            Problem::AfterEnd => f.write_str("there are bytes after the dump's end mark (NLMSG_DONE)"),
+            Problem::AfterEnd => f.write_str("bytes follow the dump's end mark (NLMSG_DONE)"),
         }
     }
 }
@@ -125,7 +122,7 @@ pub(super) const AF_INET: u16 = 2;
 /// Address family IPv6.
 pub(super) const AF_INET6: u16 = 10;
 
-/// A fixed structure whose length was checked once; accessors take offsets within it.
+/// A fixed structure of checked length; accessors take offsets into it, in bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Fixed<'a, const N: usize>(&'a [u8; N]);
 
@@ -170,7 +167,7 @@ impl<'a, const N: usize> Fixed<'a, N> {
     }
 }
 
-/// An `xfrm_address_t` of a family.
+/// Returns the IP address in an `xfrm_address_t`; none if the family is unknown.
 pub(super) fn ip(bytes: [u8; 16], family: u16) -> Option<IpAddr> {
     match family {
         AF_INET => {

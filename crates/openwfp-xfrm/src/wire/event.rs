@@ -1,4 +1,4 @@
-//! What the kernel's event groups tell besides whole states and policies, and how single ones are named.
+//! The kernel's events, and the ids of states and policies.
 
 use super::bytes::Fixed;
 use super::bytes::Problem;
@@ -25,24 +25,24 @@ const XFRMA_MIGRATE: u16 = 17;
 const XFRMA_MARK: u16 = 21;
 const XFRMA_IF_ID: u16 = 31;
 
-/// Length of `xfrm_usersa_info` and of `xfrm_userpolicy_info`.
+/// Lengths of `xfrm_usersa_info` and `xfrm_userpolicy_info`, in bytes.
 const STATE_LEN: usize = 224;
 const POLICY_LEN: usize = 168;
 
-/// Which state is meant: `xfrm_usersa_id` and its mark.
+/// Id of a state: `xfrm_usersa_id` and the mark.
 ///
 /// ```text
 ///   0 destination 16 │ 16 SPI │ 20 family │ 22 protocol, pad
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SaId {
-    /// Where it goes.
+    /// Destination address of its packets.
     pub destination: IpAddr,
-    /// The SPI in host order.
+    /// SPI, in host order.
     pub spi: u32,
-    /// IP protocol.
+    /// IP protocol number.
     pub protocol: u8,
-    /// Mark and mask, zero if it has none.
+    /// Mark and mask; zeros if there is no mark.
     pub mark: (u32, u32),
 }
 
@@ -50,10 +50,10 @@ impl SaId {
     /// Length of `xfrm_usersa_id` in bytes.
     const LEN: usize = 24;
 
-    /// Reads the payload of a deletion.
+    /// Parses the payload of a deletion (`XFRM_MSG_DELSA`).
     ///
     /// # Errors
-    /// What is wrong, with its offset in the buffer.
+    /// Returns a [`WireError`], with the offset in the buffer, if the payload is malformed.
     pub fn parse(message: &Message<'_>) -> Result<SaId, WireError> {
         let (id, _) = structure::<{ SaId::LEN }>(message, "xfrm_usersa_id")?;
         let destination = address(message, id.address(0), id.u16(20), 20)?;
@@ -61,7 +61,7 @@ impl SaId {
         Ok(SaId { destination, spi: id.be32(16), protocol: id.u8(22), mark })
     }
 
-    /// Writes the payload of a request about this state, or of its deletion.
+    /// Writes the payload of a lookup or deletion of this state.
     pub fn emit(&self, out: &mut Vec<u8>) {
         emit_address(out, self.destination);
         out.extend_from_slice(&self.spi.to_be_bytes());
@@ -72,18 +72,18 @@ impl SaId {
     }
 }
 
-/// Which policy is meant: `xfrm_userpolicy_id`, by its selector or by its index.
+/// Id of a policy: `xfrm_userpolicy_id`, which names it by its index or by its selector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PolicyId {
-    /// The packets that it is for; counts where the index is 0.
+    /// The policy's selector; used only if the index is 0.
     pub selector: RawSelector,
-    /// Its index; 0: by its selector.
+    /// The policy's index; 0 to name it by its selector.
     pub index: u32,
-    /// 0 in, 1 out, 2 forward.
+    /// Direction: 0 in, 1 out, 2 forward.
     pub direction: u8,
-    /// Mark and mask, zero if it has none.
+    /// Mark and mask; zeros if there is no mark.
     pub mark: (u32, u32),
-    /// Interface id; 0: none.
+    /// Interface id; 0 if there is none.
     pub if_id: u32,
 }
 
@@ -91,7 +91,7 @@ impl PolicyId {
     /// Length of `xfrm_userpolicy_id` in bytes.
     const LEN: usize = 64;
 
-    /// Writes the payload of a request about this policy, or of its deletion.
+    /// Writes the payload of a lookup or deletion of this policy.
     pub fn emit(&self, out: &mut Vec<u8>) {
         self.selector.emit(out);
         out.extend_from_slice(&self.index.to_ne_bytes());
@@ -102,10 +102,10 @@ impl PolicyId {
         }
     }
 
-    /// Reads what [`PolicyId::emit`] wrote.
+    /// Parses what [`PolicyId::emit`] wrote.
     ///
     /// # Errors
-    /// What is wrong, with its offset in the buffer.
+    /// Returns a [`WireError`], with the offset in the buffer, if the payload is malformed.
     pub fn parse(message: &Message<'_>) -> Result<PolicyId, WireError> {
         let (id, _) = structure::<{ PolicyId::LEN }>(message, "xfrm_userpolicy_id")?;
         let if_id = number(message, PolicyId::LEN, XFRMA_IF_ID)?;
@@ -119,88 +119,90 @@ impl PolicyId {
     }
 }
 
-/// One thing that happened to the kernel's states and policies.
+/// An event of the kernel about its states and policies.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
-    /// A state is there, new or changed.
+    /// A state was added or changed.
     State(Box<State<'a>>),
-    /// A state is gone; what it was at its end, if the kernel says so.
+    /// A state was deleted, with its last counters if the kernel sent them.
     StateGone(SaId, Option<Last>),
-    /// A limit of a state was reached: a soft one, or a hard one, by which it is gone.
+    /// A state reached a soft limit, or a hard limit and was deleted.
     StateExpired {
-        /// The state.
+        /// Id of the state.
         id: SaId,
-        /// The sequence number of an acquire that was given up.
+        /// Sequence number of the acquire; it identifies an acquire that timed out.
         sequence: u32,
-        /// Whether it is gone.
+        /// Whether a hard limit was reached and the state deleted.
         hard: bool,
-        /// What it was at that moment.
+        /// Counters at that moment.
         last: Last,
     },
-    /// All states of a protocol are gone; 0: of every protocol.
+    /// All states of an IP protocol were deleted; 0 stands for every protocol.
     StatesFlushed(u8),
-    /// A policy is there, new or changed.
+    /// A policy was added or changed.
     Policy(Box<Policy<'a>>),
-    /// The policy with this index is gone.
+    /// The policy with this index was deleted.
     PolicyGone(u32),
-    /// All policies are gone.
+    /// All policies were deleted.
     PoliciesFlushed,
-    /// Traffic that a policy protects has no state.
+    /// The kernel requests an SA for traffic that a policy protects.
     Acquire(Box<Acquire<'a>>),
-    /// States and policies moved to other addresses.
+    /// States and policies were moved to other addresses.
     Migrated(Vec<Move>),
-    /// Counters of a state.
+    /// New counters of a state.
     Counted(SaId, Last),
-    /// Anything else.
+    /// Any other event; it changes nothing.
     Other,
 }
 
-/// What a state counted when this was told.
+/// Counters of a state at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Last {
-    /// Bytes.
+    /// Bytes processed.
     pub bytes: u64,
-    /// Packets.
+    /// Packets processed.
     pub packets: u64,
-    /// When it was last used, in seconds since 1970; 0: not told.
+    /// Time of last use, in seconds since 1970; 0 if unknown.
     pub last_used: u64,
-    /// Packets outside the replay window, replayed, with a wrong check value; none where they are not told.
+    /// Dropped packets: outside the replay window, replayed, failed integrity check. None if unknown.
     pub drops: Option<[u32; 3]>,
 }
 
-/// `xfrm_user_acquire`.
+/// An acquire: the kernel's request for an SA (`xfrm_user_acquire`).
 ///
 /// ```text
-///   0 destination 16, SPI 4, protocol, pad 4 │ 24 source 16 │ 40 selector 56 │ 96 policy 168 │ 264 algorithms 12 │ 276 sequence
+///   0 destination 16, SPI 4, protocol, pad 4 │ 24 source 16 │ 40 selector 56 │ 96 policy 168 │
+/// 264 algorithms 12 │ 276 sequence
 /// ```
 #[derive(Clone, Debug)]
 pub struct Acquire<'a> {
-    /// The larval state: addresses, protocol, selector, sequence number, reqid, mode, mark, interface id.
+    /// The larval state: addresses, protocol, selector, sequence number, reqid, mode, mark and interface
+    /// id.
     pub state: State<'a>,
-    /// The index of the policy that asks.
+    /// Index of the policy that needs the SA.
     pub policy: u32,
 }
 
-/// `xfrm_user_migrate`: states between two addresses that moved to two others.
+/// A move of states from one pair of addresses to another (`xfrm_user_migrate`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Move {
-    /// Source and destination before.
+    /// Source and destination before the move.
     pub from: (IpAddr, IpAddr),
-    /// Source and destination after.
+    /// Source and destination after the move.
     pub to: (IpAddr, IpAddr),
-    /// IP protocol.
+    /// IP protocol number.
     pub protocol: u8,
-    /// `XFRM_MODE_*`.
+    /// Mode (`XFRM_MODE_*`).
     pub mode: u8,
-    /// The number that ties states to policies; 0: any.
+    /// The reqid, which ties states to policies; 0 for any.
     pub reqid: u32,
 }
 
 impl<'a> Event<'a> {
-    /// Reads an event.
+    /// Parses an event.
     ///
     /// # Errors
-    /// What is wrong, with its offset in the buffer.
+    /// Returns a [`WireError`], with the offset in the buffer, if the message is malformed.
     pub fn parse(message: &Message<'a>) -> Result<Event<'a>, WireError> {
         Ok(match message.kind {
             MessageKind::NewSa | MessageKind::UpdSa => Event::State(Box::new(State::parse(message)?)),
@@ -235,7 +237,7 @@ impl<'a> Event<'a> {
 }
 
 impl Last {
-    /// What a state has counted.
+    /// Returns the counters of a state.
     pub fn of(state: &State<'_>) -> Last {
         Last {
             bytes: state.bytes,
@@ -267,7 +269,7 @@ impl<'a> Acquire<'a> {
                 template = templates.iter().find(|template| template.protocol == protocol);
             }
         }
-        // The addresses are of the template's family, which in tunnels is not the selector's.
+        // The addresses are of the template's family; in tunnel mode the selector's may differ.
         let family = match &template {
             Some(template) if template.destination.is_ipv6() => super::bytes::AF_INET6,
             Some(_) => super::bytes::AF_INET,
@@ -295,13 +297,13 @@ fn expired<'a>(message: &Message<'a>) -> Result<Event<'a>, WireError> {
     let hard = rest.first().copied().unwrap_or(0) != 0;
     let payload = message.payload.get(..STATE_LEN).unwrap_or_default();
     let state = State::parse(&Message { payload, ..*message })?;
-    // Its attributes follow the structure of 232 bytes.
+    // Attributes follow `xfrm_user_expire`, which is 232 bytes.
     let mark = mark(message, STATE_LEN + 8)?;
     let id = SaId { destination: state.destination, spi: state.spi, protocol: state.protocol, mark };
     Ok(Event::StateExpired { id, sequence: state.sequence, hard, last: Last::of(&state) })
 }
 
-/// What a deleted state was at its end: `XFRMA_SA`.
+/// Returns the last counters of a deleted state, from `XFRMA_SA`.
 fn last_of_deleted(message: &Message<'_>) -> Result<Option<Last>, WireError> {
     let (mut last, mut last_used) = (None, 0);
     for attribute in Attributes::new(message.payload, SaId::LEN) {
@@ -318,7 +320,7 @@ fn last_of_deleted(message: &Message<'_>) -> Result<Option<Last>, WireError> {
     Ok(last.map(|last| Last { last_used, ..last }))
 }
 
-/// The index of a deleted policy, which comes whole in `XFRMA_POLICY`.
+/// Returns the index of a deleted policy, which the event contains in `XFRMA_POLICY`.
 fn whole_policy(message: &Message<'_>) -> Result<Option<u32>, WireError> {
     for attribute in Attributes::new(message.payload, PolicyId::LEN) {
         let (kind, payload, at) = attribute.map_err(|(at, problem)| message.error(at, problem))?;
@@ -330,11 +332,11 @@ fn whole_policy(message: &Message<'_>) -> Result<Option<u32>, WireError> {
     Ok(None)
 }
 
-/// `xfrm_userpolicy_id`, then an array of `xfrm_user_migrate`.
+/// Parses `xfrm_userpolicy_id`, followed by an array of `xfrm_user_migrate`.
 ///
 /// ```text
-///   0 old destination 16 │ 16 old source 16 │ 32 new destination 16 │ 48 new source 16 │ 64 protocol, mode, pad 2
-///  68 reqid │ 72 old family │ 74 new family
+///   0 old destination 16 │ 16 old source 16 │ 32 new destination 16 │ 48 new source 16 │
+///  64 protocol, mode, pad 2 │ 68 reqid │ 72 old family │ 74 new family
 /// ```
 fn moves(message: &Message<'_>) -> Result<Vec<Move>, WireError> {
     const LEN: usize = 76;
@@ -344,7 +346,7 @@ fn moves(message: &Message<'_>) -> Result<Vec<Move>, WireError> {
         if kind != XFRMA_MIGRATE {
             continue;
         }
-        // Since a newer kernel the array's elements come as attributes of their own, of this length each too.
+        // Newer kernels send each element of the array as an attribute of its own, also of this length.
         for (number, bytes) in bytes.as_chunks::<LEN>().0.iter().enumerate() {
             let Some((fixed, _)) = Fixed::<LEN>::split(bytes) else { continue };
             let at = at + number * LEN;
@@ -367,7 +369,7 @@ fn moves(message: &Message<'_>) -> Result<Vec<Move>, WireError> {
     Ok(moves)
 }
 
-/// `xfrm_aevent_id`: the state's id 24, source 16, flags 4, reqid 4; then its counters.
+/// Parses `xfrm_aevent_id` (the state's id 24, source 16, flags 4, reqid 4) and the counters after it.
 fn counted<'a>(message: &Message<'a>) -> Result<Event<'a>, WireError> {
     const LEN: usize = 48;
     let (fixed, _) = structure::<LEN>(message, "xfrm_aevent_id")?;

@@ -1,32 +1,32 @@
-//! Netlink messages and attributes as they follow one another in a buffer.
+//! Netlink messages and attributes in a buffer.
 
 use super::bytes::Fixed;
 use super::bytes::Problem;
 use super::bytes::WireError;
 
-/// One netlink message of a buffer.
+/// One netlink message in a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
-    /// Where it starts in its buffer.
+    /// Offset in the buffer, in bytes.
     pub offset: usize,
-    /// What it is.
+    /// Message type.
     pub kind: MessageKind,
     /// `NLM_F_*` flags.
     pub flags: u16,
-    /// Sequence number of the request that it answers.
+    /// Sequence number of the request, repeated in its replies.
     pub sequence: u32,
-    /// Netlink port that it is for.
+    /// Netlink port id (`nlmsg_pid`).
     pub port: u32,
-    /// What follows the header.
+    /// Bytes after the header.
     pub payload: &'a [u8],
 }
 
-/// The types of messages that matter here.
+/// The message types that this crate uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MessageKind {
     /// `NLMSG_NOOP` 1.
     Noop,
-    /// `NLMSG_ERROR` 2: an `errno` as a negative number, 0 for an acknowledgement.
+    /// `NLMSG_ERROR` 2: a negative `errno`, or 0 as an acknowledgement.
     Error,
     /// `NLMSG_DONE` 3: the end of a dump.
     Done,
@@ -64,12 +64,12 @@ pub enum MessageKind {
     Migrate,
     /// `XFRM_MSG_MAPPING` 0x26.
     Mapping,
-    /// Any other, by its number.
+    /// Any other type, by its number.
     Other(u16),
 }
 
 impl MessageKind {
-    /// The kind of a type number.
+    /// Returns the kind with this type number.
     pub fn from_number(number: u16) -> MessageKind {
         match number {
             1 => MessageKind::Noop,
@@ -96,7 +96,7 @@ impl MessageKind {
         }
     }
 
-    /// The type number.
+    /// Returns the type number.
     pub fn number(self) -> u16 {
         match self {
             MessageKind::Noop => 1,
@@ -125,23 +125,23 @@ impl MessageKind {
 }
 
 impl<'a> Message<'a> {
-    /// Length of a message's header in bytes.
+    /// Length of a message header, in bytes.
     pub const HEADER_LEN: usize = 16;
-    /// `NLM_F_DUMP_INTR`: the kernel noticed that what it dumps changed meanwhile.
+    /// `NLM_F_DUMP_INTR`: the kernel noticed that the dumped objects changed during the dump.
     pub const FLAG_DUMP_INTERRUPTED: u16 = 0x10;
 
-    /// The `errno` of an `NLMSG_ERROR`, or the one that `NLMSG_DONE` carries; 0 is none.
+    /// Returns the `errno` of an `NLMSG_ERROR` or `NLMSG_DONE`, as a positive number; 0 if there is none.
     pub fn errno(&self) -> i32 {
         let code = self.payload.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
         code.checked_neg().unwrap_or(i32::MAX)
     }
 
-    /// An error at an offset within this message's payload.
+    /// Returns an error at an offset in this message's payload.
     pub(crate) fn error(&self, within: usize, problem: Problem) -> WireError {
         WireError { offset: self.offset + Message::HEADER_LEN + within, problem }
     }
 
-    /// Writes the message with its header.
+    /// Writes the message with its header, padded to a multiple of 4 bytes.
     pub fn emit(&self, out: &mut Vec<u8>) {
         let len = u32::try_from(Message::HEADER_LEN + self.payload.len()).unwrap_or(u32::MAX);
         out.extend_from_slice(&len.to_ne_bytes());
@@ -154,7 +154,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// The messages of a buffer, one after the other. After an error there are no more.
+/// Iterator over the messages in a buffer. It ends after the first error.
 #[derive(Clone, Debug)]
 pub struct Messages<'a> {
     buffer: &'a [u8],
@@ -162,17 +162,17 @@ pub struct Messages<'a> {
 }
 
 impl<'a> Messages<'a> {
-    /// The messages of a buffer.
+    /// Creates an iterator over the messages in a buffer.
     pub fn new(buffer: &'a [u8]) -> Messages<'a> {
         Messages { buffer, at: 0 }
     }
 
-    /// The message that starts at `offset`, where an earlier walk found one.
+    /// Returns the message at `offset`, which an earlier iteration found; none if there is no valid one.
     pub fn at(buffer: &'a [u8], offset: usize) -> Option<Message<'a>> {
         Messages { buffer, at: offset }.next()?.ok()
     }
 
-    /// Where the next message starts.
+    /// Returns the offset of the next message, in bytes.
     pub fn offset(&self) -> usize {
         self.at
     }
@@ -209,8 +209,9 @@ impl<'a> Iterator for Messages<'a> {
     }
 }
 
-/// The attributes of a message: type, payload, and the payload's offset within the message's payload.
-/// After an error there are no more.
+/// Iterator over the attributes of a message. It ends after the first error.
+///
+/// Each item is the attribute's type, its payload, and the offset of that in the message's payload.
 #[derive(Clone, Debug)]
 pub struct Attributes<'a> {
     bytes: &'a [u8],
@@ -218,7 +219,7 @@ pub struct Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
-    /// The attributes in `payload` from `start` on.
+    /// Creates an iterator over the attributes in `payload`, starting at offset `start`.
     pub fn new(payload: &'a [u8], start: usize) -> Attributes<'a> {
         Attributes { bytes: payload, at: start }
     }
@@ -245,7 +246,7 @@ impl<'a> Iterator for Attributes<'a> {
             return Some(Err((start, Problem::AttributeLength { stated, left: rest.len() })));
         };
         self.at = (start + len.next_multiple_of(4)).min(self.bytes.len());
-        // The two top bits are flags (nested, network order).
+        // Clear the two flag bits (nested, network order).
         Some(Ok((header.u16(2) & 0x3FFF, payload, start + 4)))
     }
 }

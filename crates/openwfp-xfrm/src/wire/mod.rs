@@ -1,10 +1,10 @@
-//! The bytes of XFRM netlink messages: views that borrow from a buffer, and their inverse.
+//! XFRM netlink messages as bytes: views that borrow from a buffer, and the inverse.
 //!
-//! Parsing never panics and never reads past what it was given, whatever the bytes; every refusal names
-//! the offset. Emitting what was parsed gives the bytes that the kernel writes.
+//! Parsing never panics and never reads past its input, whatever the bytes; every error has its offset.
+//! Emitting a parsed message yields the bytes that the kernel writes.
 //!
-//! Source: `linux/netlink.h`, `linux/xfrm.h`. Numbers are in host order, but SPIs, ports and addresses,
-//! which are in network order.
+//! Source: `linux/netlink.h`, `linux/xfrm.h`. Numbers are in host order, except SPIs, ports and
+//! addresses, which are in network order.
 //!
 //! ```text
 //! nlmsghdr 16 │ len u32 │ type u16 │ flags u16 │ seq u32 │ port u32 │

@@ -1,4 +1,4 @@
-//! A policy (`XFRM_MSG_NEWPOLICY`): `xfrm_userpolicy_info` and the attributes that matter to SAs.
+//! Policies (`XFRM_MSG_NEWPOLICY`): `xfrm_userpolicy_info` and the attributes that matter to SAs.
 
 use super::bytes::Fixed;
 use super::bytes::Problem;
@@ -14,14 +14,14 @@ use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 
-/// `xfrm_userpolicy_info`, then attributes.
+/// Length of `xfrm_userpolicy_info`, which attributes follow.
 ///
 /// ```text
 ///   0 selector 56 │ 56 limits 64 │ 120 bytes, packets, added, used 32 │
 /// 152 priority │ 156 index │ 160 direction │ 161 action │ 162 flags │ 163 share, pad 4
 /// ```
 const INFO_LEN: usize = 168;
-/// `xfrm_user_tmpl`.
+/// Length of `xfrm_user_tmpl`.
 ///
 /// ```text
 ///   0 destination 16 │ 16 SPI │ 20 protocol, pad 3 │ 24 family, pad 2 │ 28 source 16 │
@@ -33,34 +33,34 @@ const XFRMA_TMPL: u16 = 5;
 const XFRMA_MARK: u16 = 21;
 const XFRMA_IF_ID: u16 = 31;
 
-/// A policy as the kernel tells it.
+/// A policy in the kernel's form, borrowing from the buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy<'a> {
-    /// The packets that it is for.
+    /// Selects the packets that the policy applies to.
     pub selector: RawSelector,
-    /// Limits.
+    /// Lifetime limits.
     pub limits: Limits,
-    /// Bytes, packets, time of addition and of first use; the kernel counts only times.
+    /// Bytes, packets, time of addition, time of first use. The kernel maintains only the times.
     pub current: [u64; 4],
-    /// The lower, the earlier.
+    /// Priority; the kernel tries lower numbers first.
     pub priority: u32,
-    /// Unique in its network namespace.
+    /// Index, unique in the network namespace.
     pub index: u32,
-    /// Its direction.
+    /// Direction of the packets.
     pub direction: PolicyDirection,
-    /// 0 allow, 1 block.
+    /// Action: 0 allow, 1 block.
     pub action: u8,
     /// `XFRM_POLICY_*` flags.
     pub flags: u8,
-    /// `XFRM_SHARE_*`.
+    /// Sharing of SAs (`XFRM_SHARE_*`).
     pub share: u8,
-    /// What is to be done to the packets, in order.
+    /// Transformations to apply to the packets, in order.
     pub templates: Templates<'a>,
-    /// Mark and mask that packets must have.
+    /// Mark and mask that packets must match.
     pub mark: Option<(u32, u32)>,
     /// Interface id.
     pub if_id: Option<u32>,
-    /// Attributes not known here, in their order.
+    /// Unknown attributes (type and payload), in order.
     pub unknown: Vec<(u16, &'a [u8])>,
 }
 
@@ -71,30 +71,30 @@ pub struct Templates<'a>(&'a [u8]);
 /// The direction of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PolicyDirection {
-    /// 0: packets for this machine.
+    /// 0: packets to this machine.
     In,
-    /// 1: packets that leave.
+    /// 1: packets from this machine.
     Out,
-    /// 2: packets that are forwarded.
+    /// 2: forwarded packets.
     Forward,
-    /// A policy of a socket (3 in, 4 out) or what is not known here.
+    /// A socket's policy (3 in, 4 out) or an unknown direction.
     Other(u8),
 }
 
-/// One transformation that a policy asks for (`xfrm_user_tmpl`).
+/// One transformation that a policy requires (`xfrm_user_tmpl`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PolicyTemplate {
-    /// The tunnel's far end as the packet sees it; unspecified: the packet's own.
+    /// Destination of the SA (of the outer packet in a tunnel); unspecified for the packet's own.
     pub destination: IpAddr,
-    /// The tunnel's near end as the packet sees it; unspecified: the packet's own.
+    /// Source of the SA (of the outer packet in a tunnel); unspecified for the packet's own.
     pub source: IpAddr,
-    /// SPI in host order; 0: any.
+    /// SPI, in host order; 0 for any.
     pub spi: u32,
-    /// IP protocol of the SA.
+    /// IP protocol number of the SA.
     pub protocol: u8,
-    /// The number that ties it to states.
+    /// The reqid, which ties the policy to states.
     pub reqid: u32,
-    /// `XFRM_MODE_*`.
+    /// Mode (`XFRM_MODE_*`).
     pub mode: u8,
 }
 
@@ -110,7 +110,7 @@ impl PolicyDirection {
 }
 
 impl<'a> Policy<'a> {
-    /// A policy that allows what it selects.
+    /// Creates a policy that allows the selected packets, without limits, mark or interface id.
     pub fn new(
         selector: RawSelector,
         direction: PolicyDirection,
@@ -134,10 +134,10 @@ impl<'a> Policy<'a> {
         }
     }
 
-    /// Reads the policy of a message whose payload starts with `xfrm_userpolicy_info`.
+    /// Parses a message whose payload starts with `xfrm_userpolicy_info`.
     ///
     /// # Errors
-    /// What is wrong, with its offset in the buffer.
+    /// Returns a [`WireError`], with the offset in the buffer, if the message is malformed.
     pub fn parse(message: &Message<'a>) -> Result<Policy<'a>, WireError> {
         let found = message.payload.len();
         let cut = Problem::CutStructure { structure: "xfrm_userpolicy_info", needed: INFO_LEN, found };
@@ -166,7 +166,7 @@ impl<'a> Policy<'a> {
         Ok(policy)
     }
 
-    /// The policy of a payload that was parsed before; none if it was not.
+    /// Parses a payload that was parsed successfully before; returns none otherwise.
     pub(crate) fn of(payload: &'a [u8]) -> Option<Policy<'a>> {
         let kind = super::message::MessageKind::NewPolicy;
         Policy::parse(&Message { offset: 0, kind, flags: 0, sequence: 0, port: 0, payload }).ok()
@@ -191,7 +191,7 @@ impl<'a> Policy<'a> {
         Ok(())
     }
 
-    /// Writes the payload of a message: the structure, then the attributes.
+    /// Writes the payload of a message: the fixed structure, then the attributes.
     pub fn emit(&self, out: &mut Vec<u8>) {
         self.selector.emit(out);
         self.limits.emit(out);
@@ -218,10 +218,11 @@ impl<'a> Policy<'a> {
 }
 
 impl<'a> Templates<'a> {
-    /// Templates of 64 bytes each, as [`PolicyTemplate::emit`] writes them.
+    /// Parses templates of 64 bytes each, as written by [`PolicyTemplate::emit`].
     ///
     /// # Errors
-    /// [`Problem::CutAttribute`] for a part of a template, [`Problem::Family`] for addresses of no known family.
+    /// [`Problem::CutAttribute`] if the last template is incomplete, [`Problem::Family`] if an address
+    /// family is unknown.
     pub fn parse(bytes: &'a [u8]) -> Result<Templates<'a>, Problem> {
         let (templates, rest) = bytes.as_chunks::<TEMPLATE_LEN>();
         if !rest.is_empty() {
@@ -234,7 +235,7 @@ impl<'a> Templates<'a> {
         }
     }
 
-    /// The templates.
+    /// Returns an iterator over the templates.
     pub fn iter(&self) -> impl Iterator<Item = PolicyTemplate> + use<'a> {
         self.0.as_chunks::<TEMPLATE_LEN>().0.iter().filter_map(PolicyTemplate::parse)
     }
@@ -254,7 +255,7 @@ impl PolicyTemplate {
         })
     }
 
-    /// Writes the template's 64 bytes; algorithms are unrestricted.
+    /// Writes the template's 64 bytes; it allows all algorithms.
     pub fn emit(&self, out: &mut Vec<u8>) {
         emit_address(out, self.destination);
         out.extend_from_slice(&self.spi.to_be_bytes());
@@ -268,7 +269,7 @@ impl PolicyTemplate {
         out.extend_from_slice(&[0xFF; 12]);
     }
 
-    /// Whether the addresses are the packet's own.
+    /// Returns whether both addresses are unspecified and so stand for the packet's own.
     pub fn is_wildcard(&self) -> bool {
         let unspecified = |address| match address {
             IpAddr::V4(address) => address == Ipv4Addr::UNSPECIFIED,

@@ -1,4 +1,4 @@
-//! A state (`XFRM_MSG_NEWSA`): `xfrm_usersa_info` and its attributes.
+//! States (`XFRM_MSG_NEWSA`): `xfrm_usersa_info` and its attributes.
 
 use super::bytes::AF_INET;
 use super::bytes::AF_INET6;
@@ -11,7 +11,7 @@ use super::message::Attributes;
 use super::message::Message;
 use std::net::IpAddr;
 
-/// `xfrm_usersa_info`, then attributes.
+/// Length of `xfrm_usersa_info`, which attributes follow.
 ///
 /// ```text
 ///   0 selector 56 │ 56 destination 16 │ 72 SPI │ 76 protocol, pad 3 │ 80 source 16 │
@@ -20,7 +20,7 @@ use std::net::IpAddr;
 /// ```
 const INFO_LEN: usize = 224;
 
-/// The value of a limit in bytes or packets that is none.
+/// The value that means no limit in bytes or packets (`XFRM_INF`).
 pub const LIMIT_INFINITE: u64 = u64::MAX;
 
 mod attribute {
@@ -48,74 +48,74 @@ mod attribute {
     pub(super) const SA_PCPU: u16 = 35;
 }
 
-/// A state as the kernel tells it, borrowing names and keys from the buffer.
+/// A state in the kernel's form, borrowing names and keys from the buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State<'a> {
-    /// Where it goes.
+    /// Destination address of its packets.
     pub destination: IpAddr,
-    /// Where it comes from.
+    /// Source address of its packets.
     pub source: IpAddr,
-    /// The SPI in host order; 0 for an acquire.
+    /// SPI, in host order; 0 for an acquire.
     pub spi: u32,
-    /// IP protocol: 50 ESP, 51 AH, 108 IPCOMP, others.
+    /// IP protocol number: 50 ESP, 51 AH, 108 IPCOMP, and others.
     pub protocol: u8,
-    /// The packets it is restricted to.
+    /// Selects the packets that the state is restricted to.
     pub selector: RawSelector,
-    /// Limits.
+    /// Lifetime limits.
     pub limits: Limits,
-    /// Bytes so far.
+    /// Bytes processed so far.
     pub bytes: u64,
-    /// Packets so far.
+    /// Packets processed so far.
     pub packets: u64,
-    /// When it was added, in seconds since 1970; 0: never.
+    /// Time of addition, in seconds since 1970; 0 if never added.
     pub added: u64,
-    /// When it was first used, in seconds since 1970; 0: never.
+    /// Time of first use, in seconds since 1970; 0 if never used.
     pub first_used: u64,
-    /// Packets outside the replay window.
+    /// Packets dropped because they were outside the replay window.
     pub replay_window_drops: u32,
-    /// Replayed packets.
+    /// Packets dropped because they were replayed.
     pub replay_drops: u32,
-    /// Packets whose integrity check failed.
+    /// Packets dropped because their integrity check failed.
     pub integrity_failures: u32,
-    /// Sequence number of the acquire that asked for it.
+    /// Sequence number of the acquire that requested the state.
     pub sequence: u32,
-    /// The number that ties it to policies.
+    /// The reqid, which ties the state to policies.
     pub reqid: u32,
-    /// `XFRM_MODE_*`: 0 transport, 1 tunnel, 2 route optimisation, 3 trigger, 4 BEET, 5 IPTFS.
+    /// Mode (`XFRM_MODE_*`): 0 transport, 1 tunnel, 2 route optimisation, 3 trigger, 4 BEET, 5 IPTFS.
     pub mode: u8,
-    /// Replay window in packets, at most 255; with ESN see [`State::replay_esn`].
+    /// Replay window in packets, at most 255; for ESN see [`State::replay_esn`].
     pub replay_window: u8,
     /// `XFRM_STATE_*` flags.
     pub flags: u8,
-    /// Integrity with the kernel's default length of check value.
+    /// Integrity algorithm with the kernel's default ICV length (`XFRMA_ALG_AUTH`).
     pub auth: Option<Algorithm<'a>>,
-    /// Integrity with its length of check value.
+    /// Integrity algorithm with an explicit ICV length (`XFRMA_ALG_AUTH_TRUNC`).
     pub auth_truncated: Option<TruncatedAuth<'a>>,
-    /// Cipher.
+    /// Encryption algorithm (`XFRMA_ALG_CRYPT`).
     pub crypt: Option<Algorithm<'a>>,
-    /// Compression.
+    /// Compression algorithm (`XFRMA_ALG_COMP`).
     pub comp: Option<Algorithm<'a>>,
-    /// Combined mode; the truncation is the check value's length.
+    /// Combined-mode algorithm with its ICV length (`XFRMA_ALG_AEAD`).
     pub aead: Option<TruncatedAuth<'a>>,
     /// UDP or TCP encapsulation.
     pub encapsulation: Option<Encapsulation>,
-    /// Security context: everything of `xfrm_sec_ctx`.
+    /// Security context: all bytes of `xfrm_sec_ctx`.
     pub security_context: Option<&'a [u8]>,
-    /// Sequence numbers of a window without ESN: outbound, inbound, bitmap.
+    /// Outbound and inbound sequence number and bitmap of a replay window without ESN.
     pub replay: Option<[u32; 3]>,
-    /// Sequence numbers of a window with ESN or of more than 32 packets.
+    /// Replay window with ESN or of more than 32 packets.
     pub replay_esn: Option<ReplayEsn<'a>>,
-    /// Mobile IPv6's care-of address, 16 bytes.
+    /// Care-of address of Mobile IPv6, 16 bytes.
     pub care_of: Option<[u8; 16]>,
-    /// When it was last used, in seconds since 1970.
+    /// Time of last use, in seconds since 1970.
     pub last_used: Option<u64>,
-    /// Mark and mask that packets must have.
+    /// Mark and mask that packets must match.
     pub mark: Option<(u32, u32)>,
-    /// Mark that packets get.
+    /// Mark that the state sets on packets.
     pub output_mark: Option<u32>,
-    /// Mask of the mark that packets get.
+    /// Mask of the mark that the state sets on packets.
     pub output_mark_mask: Option<u32>,
-    /// Padding for traffic-flow confidentiality.
+    /// Padding for traffic-flow confidentiality (`XFRMA_TFCPAD`).
     pub tfc_padding: Option<u32>,
     /// `XFRM_SA_XFLAG_*` flags.
     pub extra_flags: Option<u32>,
@@ -123,17 +123,17 @@ pub struct State<'a> {
     pub offload: Option<Offload>,
     /// Interface id.
     pub if_id: Option<u32>,
-    /// Direction where the kernel tells it: 1 in, 2 out.
+    /// Direction, if the kernel states it: 1 in, 2 out.
     pub direction: Option<u8>,
-    /// Interval of NAT keep-alives in seconds.
+    /// Interval between NAT keepalives, in seconds.
     pub nat_keepalive_interval: Option<u32>,
-    /// CPU that it is bound to.
+    /// CPU that the state is bound to.
     pub cpu: Option<u32>,
-    /// Attributes not known here, in their order.
+    /// Unknown attributes (type and payload), in order.
     pub unknown: Vec<(u16, &'a [u8])>,
 }
 
-/// An algorithm (`xfrm_algo`): its kernel name and its key.
+/// An algorithm with its key (`xfrm_algo`). Its `Debug` output does not show the key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Algorithm<'a> {
     /// The kernel's name, such as `cbc(aes)`.
@@ -144,67 +144,67 @@ pub struct Algorithm<'a> {
     pub key: &'a [u8],
 }
 
-/// An algorithm with the length of its check value (`xfrm_algo_auth`, `xfrm_algo_aead`).
+/// An algorithm with its ICV length (`xfrm_algo_auth`, `xfrm_algo_aead`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TruncatedAuth<'a> {
     /// Name and key.
     pub algorithm: Algorithm<'a>,
-    /// Length of the check value in bits.
+    /// Length of the ICV (integrity check value), in bits.
     pub icv_bits: u32,
 }
 
-/// `xfrm_selector`, its own fields unjudged.
+/// A selector with the kernel's fields (`xfrm_selector`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RawSelector {
-    /// Destination address, the first 4 bytes for IPv4.
+    /// Destination address; IPv4 uses the first 4 bytes.
     pub destination: [u8; 16],
-    /// Source address.
+    /// Source address; IPv4 uses the first 4 bytes.
     pub source: [u8; 16],
-    /// Destination port and mask, host order.
+    /// Destination port and mask, in host order.
     pub destination_port: (u16, u16),
-    /// Source port and mask, host order.
+    /// Source port and mask, in host order.
     pub source_port: (u16, u16),
-    /// Address family; 0: unspecified.
+    /// Address family: 2 IPv4, 10 IPv6, 0 unspecified.
     pub family: u16,
-    /// Prefix length of the destination.
+    /// Prefix length of the destination, in bits.
     pub destination_prefix: u8,
-    /// Prefix length of the source.
+    /// Prefix length of the source, in bits.
     pub source_prefix: u8,
-    /// IP protocol; 0: any.
+    /// IP protocol number; 0 for any.
     pub protocol: u8,
-    /// Interface index; 0: any.
+    /// Interface index; 0 for any.
     pub interface: i32,
-    /// User id; 0: any.
+    /// User id; 0 for any.
     pub user: u32,
 }
 
-/// `xfrm_lifetime_cfg`.
+/// Lifetime limits of a state or policy (`xfrm_lifetime_cfg`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Soft and hard limit in bytes; [`LIMIT_INFINITE`]: none.
+    /// Soft and hard limit in bytes; [`LIMIT_INFINITE`] if there is none.
     pub bytes: (u64, u64),
-    /// Soft and hard limit in packets; [`LIMIT_INFINITE`]: none.
+    /// Soft and hard limit in packets; [`LIMIT_INFINITE`] if there is none.
     pub packets: (u64, u64),
-    /// Soft and hard limit in seconds since addition; 0: none.
+    /// Soft and hard limit in seconds since addition; 0 if there is none.
     pub add_seconds: (u64, u64),
-    /// Soft and hard limit in seconds since first use; 0: none.
+    /// Soft and hard limit in seconds since first use; 0 if there is none.
     pub use_seconds: (u64, u64),
 }
 
-/// `xfrm_encap_tmpl`.
+/// UDP or TCP encapsulation (`xfrm_encap_tmpl`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Encapsulation {
-    /// 2: ESP in UDP, 1: the draft's, 7: ESP in TCP.
+    /// Type: 1 ESP in UDP of the early draft, 2 ESP in UDP, 7 ESP in TCP.
     pub kind: u16,
-    /// Source port, host order.
+    /// Source port, in host order.
     pub source_port: u16,
-    /// Destination port, host order.
+    /// Destination port, in host order.
     pub destination_port: u16,
     /// Original address, 16 bytes.
     pub original: [u8; 16],
 }
 
-/// `xfrm_replay_state_esn`.
+/// Replay window with 64-bit sequence numbers (`xfrm_replay_state_esn`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplayEsn<'a> {
     /// Outbound sequence number, 64 bits.
@@ -213,11 +213,11 @@ pub struct ReplayEsn<'a> {
     pub inbound: u64,
     /// Size of the window in packets.
     pub window: u32,
-    /// The bitmap, 32 bits a word.
+    /// Bitmap of received packets, in words of 32 bits.
     pub bitmap: &'a [u8],
 }
 
-/// `xfrm_user_offload`.
+/// Hardware offload (`xfrm_user_offload`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offload {
     /// Interface index.
@@ -233,7 +233,7 @@ impl std::fmt::Debug for Algorithm<'_> {
 }
 
 impl RawSelector {
-    /// Every packet of every family.
+    /// Selects every packet of every family.
     pub const ANY: RawSelector = RawSelector {
         destination: [0; 16],
         source: [0; 16],
@@ -264,12 +264,13 @@ impl RawSelector {
         }
     }
 
-    /// The selector at the start of a state's or policy's payload; none if there are too few bytes.
+    /// Returns the selector at the start of a state's or policy's payload; none if the payload is too
+    /// short.
     pub(crate) fn of(payload: &[u8]) -> Option<RawSelector> {
         Fixed::<{ RawSelector::LEN }>::split(payload).map(|(fixed, _)| RawSelector::parse(fixed))
     }
 
-    /// Whether prefixes fit their family; a selector without a family restricts nothing.
+    /// Checks that the prefixes fit the address family; a selector without a family always passes.
     pub(super) fn check(&self) -> Result<(), Problem> {
         let max = match self.family {
             0 => return Ok(()),
@@ -283,7 +284,7 @@ impl RawSelector {
         }
     }
 
-    /// Source and destination as networks; none without a family.
+    /// Returns source and destination as networks; none if there is no family or a prefix is too long.
     pub fn networks(&self) -> Option<(ipnet::IpNet, ipnet::IpNet)> {
         let source = ip(self.source, self.family)?;
         let destination = ip(self.destination, self.family)?;
@@ -293,7 +294,7 @@ impl RawSelector {
         ))
     }
 
-    /// Whether it restricts packets in any way.
+    /// Returns whether the selector accepts all addresses, protocols and ports. Ignores interface and user.
     pub fn is_any(&self) -> bool {
         self.destination_prefix == 0
             && self.source_prefix == 0
@@ -317,7 +318,7 @@ impl RawSelector {
 }
 
 impl Limits {
-    /// No limit at all.
+    /// No limits.
     pub const NONE: Limits = Limits {
         bytes: (LIMIT_INFINITE, LIMIT_INFINITE),
         packets: (LIMIT_INFINITE, LIMIT_INFINITE),
@@ -339,7 +340,7 @@ impl Limits {
 }
 
 impl<'a> State<'a> {
-    /// A state in transport mode that nothing else is said of.
+    /// Creates a state in transport mode with defaults for everything else: no algorithms, no limits.
     pub fn new(source: IpAddr, destination: IpAddr, protocol: u8, spi: u32) -> State<'a> {
         State {
             destination,
@@ -385,10 +386,10 @@ impl<'a> State<'a> {
         }
     }
 
-    /// Reads the state of a message whose payload starts with `xfrm_usersa_info`.
+    /// Parses a message whose payload starts with `xfrm_usersa_info`.
     ///
     /// # Errors
-    /// What is wrong, with its offset in the buffer.
+    /// Returns a [`WireError`], with the offset in the buffer, if the message is malformed.
     pub fn parse(message: &Message<'a>) -> Result<State<'a>, WireError> {
         let mut state = State::parse_info(message)?;
         for attribute in Attributes::new(message.payload, INFO_LEN) {
@@ -398,7 +399,7 @@ impl<'a> State<'a> {
         Ok(state)
     }
 
-    /// The state of a payload that was parsed before; none if it was not.
+    /// Parses a payload that was parsed successfully before; returns none otherwise.
     pub(crate) fn of(payload: &'a [u8]) -> Option<State<'a>> {
         let kind = super::message::MessageKind::NewSa;
         State::parse(&Message { offset: 0, kind, flags: 0, sequence: 0, port: 0, payload }).ok()
@@ -486,7 +487,7 @@ impl<'a> State<'a> {
         Ok(())
     }
 
-    /// Writes the payload of a message: the structure, then the attributes in the kernel's order.
+    /// Writes the payload of a message: the fixed structure, then the attributes in the kernel's order.
     pub fn emit(&self, out: &mut Vec<u8>) {
         self.emit_info(out);
         let number = |out: &mut Vec<u8>, kind, value: Option<u32>| {
