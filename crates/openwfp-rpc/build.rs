@@ -1,10 +1,10 @@
-//! Compiles the wire's description into Rust, without protoc.
+//! Compiles the .proto files into Rust, without protoc.
 
 use prost::Message;
 use std::error::Error;
 use std::path::PathBuf;
 
-/// Messages that go to and from the API's own types without a copy in between: `codec` has them.
+/// Messages that `codec` converts directly between bytes and the API's types, without prost's structs.
 const OURS: [&str; 18] = [
     "SaContextStepRequest",
     "SaContextBatchRequest",
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut builder = tonic_prost_build::configure()
         .codec_path("crate::codec::WireCodec")
-        // What may hold secrets is never printed.
+        // These messages may contain secrets and must never be printed.
         .skip_debug([".openwfp.v1.Key", ".openwfp.v1.KeyModuleState", ".openwfp.v1.KeyMaterial"]);
     for message in OURS {
         builder = builder.extern_path(format!(".openwfp.v1.{message}"), "crate::codec::Raw");

@@ -1,7 +1,8 @@
-//! The wire's figures: a listing streamed over a Unix socket to a client that decodes it, the time of one page, and many
-//! sessions at once.
+//! Benchmarks of the wire: a listing streamed over a Unix socket to a client that decodes it, the
+//! latency of one page, and many concurrent sessions.
 //!
-//! `cargo bench -p openwfp-rpc` prints them; an argument is the number of contexts instead of a million.
+//! Run with `cargo bench -p openwfp-rpc`. A numeric argument sets the number of contexts (default: one
+//! million).
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a benchmark")]
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
@@ -100,7 +101,7 @@ fn report(what: &str, figure: f64, unit: &str, beside: &str) {
     println!("{what:<58} {figure:>10}{unit:<12} {beside}");
 }
 
-/// Encoding and decoding alone, one context at a time.
+/// Measures encoding and decoding alone, one context at a time.
 fn codec(engine: &Engine, count: u32) {
     let session = engine.open_session(SessionOptions::new()).unwrap();
     let enumerator = session.sa_context_create_enum(&EnumOptions::default()).unwrap();
@@ -170,7 +171,7 @@ fn resident() -> u64 {
     statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
 
-/// A thousand sessions that page at once, round after round.
+/// Runs rounds in which a thousand open sessions read pages, eight at a time.
 fn many(remote: &RemoteEngine) {
     let before = resident();
     let start = Instant::now();

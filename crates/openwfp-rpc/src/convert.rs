@@ -1,4 +1,4 @@
-//! Between the API's types and the messages that hold no SA context.
+//! Converts between the API's types and prost's messages, for messages without SA contexts.
 
 use crate::codec;
 use crate::proto;
@@ -41,7 +41,7 @@ fn invalid(what: String) -> Error {
     Error::new(Code::FWP_E_INVALID_PARAMETER, what)
 }
 
-/// Nanoseconds, of which 64 bits are 584 years.
+/// Returns a duration in nanoseconds, saturating at 64 bits (584 years).
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -128,7 +128,7 @@ fn to_match(address_match: Option<&proto::AddressMatch>) -> Result<AddressMatch>
             codec::network(address, prefix).map(AddressMatch::Subnet)
         }
         (None, false) => AddressMatch::range(address, codec::get_address(&given.last)?),
-        (Some(_), false) => Err(invalid("an address is to be in a network and in a range".into())),
+        (Some(_), false) => Err(invalid("an address condition has both a network and a range".into())),
     }
 }
 
@@ -137,7 +137,7 @@ pub(crate) fn to_direction(direction: i32) -> Result<Option<Direction>> {
         0 => Ok(None),
         1 => Ok(Some(Direction::Outbound)),
         2 => Ok(Some(Direction::Inbound)),
-        other => Err(Error::new(Code::FWP_E_INVALID_ENUMERATOR, format!("{other} is no direction"))),
+        other => Err(Error::new(Code::FWP_E_INVALID_ENUMERATOR, format!("unknown direction {other}"))),
     }
 }
 
@@ -179,7 +179,7 @@ pub(crate) fn from_subscription(options: &SubscriptionOptions) -> proto::Subscri
         kinds: codec::event_kinds(options.kinds),
         queue_length: Some(options.queue_length as u64),
         keys: false,
-        // The bytes of a record are those of its message.
+        // A record and its prost message have the same encoding.
         objects: match &options.topic {
             Topic::Objects(template) => proto::ObjectTemplate::decode(&*template.encode(None)).ok(),
             _ => None,
@@ -223,7 +223,7 @@ pub(crate) fn to_subscription_info(info: proto::SubscriptionInfo) -> Result<Subs
 pub(crate) fn to_securable(of: i32) -> Result<Securable> {
     let place = usize::try_from(of).unwrap_or(usize::MAX);
     Securable::all().get(place).copied().ok_or_else(|| {
-        let what = format!("{of} names nothing that has a security descriptor");
+        let what = format!("unknown securable {of}");
         Error::new(Code::FWP_E_INVALID_ENUMERATOR, what)
     })
 }
@@ -268,7 +268,7 @@ pub(crate) fn to_completeness(completeness: proto::Completeness) -> Completeness
     if completeness.incomplete { Completeness::Incomplete(completeness.reason) } else { Completeness::Whole }
 }
 
-/// A message whose fields have the names of a structure's, both ways.
+/// Defines conversions in both directions between a message and a struct with the same field names.
 macro_rules! same_fields {
     ($type:ident { $($field:ident),* } $from:ident $to:ident) => {
         fn $from(value: &$type) -> proto::$type {

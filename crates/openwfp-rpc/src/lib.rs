@@ -1,12 +1,14 @@
-//! The OpenWFP filter engine over gRPC: one wire, its [server](Server) and its [client](RemoteEngine).
+//! The OpenWFP filter engine over gRPC: the protocol, its [server](Server) and its
+//! [client](RemoteEngine).
 //!
 //! ```text
 //!  program ─ Session ─ RemoteSession ══ HTTP/2 over a Unix socket or TLS ══ Service ─ Session ─ engine
-//!                      └ one connection a session: when it is gone, the session ends ┘
+//!                      └ one connection per session: if it breaks, the session ends ┘
 //! ```
 //!
-//! `proto/openwfp/v1` describes the wire, for clients in any language. This crate knows neither an engine nor a kernel:
-//! it serves whatever implements [`FilterEngine`](openwfp_api::FilterEngine), and is one itself at the other end.
+//! The `.proto` files in `proto/openwfp/v1` define the protocol, for clients in any language. This
+//! crate depends on neither an engine nor a kernel: the server serves any
+//! [`FilterEngine`](openwfp_api::FilterEngine), and the client implements that trait.
 #![forbid(unsafe_code)]
 
 mod client;
@@ -25,13 +27,13 @@ pub use server::Server;
 pub use server::ServerOptions;
 pub use server::UnixSocket;
 
-/// The highest version of the protocol that this crate speaks, and the lowest.
+/// The only protocol version that this crate supports.
 pub const PROTOCOL: u32 = 1;
 
-/// The TCP port where nothing else is said.
+/// Default TCP port of a daemon.
 pub const DEFAULT_PORT: u16 = 8320;
 
-/// The messages and services that `proto/openwfp/v1` describes.
+/// Messages and services generated from `proto/openwfp/v1`.
 #[allow(
     missing_docs,
     unreachable_pub,
@@ -49,7 +51,7 @@ pub const DEFAULT_PORT: u16 = 8320;
 pub mod proto {
     tonic::include_proto!("openwfp.v1");
 
-    /// All descriptions in binary form, a `google.protobuf.FileDescriptorSet`.
+    /// The descriptors of all `.proto` files, as an encoded `google.protobuf.FileDescriptorSet`.
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openwfp.v1.bin"));
 
     impl std::fmt::Debug for Key {

@@ -1,4 +1,5 @@
-//! Errors as gRPC statuses and back: WFP's code travels in the details, as `openwfp.v1.ErrorDetail`.
+//! Converts errors to gRPC statuses and back. The details of a status carry WFP's code as
+//! `openwfp.v1.ErrorDetail`.
 
 use crate::proto::ErrorDetail;
 use openwfp_api::Code;
@@ -44,7 +45,7 @@ pub(crate) fn to_status(error: &Error) -> Status {
     Status::with_details(code, message, details.encode_to_vec().into())
 }
 
-/// What a client that knows gRPC alone sees of a code.
+/// Returns the gRPC status code for a WFP code, for clients that do not read the details.
 fn grpc_code(code: Code) -> tonic::Code {
     match code {
         Code::ERROR_ACCESS_DENIED | Code::RPC_E_ACCESS_DENIED => tonic::Code::PermissionDenied,
@@ -67,7 +68,8 @@ fn grpc_code(code: Code) -> tonic::Code {
     }
 }
 
-/// The error that a status stands for: the daemon's own, or what became of the connection.
+/// Returns the error that a status represents: the daemon's own error or, without details, a failure of
+/// the connection.
 pub(crate) fn from_status(status: &Status) -> Error {
     if let Ok(rpc) = RpcStatus::decode(status.details())
         && let Some(any) = rpc.details.into_iter().find(|any| any.type_url == TYPE_URL)
@@ -88,7 +90,7 @@ pub(crate) fn from_status(status: &Status) -> Error {
             Error::new(Code::RPC_E_ACCESS_DENIED, what)
         }
         tonic::Code::Unimplemented => Error::new(Code::ERROR_CALL_NOT_IMPLEMENTED, what)
-            .with_remedy("the daemon is of another version than this client"),
+            .with_remedy("The daemon and this client differ in version."),
         tonic::Code::Internal | tonic::Code::DataLoss if source(status).is_none() => {
             Error::new(Code::RPC_E_INVALID_DATAPACKET, what)
         }
@@ -100,7 +102,7 @@ fn source(status: &Status) -> Option<&(dyn StdError + 'static)> {
     status.source()
 }
 
-/// The status' own words and those of what caused it.
+/// Returns the status's message followed by those of its causes.
 fn words(status: &Status) -> String {
     let mut words = status.message().to_owned();
     let mut cause = source(status);
@@ -111,10 +113,11 @@ fn words(status: &Status) -> String {
         }
         cause = error.source();
     }
-    if words.is_empty() { format!("{:?}", status.code()) } else { words }
+    if words.is_empty() { status.code().description().to_owned() } else { words }
 }
 
-/// A TLS alert of the peer's, or a refusal of its certificate by us, anywhere among the causes.
+/// Searches the causes of an error for a TLS failure: an alert from the peer, or a certificate that
+/// this side refused.
 pub(crate) fn refused_by_peer(error: &(dyn StdError + 'static)) -> Option<Error> {
     let mut cause = Some(error);
     while let Some(error) = cause {

@@ -1,4 +1,4 @@
-//! Mutual TLS 1.3: certificates from PEM files, and who a client's certificate stands for.
+//! Mutual TLS 1.3: loads certificates from PEM files and maps client certificates to principals.
 
 use openwfp_api::Code;
 use openwfp_api::Error;
@@ -18,42 +18,46 @@ use x509_cert::der::Decode;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
-/// HTTP/2's name in TLS (RFC 9113 §3.2).
+/// The ALPN protocol id of HTTP/2 (RFC 9113 §3.2).
 const ALPN: &[u8] = b"h2";
 
-/// A server's side of mutual TLS: its certificate, whose clients it takes, and who they are.
+/// TLS settings of a server: its certificate, the authorities of its clients, and the clients'
+/// principals.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerTls {
-    /// The server's certificate with those that lead to its authority, PEM.
+    /// File with the server's certificate followed by its intermediate certificates, PEM.
     pub cert: PathBuf,
-    /// Its private key, PEM.
+    /// File with the private key, PEM.
     pub key: PathBuf,
-    /// The authorities that clients' certificates come from, PEM.
+    /// File with the authorities that issue the clients' certificates, PEM.
     pub client_ca: PathBuf,
-    /// The authorities' lists of revoked certificates, PEM.
+    /// File with revocation lists of these authorities, PEM. Only the clients' own certificates are
+    /// checked, not intermediate ones.
     pub client_crl: Option<PathBuf>,
-    /// Who the clients are; the first rule that fits counts, and whom none fits is refused.
+    /// Rules that map clients to principals. The first match counts; a client without a match cannot open
+    /// sessions.
     pub clients: Vec<ClientRule>,
 }
 
-/// Who a client is whose certificate has this name.
+/// Maps clients whose certificate has a given name to a principal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientRule {
-    /// `dns:NAME`, `email:ADDRESS`, `uri:URI` or `ip:ADDRESS` for a subject alternative name, `subject:NAME` for the
-    /// subject as RFC 4514 writes it, such as `subject:CN=ops,O=Example`.
+    /// Name to match exactly: `dns:NAME`, `email:ADDRESS`, `uri:URI` or `ip:ADDRESS` for a subject
+    /// alternative name, or `subject:NAME` for the subject in the form of RFC 4514, such as
+    /// `subject:CN=ops,O=Example`.
     pub name: String,
-    /// Who that is.
+    /// The principal that the client acts as.
     pub principal: Principal,
 }
 
-/// A client's side of mutual TLS.
+/// TLS settings of a client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientTls {
-    /// The authorities that the server's certificate may come from, PEM.
+    /// File with the authorities that may issue the server's certificate, PEM.
     pub ca: PathBuf,
-    /// The client's certificate with those that lead to its authority, PEM.
+    /// File with the client's certificate followed by its intermediate certificates, PEM.
     pub cert: PathBuf,
-    /// Its private key, PEM.
+    /// File with the private key, PEM.
     pub key: PathBuf,
 }
 
@@ -65,7 +69,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let found: Vec<_> = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
         .map_err(|error| unreadable(path, &error))?;
-    if found.is_empty() { Err(unreadable(path, &"no certificate in PEM form is in it")) } else { Ok(found) }
+    if found.is_empty() { Err(unreadable(path, &"it contains no PEM certificate")) } else { Ok(found) }
 }
 
 fn authorities(path: &Path) -> Result<Arc<RootCertStore>> {
@@ -85,7 +89,7 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
 }
 
 impl ServerTls {
-    /// Reads the files.
+    /// Reads the files and builds the TLS configuration.
     ///
     /// # Errors
     /// `FWP_E_INVALID_PARAMETER` with the file that cannot be read or used, and why.
@@ -109,16 +113,16 @@ impl ServerTls {
         Ok(config)
     }
 
-    /// Reads the files and checks the rules, as a server would.
+    /// Reads the files and checks the rules, as [`Server::set_tls`](crate::Server::set_tls) does.
     ///
     /// # Errors
-    /// `FWP_E_INVALID_PARAMETER` with what cannot be used, and why.
+    /// `FWP_E_INVALID_PARAMETER` with the file or rule that cannot be used, and why.
     pub fn check(&self) -> Result {
         self.config().map(drop)?;
         self.clients.iter().try_for_each(|rule| check_name(&rule.name))
     }
 
-    /// Who a certificate stands for, with the name by which it was found.
+    /// Returns the principal that a certificate is mapped to, and the name that matched.
     pub(crate) fn identify(&self, certificate: &CertificateDer<'_>) -> Option<(Principal, String)> {
         let names = names(certificate);
         let rule = self.clients.iter().find(|rule| names.contains(&rule.name))?;
@@ -129,17 +133,17 @@ impl ServerTls {
 /// Checks the form of a rule's name.
 ///
 /// # Errors
-/// `FWP_E_INVALID_PARAMETER` for a name of no known kind.
+/// `FWP_E_INVALID_PARAMETER` if the name has no known prefix or nothing after it.
 pub fn check_name(name: &str) -> Result {
     let known = ["dns:", "email:", "uri:", "ip:", "subject:"];
     if known.iter().any(|kind| name.len() > kind.len() && name.starts_with(kind)) {
         return Ok(());
     }
-    Err(Error::new(Code::FWP_E_INVALID_PARAMETER, format!("\"{name}\" names no certificate"))
-        .with_remedy("names are dns:NAME, email:ADDRESS, uri:URI, ip:ADDRESS or subject:CN=NAME"))
+    Err(Error::new(Code::FWP_E_INVALID_PARAMETER, format!("\"{name}\" is not a certificate name"))
+        .with_remedy("Use dns:NAME, email:ADDRESS, uri:URI, ip:ADDRESS or subject:CN=NAME."))
 }
 
-/// All names of a certificate, in the form of rules.
+/// Returns all names of a certificate, in the form of [`ClientRule::name`].
 pub(crate) fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
     let Ok(certificate) = x509_cert::Certificate::from_der(certificate) else { return Vec::new() };
     let mut names = Vec::new();
@@ -164,7 +168,7 @@ fn ip(bytes: &[u8]) -> Option<IpAddr> {
 }
 
 impl ClientTls {
-    /// Reads the files.
+    /// Reads the files and builds the TLS configuration.
     ///
     /// # Errors
     /// `FWP_E_INVALID_PARAMETER` with the file that cannot be read or used, and why.
@@ -180,23 +184,23 @@ impl ClientTls {
     }
 }
 
-/// What a failed handshake means for a client.
+/// Returns the error that a client reports for a failed TLS handshake.
 pub(crate) fn refusal(error: &rustls::Error) -> Error {
     match error {
         rustls::Error::AlertReceived(rustls::AlertDescription::ProtocolVersion)
         | rustls::Error::PeerIncompatible(_) => {
-            Error::new(Code::RPC_E_VERSION_MISMATCH, format!("TLS with the engine: {error}"))
-                .with_remedy("both ends must speak TLS 1.3")
+            Error::new(Code::RPC_E_VERSION_MISMATCH, format!("TLS with the engine failed: {error}"))
+                .with_remedy("Both ends must support TLS 1.3.")
         }
         rustls::Error::InvalidMessage(_) => {
-            Error::new(Code::RPC_E_INVALID_DATAPACKET, format!("TLS with the engine: {error}"))
-                .with_remedy("what listens there does not speak TLS; is the port right?")
+            Error::new(Code::RPC_E_INVALID_DATAPACKET, format!("TLS with the engine failed: {error}"))
+                .with_remedy("The server does not speak TLS. Check the port.")
         }
         rustls::Error::AlertReceived(_) => {
             Error::new(Code::RPC_E_ACCESS_DENIED, format!("the engine refused this client: {error}"))
-                .with_remedy("check --cert and --key: issued by the engine's authority, valid, not revoked?")
+                .with_remedy("Check that the certificate (--cert) is valid, not revoked, and issued by an authority that the engine trusts.")
         }
-        _ => Error::new(Code::RPC_E_ACCESS_DENIED, format!("the engine's certificate was refused: {error}"))
-            .with_remedy("check --ca and the engine's name in the URL"),
+        _ => Error::new(Code::RPC_E_ACCESS_DENIED, format!("the engine's certificate is not trusted: {error}"))
+            .with_remedy("Check --ca, and the host name in the URL."),
     }
 }

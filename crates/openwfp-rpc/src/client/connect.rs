@@ -1,4 +1,5 @@
-//! Connecting: what can go wrong there has the clearest words here.
+//! Connects to a daemon over a Unix socket, TCP or TLS, and turns connection failures into specific
+//! errors.
 
 use super::ClientOptions;
 use super::Target;
@@ -24,13 +25,15 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::Channel;
 use tonic::transport::Endpoint;
 
-/// Where a connection notes why the other side ended it: HTTP/2's layers above forget the reason.
+/// The reason for which the peer closed the connection. The HTTP/2 layers above discard it, so the
+/// connection records it here.
 pub(crate) type Refusal = Arc<OnceLock<Error>>;
 
-/// How much of an answer may be under way.
+/// Initial HTTP/2 flow-control window of a stream, in bytes.
 const WINDOW: u32 = 4 << 20;
 
-/// Connects, and gives the connection to HTTP/2. It is not made anew when it breaks: its session is gone then.
+/// Connects and performs the HTTP/2 handshake. The channel never reconnects, because a broken
+/// connection has already ended its session.
 pub(crate) async fn connect(target: &Target, options: &ClientOptions, refusal: &Refusal) -> Result<Channel> {
     let wire: Box<dyn Wire> = match target {
         Target::Unix(path) => Box::new(unix(path).await?),
@@ -38,12 +41,14 @@ pub(crate) async fn connect(target: &Target, options: &ClientOptions, refusal: &
         Target::Tls { host, port } => {
             let stream = tcp(target, host, *port).await?;
             let tls = options.tls.as_ref().ok_or_else(|| {
-                Error::new(Code::FWP_E_INVALID_PARAMETER, format!("{target} needs a certificate, and none is given"))
-                    .with_remedy("give the client's certificate and key and the engine's authority: --cert, --key, --ca, or OPENWFP_CERT, OPENWFP_KEY, OPENWFP_CA")
+                Error::new(Code::FWP_E_INVALID_PARAMETER, format!("{target} requires a client certificate"))
+                    .with_remedy(
+                        "Pass --cert, --key and --ca, or set OPENWFP_CERT, OPENWFP_KEY and OPENWFP_CA.",
+                    )
             })?;
             let config = Arc::new(tls.config()?);
             let name = ServerName::try_from(host.clone()).map_err(|error| {
-                Error::new(Code::FWP_E_INVALID_PARAMETER, format!("\"{host}\" is no host's name: {error}"))
+                Error::new(Code::FWP_E_INVALID_PARAMETER, format!("\"{host}\" is not a host name: {error}"))
             })?;
             let handshake = TlsConnector::from(config).connect(name, stream).await;
             Box::new(handshake.map_err(|error| {
@@ -71,45 +76,45 @@ async fn unix(path: &Path) -> Result<UnixStream> {
     UnixStream::connect(path).await.map_err(|error| {
         let at = path.display();
         match error.kind() {
-            io::ErrorKind::PermissionDenied => Error::new(
-                Code::RPC_E_ACCESS_DENIED,
-                format!("the socket {at} may not be used by this user: {error}"),
-            )
-            .with_remedy("ask for membership in its group"),
-            _ => Error::new(Code::RPC_E_SERVER_DIED_DNE, format!("no engine listens at {at}: {error}"))
-                .with_remedy("start one with `wfp serve`"),
+            io::ErrorKind::PermissionDenied => {
+                Error::new(Code::RPC_E_ACCESS_DENIED, format!("cannot open {at}: {error}"))
+                    .with_remedy("Join the socket's group, or run as root.")
+            }
+            _ => Error::new(Code::RPC_E_SERVER_DIED_DNE, format!("cannot reach {at}: {error}"))
+                .with_remedy("No daemon listens there. Start one with `wfp serve`."),
         }
     })
 }
 
 async fn tcp(target: &Target, host: &str, port: u16) -> Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await.map_err(|error| unreachable_at(target, &error))?;
-    // Calls are short and whole.
+    // Requests are short and written whole, so Nagle's algorithm would only delay them.
     drop(stream.set_nodelay(true));
     Ok(stream)
 }
 
-/// A daemon that has no room says GOAWAY with `ENHANCE_YOUR_CALM` and its reason before anything else.
+/// Returns the error for a GOAWAY with `ENHANCE_YOUR_CALM`, which a daemon without free connections
+/// sends before anything else, with its reason.
 fn no_room(mut frames: &[u8]) -> Option<Error> {
     loop {
         let ([a, b, c, kind, _, _, _, _, _], rest) = frames.split_first_chunk::<9>()?;
         let length = usize::try_from(u32::from_be_bytes([0, *a, *b, *c])).ok()?;
         let (content, rest) = rest.split_at_checked(length)?;
         if let (7, [_, _, _, _, 0, 0, 0, 0x0b, why @ ..]) = (kind, content) {
-            let what = format!("the engine refused the connection: {}", String::from_utf8_lossy(why));
-            return Some(Error::new(Code::RPC_E_OUT_OF_RESOURCES, what).with_remedy("try again later"));
+            let what = format!("the daemon refused the connection: {}", String::from_utf8_lossy(why));
+            return Some(Error::new(Code::RPC_E_OUT_OF_RESOURCES, what).with_remedy("Try again later."));
         }
         frames = rest;
     }
 }
 
 fn no_tls(target: &Target, error: &io::Error) -> Error {
-    Error::new(Code::RPC_E_INVALID_DATAPACKET, format!("{target}: no TLS handshake: {error}"))
-        .with_remedy("what listens there does not speak TLS; is the port right?")
+    Error::new(Code::RPC_E_INVALID_DATAPACKET, format!("TLS handshake with {target} failed: {error}"))
+        .with_remedy("The server does not speak TLS. Check the port.")
 }
 
 fn unreachable_at(target: &Target, error: &dyn std::error::Error) -> Error {
-    let mut what = format!("no engine answers at {target}: {error}");
+    let mut what = format!("cannot reach {target}: {error}");
     let mut cause = error.source();
     while let Some(error) = cause {
         what = format!("{what}: {error}");
@@ -118,20 +123,20 @@ fn unreachable_at(target: &Target, error: &dyn std::error::Error) -> Error {
     Error::new(Code::RPC_E_SERVER_DIED_DNE, what)
 }
 
-/// What bytes go over.
+/// A byte stream to the daemon.
 trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
-/// A connection that notes why the other side ended it.
+/// A connection that records why the peer closed it.
 struct Noted {
     wire: Box<dyn Wire>,
     refusal: Refusal,
-    /// What was read first, as far as a refusal may stand there.
+    /// The first bytes that were read, up to `HEAD_MAX`: a refusal appears only there.
     head: Vec<u8>,
 }
 
-/// The longest beginning in which a refusal may stand.
+/// Number of initial bytes to search for a refusal.
 const HEAD_MAX: usize = 512;
 
 impl Noted {
@@ -139,7 +144,7 @@ impl Noted {
         if let Poll::Ready(Err(error)) = &outcome
             && let Some(why) = crate::status::refused_by_peer(error)
         {
-            // The first reason counts.
+            // Keep the first reason.
             drop(self.refusal.set(why));
         }
         outcome
@@ -159,7 +164,7 @@ impl AsyncRead for Noted {
             let read = &buffer.filled()[before..];
             self.head.extend_from_slice(&read[..read.len().min(room)]);
             if let Some(why) = no_room(&self.head) {
-                // The first reason counts.
+                // Keep the first reason.
                 drop(self.refusal.set(why));
             }
         }

@@ -1,4 +1,4 @@
-//! What an enumerator's taker gave back, on this side of the wire.
+//! Keeps the entries of remote enumerators that a caller claimed but did not accept.
 
 use openwfp_api::Claim;
 use openwfp_api::EnumId;
@@ -16,11 +16,11 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
-/// An enumerator's entry has a place in its order.
+/// An entry of an enumerator, with a position in the enumerator's order.
 pub(crate) trait Ordered {
     fn place(&self) -> (u64, u8);
 
-    /// Which of two entries comes first.
+    /// Compares the positions of two entries.
     fn order(&self, other: &Self) -> Ordering {
         self.place().cmp(&other.place())
     }
@@ -42,7 +42,7 @@ impl Ordered for Arc<Object> {
     }
 }
 
-/// The order of filters by weight.
+/// Orders filters by effective weight, heaviest first.
 pub(crate) fn by_weight(one: &Arc<Object>, other: &Arc<Object>) -> Ordering {
     let key = |object: &Arc<Object>| {
         object.as_filter().map(|filter| (u64::MAX - filter.effective_weight, filter.id))
@@ -69,7 +69,7 @@ impl Ordered for Arc<SessionInfo> {
     }
 }
 
-/// The enumerators of one kind that have something given back.
+/// The open enumerators of one kind, with the entries that were given back.
 pub(crate) struct Cursors<T>(Mutex<HashMap<EnumId, Arc<Cursor<T>>>>);
 
 impl<T> Default for Cursors<T> {
@@ -79,7 +79,7 @@ impl<T> Default for Cursors<T> {
 }
 
 struct Cursor<T> {
-    /// Held while a page is fetched, so that pages are in order.
+    /// Entries that were given back. The lock is held while a page is fetched, so that pages stay in order.
     returned: Mutex<Vec<T>>,
     order: fn(&T, &T) -> Ordering,
 }
@@ -93,7 +93,7 @@ impl<T: Ordered + Send + Sync + 'static> Cursors<T> {
         self.add_ordered(id, T::order)
     }
 
-    /// Adds an enumerator with an order of its own.
+    /// Adds an enumerator whose entries have another order than [`Ordered::order`].
     pub(crate) fn add_ordered(&self, id: EnumId, order: fn(&T, &T) -> Ordering) -> EnumId {
         lock(&self.0).insert(id, Arc::new(Cursor { returned: Mutex::default(), order }));
         id
@@ -103,8 +103,9 @@ impl<T: Ordered + Send + Sync + 'static> Cursors<T> {
         lock(&self.0).remove(&id);
     }
 
-    /// Claims the next entries: what was given back first, then what `fetch` brings, which is asked for a number of
-    /// entries and says whether there may be more. It is called once at least, to see whether the call is allowed.
+    /// Claims the next entries: first those that were given back, then new ones from `fetch`. `fetch` takes
+    /// the number of entries to return and reports whether there may be more. It is called at least once,
+    /// if only to check that the call is allowed.
     pub(crate) fn claim(
         &self,
         id: EnumId,

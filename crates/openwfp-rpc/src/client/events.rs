@@ -1,4 +1,4 @@
-//! Subscriptions of a session elsewhere: the queue is the daemon's, and is read in pages.
+//! Subscriptions of a remote session. The daemon holds the queue, and the client reads it in pages.
 
 use super::link::Link;
 use super::wait;
@@ -26,21 +26,22 @@ use std::task::Poll;
 use std::thread::ThreadId;
 use std::time::Duration;
 
-/// Queues of this length and more are read many at a time; a shorter one was asked for to be exact.
+/// Minimum queue length at which events are read in pages. A shorter queue is read one event at a time,
+/// so that its length remains exact.
 const PAGED_FROM: usize = 1024;
 
-/// How long to wait where there is no end to it.
+/// A wait that never ends in practice.
 const FOREVER: Duration = Duration::from_secs(1 << 32);
 
 type Reading = Pin<Box<dyn Future<Output = Result<Vec<Notification>>> + Send>>;
 
-/// A subscription that is pulled.
+/// A subscription from which the caller pulls events.
 pub(crate) struct RemoteStream {
     link: Arc<Link>,
     id: SubscriptionId,
     limit: u32,
     read: VecDeque<Notification>,
-    /// A call that a task has begun and not seen the end of.
+    /// A read that [`EventStream::poll_next`] has started and that is still pending.
     reading: Option<Reading>,
 }
 
@@ -79,7 +80,7 @@ impl EventStream for RemoteStream {
             return Ok(Some(notification));
         }
         if self.reading.is_some() {
-            // A task's call waits for ever; this caller does not.
+            // The pending read of a task waits indefinitely, so the timeout is applied here.
             let next = std::future::poll_fn(|context| self.poll_next(context));
             return match wait(async { tokio::time::timeout(at_most, next).await })? {
                 Ok(next) => next.map(Some),
@@ -113,7 +114,7 @@ impl EventStream for RemoteStream {
 impl Drop for RemoteStream {
     fn drop(&mut self) {
         self.reading = None;
-        // It may have ended already, or its session has.
+        // The error is ignored: the subscription or its session may have ended already.
         drop(unsubscribe(&self.link, self.id));
     }
 }
@@ -123,7 +124,7 @@ pub(crate) fn unsubscribe(link: &Link, id: SubscriptionId) -> Result {
     link.call(|mut client| async move { client.sa_context_unsubscribe(request).await }).map(drop)
 }
 
-/// A callback's thread, and whether it is inside the callback.
+/// The thread that runs a subscription's callback, and whether it is inside the callback.
 #[derive(Default)]
 pub(crate) struct Delivery {
     state: Mutex<State>,
@@ -137,7 +138,7 @@ struct State {
 }
 
 impl Delivery {
-    /// Starts the thread that calls back for each notification until the subscription ends.
+    /// Starts a thread that calls `callback` for each notification until the subscription ends.
     pub(crate) fn start(mut stream: RemoteStream, callback: EventCallback) -> Result<Arc<Delivery>> {
         let delivery = Arc::new(Delivery::default());
         let this = Arc::clone(&delivery);
@@ -147,18 +148,22 @@ impl Delivery {
                 if !this.begin() {
                     return;
                 }
-                // The callback is the only state that a panic can leave broken, and it is not called again.
+                // Only the callback's own state can be left inconsistent by a panic, and the callback is never called
+                // again.
                 let outcome = catch_unwind(AssertUnwindSafe(|| callback(&notification)));
                 this.end();
                 if outcome.is_err() {
-                    tracing::error!("a subscriber's callback panicked; its subscription has ended");
+                    tracing::error!("a subscription ended because its callback panicked");
                     return;
                 }
             }
         };
         let thread = std::thread::Builder::new().name("openwfp-events".into()).spawn(body);
         thread.map(|_| delivery).map_err(|error| {
-            Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("no thread for the subscription: {error}"))
+            Error::new(
+                Code::RPC_E_OUT_OF_RESOURCES,
+                format!("cannot start a thread for the subscription: {error}"),
+            )
         })
     }
 
@@ -179,7 +184,7 @@ impl Delivery {
         self.changed.notify_all();
     }
 
-    /// When this returns, no callback runs, unless it is the one that calls this.
+    /// Stops delivery and waits until no callback runs, unless the callback itself makes this call.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;

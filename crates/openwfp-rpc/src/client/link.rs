@@ -1,4 +1,4 @@
-//! A link: one connection with one session, and whether it still holds.
+//! A link: one connection with its one session, and whether that session is still open.
 
 use super::ClientOptions;
 use super::Target;
@@ -30,33 +30,33 @@ use tonic::Status;
 use tonic::Streaming;
 use tonic::transport::Channel;
 
-/// The longest answer that is taken, in bytes.
+/// Maximum size of an answer, in bytes.
 const ANSWER_MAX: usize = 256 << 20;
 
 pub(crate) type Client = FilterEngineClient<Channel>;
 
-/// A connection with its session.
+/// A connection and its session.
 pub(crate) struct Link {
     client: Client,
     pub(crate) token: Vec<u8>,
     pub(crate) number: SessionNumber,
-    /// The most entries that the daemon puts into a page.
+    /// Maximum number of entries that the daemon puts into a page.
     pub(crate) page_entries_max: u32,
-    /// How long the session's calls wait for other sessions' transactions.
+    /// Maximum time that the session's calls wait for other sessions' transactions.
     transaction_wait: Duration,
     call_timeout: Duration,
     closed: AtomicBool,
-    /// Why the session has ended, by the daemon's word or since the connection broke.
+    /// Why the session ended: the daemon's reason, or the failure of the connection.
     ended: Arc<OnceLock<Error>>,
     refusal: Refusal,
     reader: tokio::task::AbortHandle,
-    /// Whether keys are to be asked for.
+    /// Whether to request keys in calls that return them.
     pub(crate) keys: AtomicBool,
 }
 
 fn aborted(why: &str) -> Error {
     Error::new(Code::FWP_E_SESSION_ABORTED, format!("the session has ended: {why}"))
-        .with_remedy("open another one")
+        .with_remedy("Open a new one.")
 }
 
 impl Link {
@@ -90,17 +90,19 @@ impl Link {
             match stream.message().await.map_err(failed)?.and_then(|message| message.message) {
                 Some(Message::Opened(opened)) => Ok((client, opened, stream)),
                 Some(Message::Ended(why)) => Err(from_detail(why)),
-                None => Err(Error::new(Code::RPC_E_INVALID_DATAPACKET, "the daemon opened no session")),
+                None => Err(Error::new(Code::RPC_E_INVALID_DATAPACKET, "the daemon did not open a session")),
             }
         };
         let opened = wait(async { tokio::time::timeout(options.connect_timeout, opening).await })?;
         let (client, opened, stream) = opened.map_err(|_| {
-            let what = format!("{target} did not answer within {:?}", options.connect_timeout);
+            let what = format!("{target} did not answer within {} s", options.connect_timeout.as_secs_f64());
             Error::new(Code::RPC_E_TIMEOUT, what)
         })??;
         if opened.protocol != PROTOCOL {
-            let what =
-                format!("the daemon chose version {} of the protocol, not {PROTOCOL}", opened.protocol);
+            let what = format!(
+                "the daemon chose protocol version {}, but this client speaks {PROTOCOL}",
+                opened.protocol
+            );
             return Err(Error::new(Code::RPC_E_VERSION_MISMATCH, what));
         }
         let ended = Arc::new(OnceLock::new());
@@ -132,10 +134,10 @@ impl Link {
         self.keys.load(Ordering::Relaxed)
     }
 
-    /// Whether calls may be made.
+    /// Checks that the session can be used.
     ///
     /// # Errors
-    /// `ERROR_INVALID_HANDLE` once it is closed, `FWP_E_SESSION_ABORTED` once it has ended.
+    /// `ERROR_INVALID_HANDLE` after it was closed, `FWP_E_SESSION_ABORTED` after it ended.
     pub(crate) fn check(&self) -> Result {
         if self.is_closed() {
             return Err(Error::new(Code::ERROR_INVALID_HANDLE, "the session is closed"));
@@ -146,7 +148,7 @@ impl Link {
         }
     }
 
-    /// Makes a call that is answered at once.
+    /// Makes a call that does not wait for transactions.
     pub(crate) fn call<T, F: Future<Output = Result<Response<T>, Status>>>(
         &self,
         call: impl FnOnce(Client) -> F,
@@ -162,7 +164,7 @@ impl Link {
         self.call_within(Some(self.call_timeout.saturating_add(self.transaction_wait)), call)
     }
 
-    /// Makes a call that is answered within a time, or at any time.
+    /// Makes a call with a timeout, or without one if `time` is `None`.
     pub(crate) fn call_within<T, F: Future<Output = Result<Response<T>, Status>>>(
         &self,
         time: Option<Duration>,
@@ -180,7 +182,8 @@ impl Link {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) => Err(self.failed(&status)),
             Err(_) => {
-                let what = format!("the engine did not answer within {:?}", time.unwrap_or_default());
+                let what =
+                    format!("the engine did not answer within {} s", time.unwrap_or_default().as_secs_f64());
                 Err(self.lost(Error::new(Code::RPC_E_TIMEOUT, what)))
             }
         }
@@ -190,11 +193,11 @@ impl Link {
         self.client.clone()
     }
 
-    /// What a failed call means for its caller; an answer that is lost ends the session.
+    /// Returns the error for a failed call. If the answer was lost, the session ends.
     pub(crate) fn failed(&self, status: &Status) -> Error {
         let error = failure(status, &self.refusal);
         match error.code() {
-            // Closed by another thread meanwhile.
+            // Another thread closed the session during the call.
             _ if self.is_closed() => {
                 Error::new(Code::ERROR_INVALID_HANDLE, "the session was closed during the call")
             }
@@ -205,15 +208,15 @@ impl Link {
         }
     }
 
-    /// An answer is lost: nobody knows whether its call was carried out, so the session ends.
+    /// Ends the session after a lost answer, because it is unknown whether the call was executed.
     pub(crate) fn lost(&self, error: Error) -> Error {
-        // The first reason counts.
+        // Keep the first reason.
         drop(self.ended.set(aborted(error.what())));
         self.reader.abort();
         error
     }
 
-    /// Closes the session; whether it was open.
+    /// Closes the session. Returns whether it was open.
     pub(crate) fn close(&self) -> bool {
         if self.closed.swap(true, Ordering::AcqRel) {
             return false;
@@ -221,7 +224,7 @@ impl Link {
         if self.ended.get().is_none() {
             let request = self.request();
             let mut client = self.client.clone();
-            // If the daemon does not hear it, it sees the connection go.
+            // If this call does not reach the daemon, the daemon notices the closed connection.
             let close = async { tokio::time::timeout(self.call_timeout, client.engine_close(request)).await };
             drop(wait(close));
         }
@@ -230,7 +233,8 @@ impl Link {
     }
 }
 
-/// What went wrong; the connection knows better than HTTP/2's layers above it.
+/// Returns the error for a status. The reason recorded by the connection takes precedence over a mere
+/// disconnection.
 fn failure(status: &Status, refusal: &Refusal) -> Error {
     let error = from_status(status);
     match refusal.get() {
@@ -239,13 +243,13 @@ fn failure(status: &Status, refusal: &Refusal) -> Error {
     }
 }
 
-/// Reads the session's stream to its end and notes why it ended.
+/// Reads the session's stream to its end and records why it ended.
 async fn watch(mut stream: Streaming<proto::SessionMessage>, ended: Arc<OnceLock<Error>>) {
     let why = loop {
         match stream.message().await {
             Ok(Some(proto::SessionMessage { message: Some(Message::Ended(why)) })) => break from_detail(why),
             Ok(Some(_)) => {}
-            Ok(None) => break aborted("the daemon closed its stream"),
+            Ok(None) => break aborted("the daemon closed the session's stream"),
             Err(status) => break aborted(from_status(&status).what()),
         }
     };

@@ -1,4 +1,4 @@
-//! The client: an engine elsewhere, with sessions that behave as those of an engine in this process.
+//! The client: a remote engine whose sessions behave like those of an engine in this process.
 
 mod connect;
 mod cursor;
@@ -23,24 +23,24 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
-/// Where an engine listens.
+/// The address of a remote engine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Target {
-    /// A Unix socket of this machine.
+    /// Path of a Unix socket on this machine.
     Unix(PathBuf),
-    /// A host and TCP port, over mutual TLS.
+    /// A TCP address, with mutual TLS.
     Tls {
-        /// The host's name or address, which the engine's certificate must have.
+        /// Host name or IP address. The engine's certificate must be valid for it.
         host: String,
-        /// The port.
+        /// TCP port.
         port: u16,
     },
-    /// A host and TCP port, without encryption.
+    /// A TCP address, without encryption.
     Plain {
-        /// The host's name or address.
+        /// Host name or IP address.
         host: String,
-        /// The port.
+        /// TCP port.
         port: u16,
     },
 }
@@ -59,21 +59,24 @@ impl fmt::Display for Target {
     }
 }
 
-/// How an engine elsewhere is reached; everything but certificates has a default.
+/// Options for connecting to a remote engine. Everything except certificates has a default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientOptions {
-    /// The client's certificate; needed for [`Target::Tls`] alone.
+    /// Certificates of the client. Required for [`Target::Tls`], unused otherwise.
     pub tls: Option<ClientTls>,
-    /// How long connecting and opening a session may take.
+    /// Maximum time to connect and open a session. Default: 10 seconds.
     pub connect_timeout: Duration,
-    /// How long a call may take, besides its wait for other sessions' transactions. When the answer to a call is lost, the
-    /// session ends, since nobody knows whether the call was carried out.
+    /// Maximum time for a call, in addition to the time it may wait for other sessions' transactions.
+    /// Default: 60 seconds. If the answer does not arrive in time, the session ends, because it is unknown
+    /// whether the call was executed.
     pub call_timeout: Duration,
-    /// How long the connection may be silent before the daemon is asked whether it is there.
+    /// Interval between HTTP/2 keepalive pings. Default: 5 seconds.
     pub keepalive_interval: Duration,
-    /// How long its answer may take; then it is gone.
+    /// Maximum time to wait for the answer to a keepalive ping before the connection is considered dead.
+    /// Default: 5 seconds.
     pub keepalive_timeout: Duration,
-    /// Which of the daemon's engines sessions are opened with that do not say it themselves; empty: its first.
+    /// Name of the daemon's engine for sessions whose `SessionOptions::engine` is empty. Empty (the
+    /// default): the daemon's first engine.
     pub engine: String,
 }
 
@@ -90,7 +93,7 @@ impl Default for ClientOptions {
     }
 }
 
-/// An engine elsewhere. Each session has a connection of its own, and ends with it.
+/// An engine behind a daemon. Each session has its own connection and ends with it.
 #[derive(Clone, Debug)]
 pub struct RemoteEngine {
     target: Target,
@@ -98,27 +101,35 @@ pub struct RemoteEngine {
 }
 
 impl RemoteEngine {
-    /// The engine that listens there; nothing is connected yet.
+    /// Creates a client for the engine at `target`. It does not connect until a session is opened.
     pub fn new(target: Target, options: ClientOptions) -> RemoteEngine {
         RemoteEngine { target, options }
     }
 }
 
 impl FilterEngine for RemoteEngine {
-    /// Connects and opens a session. Who the client is, the daemon knows by itself: the options' principal, process, name
-    /// of the user and kernel mode do not count, and neither do their limits.
+    /// Connects and opens a session. The daemon identifies the client by its connection, so it ignores the
+    /// options' principal, process, user name, kernel mode and limits.
     ///
     /// # Errors
-    /// Those of the engine; `RPC_E_SERVER_DIED_DNE` if nobody listens or the host is unknown, `RPC_E_ACCESS_DENIED` if
-    /// either side refuses the other's certificate, `RPC_E_TIMEOUT`, `RPC_E_VERSION_MISMATCH`, and
-    /// `FWP_E_INVALID_PARAMETER` for certificates that cannot be read.
+    /// Those of the engine, and:
+    ///
+    /// - `RPC_E_SERVER_DIED_DNE` if nothing listens there or the host is unknown
+    /// - `RPC_E_ACCESS_DENIED` if either side refuses the other's certificate, or the Unix socket may not
+    ///   be used
+    /// - `RPC_E_TIMEOUT` after [`ClientOptions::connect_timeout`]
+    /// - `RPC_E_VERSION_MISMATCH` if the protocol versions do not overlap, or the peer does not support TLS
+    ///   1.3
+    /// - `RPC_E_INVALID_DATAPACKET` if the peer does not speak TLS or does not answer as a daemon
+    /// - `RPC_E_OUT_OF_RESOURCES` if the daemon refuses the connection at one of its limits
+    /// - `FWP_E_INVALID_PARAMETER` for certificates that are missing or unreadable, or an invalid host name
     fn open_session(&self, options: SessionOptions) -> Result<Arc<dyn Session>> {
         let link = Link::open(&self.target, &self.options, options)?;
         Ok(Arc::new(RemoteSession::new(link)))
     }
 }
 
-/// The threads on which connections live, for the whole process.
+/// Returns the runtime that drives the connections of the whole process.
 fn runtime() -> Result<&'static Runtime> {
     static RUNTIME: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
     let made = RUNTIME.get_or_init(|| {
@@ -130,20 +141,21 @@ fn runtime() -> Result<&'static Runtime> {
             .build()
     });
     made.as_ref().map_err(|error| {
-        Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("no threads for connections: {error}"))
+        Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("cannot start threads for connections: {error}"))
     })
 }
 
-/// Keeps SIGPIPE from a connection's thread: in a C program it would end the process when a daemon goes, and what is written
-/// fails with an error anyway. Connections are made and used on these threads alone.
+/// Blocks SIGPIPE on a connection thread. In a C program it would terminate the process when a daemon
+/// closes its connection; the write fails with an error anyway. Only these threads create and use
+/// connections.
 fn without_sigpipe() {
     use nix::sys::signal::SigSet;
     use nix::sys::signal::Signal;
-    // It cannot fail for a signal that there is.
+    // This can only fail for an invalid signal.
     let _ = SigSet::from(Signal::SIGPIPE).thread_block();
 }
 
-/// Waits for a future on the caller's own thread, wherever that is.
+/// Waits for a future on the calling thread, which may belong to any runtime or none.
 fn wait<F: Future>(future: F) -> Result<F::Output> {
     let _guard = runtime()?.enter();
     Ok(pollster::block_on(future))

@@ -1,4 +1,4 @@
-//! A session with an engine elsewhere.
+//! A session with a remote engine.
 
 use super::cursor::Cursors;
 use super::cursor::by_weight;
@@ -66,10 +66,10 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-/// Steps of a batch that are sent at a time where each stands for itself.
+/// Number of steps that are sent in one message if the steps of a batch are independent.
 const BATCH_PART: usize = 1000;
 
-/// A session with an engine elsewhere.
+/// A session with a remote engine.
 pub(crate) struct RemoteSession {
     link: Arc<Link>,
     contexts: Cursors<Arc<SaContext>>,
@@ -121,12 +121,12 @@ impl RemoteSession {
         }
     }
 
-    /// What came is to be understood; else the session ends, as after any answer that is lost.
+    /// Passes on a decoded answer. If decoding failed, the session ends, as after any lost answer.
     fn understood<T>(&self, decoded: Result<T>) -> Result<T> {
         decoded.map_err(|error| {
             let error = Error::new(
                 Code::RPC_E_INVALID_DATAPACKET,
-                format!("the engine's answer cannot be read: {}", error.what()),
+                format!("cannot decode the engine's answer: {}", error.what()),
             );
             self.link.lost(error)
         })
@@ -138,7 +138,7 @@ impl RemoteSession {
             let page = self.link.call(|mut client| async move { client.sa_context_enum(request).await })?;
             return self.understood(codec::decode_contexts(&page.0));
         }
-        // More than a page: while one part is decoded, the next is on its way.
+        // More than one page: stream the list, so that the next part arrives while this one is decoded.
         let mut stream = self.link.call(|mut client| async move { client.sa_context_list(request).await })?;
         let mut contexts = Vec::new();
         while let Some(Raw(part)) =
@@ -149,7 +149,7 @@ impl RemoteSession {
         Ok((contexts, false))
     }
 
-    /// A listing that fails behind its first part has lost what came.
+    /// Returns the error for a failed listing. After the first part, entries are lost, so the session ends.
     fn list_failed(&self, status: &tonic::Status, first: bool) -> Error {
         let error = self.link.failed(status);
         if first { error } else { self.link.lost(error) }
@@ -175,12 +175,14 @@ impl RemoteSession {
         let outcome = |result: proto::StepResult| match result.result {
             Some(proto::step_result::Result::Outcome(outcome)) => Ok(convert::to_outcome(&outcome)),
             Some(proto::step_result::Result::Error(detail)) => Err(from_detail(detail)),
-            None => Err(Error::new(Code::RPC_E_INVALID_DATAPACKET, "a step has no result")),
+            None => Err(Error::new(Code::RPC_E_INVALID_DATAPACKET, "the answer has no result for a step")),
         };
         let results: Vec<_> = reply.results.into_iter().map(outcome).collect();
         let complete = match results.len() == steps.len() {
             true => Ok(results),
-            false => Err(Error::new(Code::RPC_E_INVALID_DATAPACKET, "a batch has results for other steps")),
+            false => {
+                Err(Error::new(Code::RPC_E_INVALID_DATAPACKET, "the answer has the wrong number of results"))
+            }
         };
         self.understood(complete)
     }
@@ -259,7 +261,7 @@ impl Session for RemoteSession {
         for part in steps.chunks(BATCH_PART) {
             match self.batch(part, mode) {
                 Ok(part) => results.extend(part),
-                // The steps before have happened; those of this part and behind it say why they have not.
+                // The earlier parts were executed; the steps of this part and all later ones get its error.
                 Err(error) if !results.is_empty() => {
                     results.resize(steps.len(), Err(error));
                     break;
@@ -279,7 +281,7 @@ impl Session for RemoteSession {
         let page = self.link.call(|mut client| async move { client.sa_context_get_by_id(request).await })?;
         let (contexts, _) = self.understood(codec::decode_contexts(&page.0))?;
         let found = contexts.into_iter().next();
-        let missing = || Error::new(Code::RPC_E_INVALID_DATAPACKET, "a context was found and not sent");
+        let missing = || Error::new(Code::RPC_E_INVALID_DATAPACKET, "the answer lacks the context");
         self.understood(found.ok_or_else(missing))
     }
 
@@ -336,7 +338,7 @@ impl Session for RemoteSession {
     fn subscribe(&self, options: &SubscriptionOptions, callback: EventCallback) -> Result<SubscriptionId> {
         let stream = self.stream(options)?;
         let id = stream.id();
-        // Known before it begins, for a callback that unsubscribes itself.
+        // Holding the lock registers the delivery before its callback can unsubscribe itself.
         let mut deliveries = self.deliveries();
         deliveries.insert(id, Delivery::start(stream, callback)?);
         Ok(id)
@@ -348,7 +350,7 @@ impl Session for RemoteSession {
 
     fn unsubscribe(&self, id: SubscriptionId) -> Result {
         let result = unsubscribe(&self.link, id);
-        // Its thread may have seen the end first and told the daemon.
+        // The delivery thread may have noticed the end first and unsubscribed already.
         let delivery = self.deliveries().remove(&id);
         match delivery {
             Some(delivery) => {
@@ -423,7 +425,7 @@ impl Session for RemoteSession {
         let request = encode(&request);
         let page = self.link.call(|mut client| async move { client.object_get(request).await })?;
         let (objects, _) = self.understood(decode_page(&page.0))?;
-        let missing = || Error::new(Code::RPC_E_INVALID_DATAPACKET, "an object was found and not sent");
+        let missing = || Error::new(Code::RPC_E_INVALID_DATAPACKET, "the answer lacks the object");
         self.understood(objects.into_iter().next().ok_or_else(missing))
     }
 
@@ -520,7 +522,7 @@ impl Session for RemoteSession {
 
 impl Drop for RemoteSession {
     fn drop(&mut self) {
-        // A session that was closed already answers so, and there is nothing else to do.
+        // The only possible error is that the session was closed already.
         drop(Session::close(self));
     }
 }

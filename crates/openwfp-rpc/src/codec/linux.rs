@@ -1,4 +1,4 @@
-//! What Linux adds to an SA, in bytes.
+//! Encodes and decodes the Linux-specific part of an SA.
 
 use super::bytes::Reader;
 use super::bytes::Writer;

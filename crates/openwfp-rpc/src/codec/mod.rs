@@ -1,7 +1,7 @@
-//! The codec: what messages are in bytes.
+//! The wire codec: how messages are encoded in bytes.
 //!
-//! Messages that hold SA contexts go straight from the API's types into bytes and back; a page is encoded once, while
-//! its claim is held. All others are prost's.
+//! Messages with SA contexts, events, objects or net events are converted directly between the API's
+//! types and bytes; a page is encoded once, while its claim is held. prost handles all other messages.
 
 use openwfp_api::protobuf as bytes;
 mod linux;
@@ -43,22 +43,25 @@ pub(crate) use step::decode_step;
 pub(crate) use step::encode_batch;
 pub(crate) use step::encode_step;
 
-/// Reads one SA context from its bytes, for tests and fuzzers.
+/// Decodes one `SaContext` message. For tests and fuzzers.
 ///
 /// # Errors
-/// `RPC_E_INVALID_DATAPACKET` for what is no message, and the codes of values that no SA context has.
+/// `RPC_E_INVALID_DATAPACKET` if the bytes are not a valid message, and the codes of invalid values,
+/// such as `FWP_E_INVALID_ENUMERATOR` and `FWP_E_OUT_OF_BOUNDS`.
 pub fn decode_context(bytes: &[u8]) -> openwfp_api::Result<openwfp_api::SaContext> {
     sa::get_context(bytes::Reader::new(bytes))
 }
 
-/// Writes one SA context, with its keys for those who have the right to them; for tests and fuzzers.
+/// Encodes one SA context as an `SaContext` message, with key bytes if `keys` is given. For tests and
+/// fuzzers.
 pub fn encode_context(context: &openwfp_api::SaContext, keys: Option<&openwfp_api::KeyAccess>) -> Vec<u8> {
     let mut writer = bytes::Writer::new(keys);
     sa::put_context(&mut writer, context);
     writer.into_bytes()
 }
 
-/// Reads a page of SA contexts, a step, a batch and a page of events, whatever the bytes are; for fuzzers.
+/// Decodes arbitrary bytes as each of the messages that this codec reads and discards the results. For
+/// fuzzers.
 #[doc(hidden)]
 pub fn decode_all(bytes: &[u8]) {
     drop(decode_contexts(bytes));
@@ -71,15 +74,15 @@ pub fn decode_all(bytes: &[u8]) {
     drop(object::decode_page::<openwfp_api::object::net_event::NetEvent>(bytes));
 }
 
-/// A message in bytes. Its content may be keys, so that only its length is ever printed.
+/// An encoded message. It may contain keys, so `Debug` prints only its length.
 #[derive(Clone, Default, PartialEq)]
 pub struct Raw(pub(crate) Bytes);
 
 impl Raw {
-    /// The contexts of a `SaContextPage`.
+    /// Decodes the contexts of an `SaContextPage`.
     ///
     /// # Errors
-    /// As [`decode_context`].
+    /// Those of [`decode_context`].
     pub fn contexts(&self) -> openwfp_api::Result<Vec<std::sync::Arc<openwfp_api::SaContext>>> {
         decode_contexts(&self.0).map(|(contexts, _)| contexts)
     }
@@ -91,7 +94,7 @@ impl fmt::Debug for Raw {
     }
 }
 
-/// What can be sent and received.
+/// A message that can be sent and received.
 pub(crate) trait Message: Sized + Send + 'static {
     fn put(self, out: &mut EncodeBuf<'_>) -> Result<(), Status>;
     fn take(input: &mut DecodeBuf<'_>) -> Result<Self, Status>;
@@ -120,15 +123,15 @@ impl<M: prost::Message + Default + 'static> Message for M {
     }
 }
 
-/// The codec of all calls of this service.
+/// The codec of all calls of the service.
 #[derive(Debug)]
 pub(crate) struct WireCodec<T, U>(PhantomData<(T, U)>);
 
-/// Its way out.
+/// The encoder of [`WireCodec`].
 #[derive(Debug)]
 pub(crate) struct WireEncoder<T>(PhantomData<T>);
 
-/// Its way in.
+/// The decoder of [`WireCodec`].
 #[derive(Debug)]
 pub(crate) struct WireDecoder<U>(PhantomData<U>);
 

@@ -1,4 +1,4 @@
-//! Messages of objects, classification and net events: records, like what they hold.
+//! Messages for objects, classification and net events, declared as records.
 #![allow(clippy::doc_markdown, reason = "these comments are those of the .proto file, too")]
 
 use super::Raw;
@@ -20,128 +20,134 @@ use openwfp_api::record::Schema;
 use std::sync::Arc;
 
 openwfp_api::records! {
-    /// Changes objects.
+    /// Adds or deletes an object.
     ObjectStepRequest {
-        /// The session's token.
+        /// Token of the session, from SessionOpened.session.
         1 session: Blob,
-        /// The change.
+        /// The change. Required.
         2 step: ObjectStep,
     }
-    /// What a change gave.
+    /// The result of a change.
     ObjectStepReply {
-        /// The id of what was added; 0 where it has none.
+        /// Id of the added object. 0 if it has none.
         1 id: u64,
     }
-    /// Names an object.
+    /// Requests one object, by its key or id.
     ObjectGetRequest {
-        /// The session's token.
+        /// Token of the session, from SessionOpened.session.
         1 session: Blob,
-        /// Its kind: 1 providers, 2 provider contexts, 3 sublayers, 4 layers, 5 callouts, 6 filters.
+        /// Kind of the object: 1 provider, 2 provider context, 3 sublayer, 4 layer, 5 callout, 6 filter.
+        /// FWP_E_INVALID_ENUMERATOR for other numbers.
         2 kind: u32,
-        /// Its key.
+        /// Key of the object. Absent if the object is named by its id.
         3 key: Option<Guid>,
-        /// Its id, where no key is given.
+        /// Id of the object. Ignored if a key is given.
         4 id: u64,
-        /// Whether keys are to be sent, to a session with the right READ_KEYS.
+        /// Whether to send key bytes. Has no effect unless the session has the right READ_KEYS; keys are then
+        /// withheld, without an error.
         5 keys: bool,
     }
-    /// What an enumerator of objects shows.
+    /// Selects the objects of an enumerator.
     ObjectCreateEnumRequest {
-        /// The session's token.
+        /// Token of the session, from SessionOpened.session.
         1 session: Blob,
-        /// Which objects.
+        /// The objects to enumerate.
         2 template: ObjectTemplate,
     }
     /// A page of objects.
     ObjectPage {
         /// The objects.
         1 objects: Vec<Object>,
-        /// Whether the enumerator may have more; a page may be shorter than was asked for.
+        /// Whether the enumerator may have more entries. A page may be shorter than the requested limit even if
+        /// more entries follow.
         2 more: bool,
     }
-    /// Asks the filters about a packet.
+    /// Evaluates the filters of a packet's layer against the packet.
     ClassifyRequest {
-        /// The session's token.
+        /// Token of the session, from SessionOpened.session.
         1 session: Blob,
         /// The packet.
         2 packet: Packet,
     }
     /// Names an option of the engine.
     EngineOptionRequest {
-        /// The session's token.
+        /// Token of the session, from SessionOpened.session.
         1 session: Blob,
-        /// FWPM_ENGINE_OPTION.
+        /// The option, an FWPM_ENGINE_OPTION. FWP_E_INVALID_ENUMERATOR for other numbers.
         2 option: u32,
-        /// The value to be set; not used to get one.
+        /// Value to set. Ignored by EngineOptionGet.
         3 value: u32,
     }
-    /// The value of an option.
+    /// The value of an engine option.
     EngineOptionReply {
         /// The value.
         1 value: u32,
     }
-    /// Reports a net event.
+    /// Reports a net event to the engine.
     NetEventReportRequest {
-        /// The session's token.
+        /// Token of the session, from SessionOpened.session.
         1 session: Blob,
         /// The event.
         2 event: NetEvent,
     }
-    /// What an enumerator of net events shows.
+    /// Selects the net events of an enumerator.
     NetEventCreateEnumRequest {
-        /// The session's token.
+        /// Token of the session, from SessionOpened.session.
         1 session: Blob,
-        /// Which events.
+        /// The net events to enumerate.
         2 template: NetEventTemplate,
     }
     /// A page of net events.
     NetEventPage {
-        /// The events, the oldest first.
+        /// The events, oldest first.
         1 events: Vec<NetEvent>,
-        /// Whether the enumerator may have more; a page may be shorter than was asked for.
+        /// Whether the enumerator may have more entries. A page may be shorter than the requested limit even if
+        /// more entries follow.
         2 more: bool,
     }
-    /// Asks for parts of an object's security descriptor, or changes them.
+    /// Reads or replaces parts of an object's security descriptor.
     ObjectSecurityRequest {
-        /// The session's token.
+        /// Token of the session, from SessionOpened.session.
         1 session: Blob,
-        /// The object's kind.
+        /// Kind of the object, numbered as in ObjectGetRequest.kind.
         2 kind: u32,
-        /// The object's key; zero: all objects of the kind.
+        /// Key of the object. Zero means all objects of the kind.
         3 key: Guid,
-        /// Which parts: SECURITY_INFORMATION bits, 1 owner, 2 group, 4 access list.
+        /// Parts, as SECURITY_INFORMATION bits: 1 owner, 2 group, 4 access list (DACL). ERROR_NOT_SUPPORTED for
+        /// 8 (SACL), FWP_E_INVALID_FLAGS for unknown bits.
         4 parts: u32,
-        /// Self-relative, as in Windows (MS-DTYP 2.4.6); to be set.
+        /// New security descriptor, in self-relative format (MS-DTYP 2.4.6). Ignored by ObjectSecurityGet.
         5 descriptor: Blob,
     }
-    /// A security descriptor of objects.
+    /// The security descriptor of an object or of a kind of objects.
     ObjectSecurityReply {
-        /// Self-relative, as in Windows (MS-DTYP 2.4.6).
+        /// Security descriptor in self-relative format (MS-DTYP 2.4.6).
         1 descriptor: Blob,
     }
-    /// An object was added or deleted. WFP: `FWPM_FILTER_CHANGE0` and those of other kinds.
+    /// An object was added or deleted. WFP: `FWPM_FILTER_CHANGE0` and the corresponding structures of the
+    /// other kinds.
     ObjectEvent {
         /// What happened: EVENT_KIND_ADD or EVENT_KIND_DELETE.
         1 kind: u32,
-        /// The version of the database that holds the change.
+        /// Database version that contains the change.
         2 version: u64,
-        /// The object.
+        /// The object as it was added or, if it was deleted, before the deletion.
         3 object: Object,
     }
 }
 
-/// What stands before the messages in the file.
+/// The beginning of `object.proto`, before the messages.
 const HEAD: &str = "// Objects of the filter engine, classification and net events. Written by the program, from the structures'
-// declarations: OPENWFP_WRITE_PROMISES=1 cargo test -p openwfp-rpc --test service
+// declarations. To regenerate it: OPENWFP_WRITE_PROMISES=1 cargo test -p openwfp-rpc --test service
 //
-// GUIDs are 16 bytes, all fields in network order. Addresses are 4 or 16 bytes; absent ones are 0.0.0.0. A network is an
-// address and one byte with the length of its prefix.
+// GUIDs are 16 bytes with all fields in network byte order. Addresses are 4 or 16 bytes; an absent
+// address is 0.0.0.0. A network is an address followed by one byte, its prefix length in bits.
 syntax = \"proto3\";
 
 package openwfp.v1;
 ";
 
-/// The text of `object.proto`.
+/// Returns the text of `object.proto`.
 #[doc(hidden)]
 pub fn object_proto() -> String {
     let mut schema = Schema::default();
@@ -163,12 +169,13 @@ pub fn object_proto() -> String {
     format!("{HEAD}{}", schema.to_proto())
 }
 
-/// A message of a record; keys are in it, since what a client sends is the daemon's to have.
+/// Encodes a record with its keys. Clients send their own keys, and the server's replies contain none.
 pub(crate) fn encode(record: &impl Record) -> Raw {
     Raw(record.encode(Some(&KeyAccess::grant())).into())
 }
 
-/// A page of records of up to so many bytes, one in any case: how many are in it.
+/// Encodes records as a page of at most `bytes_max` bytes, but always at least one. Returns the page
+/// and the number of records in it.
 pub(crate) fn encode_page<R: Record + PartialEq>(
     entries: &[Arc<R>],
     bytes_max: usize,
@@ -190,7 +197,7 @@ pub(crate) fn encode_page<R: Record + PartialEq>(
     (Raw(writer.into_bytes().into()), count)
 }
 
-/// A page of records, and whether there may be more.
+/// Decodes a page of records. Returns them and whether there may be more.
 pub(crate) fn decode_page<R: Record + PartialEq>(bytes: &[u8]) -> Result<(Vec<Arc<R>>, bool)> {
     let (mut entries, mut more) = (Vec::new(), false);
     Reader::new(bytes).fields(|field, value| {

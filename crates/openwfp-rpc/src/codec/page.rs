@@ -1,4 +1,5 @@
-//! Pages in bytes: encoded entry by entry up to a number of bytes, so that what does not fit stays with its claim.
+//! Encodes and decodes pages. A page is filled entry by entry up to a size in bytes, so that entries
+//! that do not fit remain in their claim.
 
 use super::Raw;
 use super::bytes::Reader;
@@ -22,10 +23,10 @@ use openwfp_api::record::Field;
 use openwfp_api::record::Record;
 use std::sync::Arc;
 
-/// Bytes of a usual context, for the first guess at a page's length.
+/// Typical size of an encoded context in bytes, for the initial capacity of a page.
 const USUAL: usize = 320;
 
-/// A page of SA contexts as far as it is encoded.
+/// A page of SA contexts that is being encoded.
 pub(crate) struct ContextPage<'k> {
     writer: Writer<'k>,
     bytes_max: usize,
@@ -37,7 +38,7 @@ impl<'k> ContextPage<'k> {
         ContextPage { writer: Writer::with_capacity(guess, keys), bytes_max }
     }
 
-    /// Adds as many contexts as fit, the first one in any case; how many.
+    /// Adds as many contexts as fit, but always the first one. Returns their number.
     pub(crate) fn fill(&mut self, contexts: &[Arc<SaContext>]) -> usize {
         fill(&mut self.writer, self.bytes_max, contexts, |writer, context| {
             writer.message(1, |writer| put_context(writer, context));
@@ -67,7 +68,7 @@ fn fill<'e, T>(
     entries.len()
 }
 
-/// `SaContextPage`: the contexts, and whether there may be more.
+/// Decodes an `SaContextPage`. Returns its contexts and whether there may be more.
 pub(crate) fn decode_contexts(bytes: &[u8]) -> Result<(Vec<Arc<SaContext>>, bool)> {
     let (mut contexts, mut more) = (Vec::with_capacity(bytes.len() / USUAL), false);
     Reader::new(bytes).fields(|field, value| {
@@ -81,11 +82,12 @@ pub(crate) fn decode_contexts(bytes: &[u8]) -> Result<(Vec<Arc<SaContext>>, bool
     Ok((contexts, more))
 }
 
-/// A page of single SAs.
+/// Encodes pages of single SAs.
 pub(crate) struct SaPage;
 
 impl SaPage {
-    /// Encodes as many entries as fit, the first one in any case; how many, and whether there may be more.
+    /// Encodes as many entries as fit, but always the first one. Returns the page and the number of entries
+    /// in it.
     pub(crate) fn encode(
         entries: &[SaEntry],
         bytes_max: usize,
@@ -97,7 +99,7 @@ impl SaPage {
         let mut last: Option<&Arc<SaContext>> = None;
         let mut contexts = 0;
         let count = fill(&mut writer, bytes_max, entries, |writer, entry| {
-            // The two directions of a context stand beside one another.
+            // The two directions of a context are adjacent.
             if !last.is_some_and(|last| Arc::ptr_eq(last, entry.context())) {
                 last = Some(entry.context());
                 contexts += 1;
@@ -116,7 +118,7 @@ impl SaPage {
     }
 }
 
-/// `SaPage`: the entries, and whether there may be more.
+/// Decodes an `SaPage`. Returns its entries and whether there may be more.
 pub(crate) fn decode_sas(bytes: &[u8]) -> Result<(Vec<SaEntry>, bool)> {
     let (mut contexts, mut places, mut more) = (Vec::new(), Vec::new(), false);
     Reader::new(bytes).fields(|field, value| {
@@ -143,15 +145,15 @@ pub(crate) fn decode_sas(bytes: &[u8]) -> Result<(Vec<SaEntry>, bool)> {
         let direction = match direction {
             1 => Direction::Outbound,
             2 => Direction::Inbound,
-            _ => return Err(malformed("an SA has no direction")),
+            _ => return Err(malformed("an SA lacks its direction")),
         };
         let entry = contexts.get(context).and_then(|context| SaEntry::new(context, direction));
-        entry.ok_or_else(|| malformed("an SA is named that its page does not have"))
+        entry.ok_or_else(|| malformed("an entry refers to an SA that the page does not contain"))
     };
     Ok((places.into_iter().map(entry).collect::<Result<_>>()?, more))
 }
 
-/// A page of events.
+/// A page of events that is being encoded.
 pub(crate) struct EventPage<'k> {
     writer: Writer<'k>,
     bytes_max: usize,
@@ -166,13 +168,13 @@ const KINDS: [EventKind; 6] = [
     EventKind::Acquire,
 ];
 
-/// The kind of an event by its number.
+/// Returns the event kind with this number. `RPC_E_INVALID_DATAPACKET` for an unknown one.
 pub(crate) fn event_kind(number: u32) -> Result<EventKind> {
-    let unknown = || malformed(&format!("{number} is no kind of event that this version knows"));
+    let unknown = || malformed(&format!("unknown event kind {number}"));
     KINDS.into_iter().find(|kind| *kind as u32 == number).ok_or_else(unknown)
 }
 
-/// The kinds of a set by their numbers.
+/// Returns the numbers of the kinds in a set.
 pub(crate) fn event_kinds(kinds: openwfp_api::EventKinds) -> Vec<i32> {
     KINDS.into_iter().filter(|kind| kinds.contain(*kind)).map(|kind| kind as i32).collect()
 }
@@ -182,7 +184,7 @@ impl<'k> EventPage<'k> {
         EventPage { writer: Writer::new(keys), bytes_max }
     }
 
-    /// Adds a notification; whether there is room for another.
+    /// Adds a notification. Returns whether there is room for another one.
     pub(crate) fn push(&mut self, notification: &Notification) -> bool {
         self.writer.message(1, |writer| match notification {
             Notification::Event(event) => writer.message(1, |writer| {
@@ -203,7 +205,7 @@ impl<'k> EventPage<'k> {
                 writer.uint(1, *count);
                 writer.uint(2, list_from.0);
             }),
-            // What a newer engine tells, and this version cannot say.
+            // A kind that a newer engine may report and this protocol version cannot express.
             _ => {}
         });
         self.writer.len() < self.bytes_max
@@ -214,7 +216,7 @@ impl<'k> EventPage<'k> {
     }
 }
 
-/// `EventPage`.
+/// Decodes an `EventPage`.
 pub(crate) fn decode_events(bytes: &[u8]) -> Result<Vec<Notification>> {
     let mut notifications = Vec::new();
     Reader::new(bytes).fields(|field, value| {
@@ -237,8 +239,7 @@ pub(crate) fn decode_events(bytes: &[u8]) -> Result<Vec<Notification>> {
                 }
                 Ok(())
             })?;
-            notifications
-                .push(notification.ok_or_else(|| malformed("a notification of an unknown kind came"))?);
+            notifications.push(notification.ok_or_else(|| malformed("unknown kind of notification"))?);
         }
         Ok(())
     })?;

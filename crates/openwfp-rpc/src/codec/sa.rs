@@ -1,4 +1,4 @@
-//! SA contexts in bytes: `sa.proto`.
+//! Encodes and decodes SA contexts, the messages of `sa.proto`.
 
 use super::bytes::Reader;
 use super::bytes::Value;
@@ -61,7 +61,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
-/// An enumeration of the wire: its Rust values from number 1 on.
+/// Defines an enumeration of the wire by its Rust values, numbered from 1.
 macro_rules! enumeration {
     ($all:ident, $get:ident, $put:ident: $type:ident { $($name:ident),* $(,)? }) => {
         pub(crate) const $all: &[$type] = &[$($type::$name),*];
@@ -69,14 +69,14 @@ macro_rules! enumeration {
         fn $get(value: Value<'_>) -> Result<$type> {
             let number: usize = value.uint()?;
             number.checked_sub(1).and_then(|place| $all.get(place)).copied().ok_or_else(|| {
-                let what = format!("{number} is no {} that this version knows", stringify!($type));
+                let what = format!("unknown {} {number}", stringify!($type));
                 Error::new(Code::FWP_E_INVALID_ENUMERATOR, what)
             })
         }
 
         #[inline]
         fn $put(value: $type) -> u32 {
-            // The Rust enumerations count from 0 in this same order, which a test holds.
+            // The Rust enumerations count from 0 in the same order. A test checks this.
             value as u32 + 1
         }
     };
@@ -118,7 +118,7 @@ pub(crate) fn put_context(writer: &mut Writer<'_>, context: &SaContext) {
         SaState::Outbound => (4, 0, 0),
         SaState::Complete => (5, 0, 0),
         SaState::Expiring { since } => (6, 0, since.0),
-        // The enumeration is open to additions, and this list has all that there are.
+        // The enum is non-exhaustive, but all current variants are listed above.
         _ => (0, 0, 0),
     };
     writer.uint(2, state);
@@ -190,7 +190,7 @@ pub(crate) fn get_context(reader: Reader<'_>) -> Result<SaContext> {
         5 => SaState::Complete,
         6 => SaState::Expiring { since: Timestamp(since) },
         other => {
-            let what = format!("{other} is no state of an SA context that this version knows");
+            let what = format!("unknown state {other} of an SA context");
             return Err(Error::new(Code::FWP_E_INVALID_ENUMERATOR, what));
         }
     };
@@ -220,7 +220,7 @@ pub(crate) fn get_context(reader: Reader<'_>) -> Result<SaContext> {
 
 pub(crate) fn spi(value: u32) -> Result<Spi> {
     Spi::new(value).ok_or_else(|| {
-        Error::new(Code::FWP_E_OUT_OF_BOUNDS, "an SPI is 0 or missing, and 0 is none (RFC 4303)")
+        Error::new(Code::FWP_E_OUT_OF_BOUNDS, "an SPI is 0 or missing (0 is not valid, RFC 4303)")
     })
 }
 
@@ -237,7 +237,7 @@ pub(crate) fn get_address(bytes: &[u8]) -> Result<IpAddr> {
     }
     match <[u8; 16]>::try_from(bytes) {
         Ok(octets) => Ok(Ipv6Addr::from(octets).into()),
-        Err(_) => Err(malformed(&format!("an address has 4 or 16 bytes, not {}", bytes.len()))),
+        Err(_) => Err(malformed(&format!("an address must have 4 or 16 bytes, not {}", bytes.len()))),
     }
 }
 
@@ -283,7 +283,7 @@ pub(crate) fn get_traffic(reader: Reader<'_>) -> Result<Traffic> {
         return Err(missing("a traffic's address or mode"));
     };
     traffic.endpoints = Endpoints::new(local, remote).ok_or_else(|| {
-        let what = format!("the traffic's addresses {local} and {remote} are of different IP versions");
+        let what = format!("the traffic's addresses {local} and {remote} differ in IP version");
         Error::new(Code::FWP_E_TRAFFIC_MISMATCH, what)
     })?;
     traffic.mode = mode;
@@ -304,7 +304,10 @@ pub(crate) fn put_selector(writer: &mut Writer<'_>, selector: &Selector) {
 
 pub(crate) fn network(address: IpAddr, prefix: u8) -> Result<IpNet> {
     IpNet::new(address, prefix).map_err(|_| {
-        Error::new(Code::FWP_E_INVALID_NET_MASK, format!("{address} has no prefix of {prefix} bits"))
+        Error::new(
+            Code::FWP_E_INVALID_NET_MASK,
+            format!("a prefix of {prefix} bits is too long for {address}"),
+        )
     })
 }
 
@@ -429,7 +432,7 @@ fn get_reservation(reader: Reader<'_>) -> Result<Reservation> {
     Ok(reservation)
 }
 
-/// Counters that are all zero are left out.
+/// Writes counters, or nothing if all are zero.
 fn put_counters(
     writer: &mut Writer<'_>,
     field: u32,
@@ -540,7 +543,7 @@ fn put_sa(writer: &mut Writer<'_>, sa: &Sa) {
         Transform::Ipcomp(compression) => writer.message(7, |writer| {
             writer.uint(1, compression_number(compression.algorithm));
         }),
-        // The enumeration is open to additions, and this list has all that there are.
+        // The enum is non-exhaustive, but all current variants are listed above.
         _ => {}
     }
     if let Some(linux) = &sa.linux {
@@ -673,7 +676,7 @@ fn get_key(reader: Reader<'_>) -> Result<Key> {
     Ok(key)
 }
 
-/// A GUID with all fields in network order, as RFC 9562 has it.
+/// Returns a GUID as bytes with all fields in network byte order (RFC 9562).
 pub(crate) fn guid_bytes(guid: Guid) -> [u8; 16] {
     let mut bytes = [0; 16];
     bytes[..4].copy_from_slice(&guid.data1.to_be_bytes());
@@ -683,13 +686,13 @@ pub(crate) fn guid_bytes(guid: Guid) -> [u8; 16] {
     bytes
 }
 
-/// Empty bytes are the zero GUID.
+/// Decodes a GUID. Empty bytes mean the zero GUID.
 pub(crate) fn get_guid(bytes: &[u8]) -> Result<Guid> {
     if bytes.is_empty() {
         return Ok(Guid::default());
     }
     let Ok([a, b, c, d, e, f, g, h, data4 @ ..]) = <[u8; 16]>::try_from(bytes) else {
-        return Err(malformed(&format!("a GUID has 16 bytes, not {}", bytes.len())));
+        return Err(malformed(&format!("a GUID must have 16 bytes, not {}", bytes.len())));
     };
     let data1 = u32::from_be_bytes([a, b, c, d]);
     Ok(Guid::new(data1, u16::from_be_bytes([e, f]), u16::from_be_bytes([g, h]), data4))
@@ -731,14 +734,14 @@ fn get_keying(reader: Reader<'_>) -> Result<KeyingExtras> {
             4 => keying.key_module_state = Some(get_module_state(value.message()?)?),
             5 => match get_address(value.bytes()?)? {
                 IpAddr::V4(address) => keying.peer_v4_private_address = Some(address),
-                IpAddr::V6(_) => return Err(malformed("a private address of the peer is IPv4 only")),
+                IpAddr::V6(_) => return Err(malformed("the peer's private address must be IPv4")),
             },
             6 => keying.sa_lookup_context = get_guid(value.bytes()?)?,
             7 => keying.qm_filter_id = value.u64()?,
             8 => {
                 let number: usize = value.uint()?;
                 keying.pfs_group = *PFS_GROUPS.get(number).ok_or_else(|| {
-                    let what = format!("{number} is no group of perfect forward secrecy");
+                    let what = format!("unknown PFS group {number}");
                     Error::new(Code::FWP_E_INVALID_ENUMERATOR, what)
                 })?;
             }

@@ -1,4 +1,4 @@
-//! Steps and batches in bytes.
+//! Encodes and decodes steps and batches.
 
 use super::bytes::Reader;
 use super::bytes::Writer;
@@ -26,9 +26,9 @@ use openwfp_api::SaContextId;
 use openwfp_api::SaContextStep;
 use openwfp_api::UpdateFlags;
 
-/// `SaContextStepRequest`.
+/// Encodes an `SaContextStepRequest`.
 pub(crate) fn encode_step(session: &[u8], step: &SaContextStep) -> Vec<u8> {
-    // What a client hands over has its keys with it: they are its own.
+    // A client's steps contain its own keys, so these are always sent.
     let keys = KeyAccess::grant();
     let mut writer = Writer::with_capacity(512, Some(&keys));
     writer.bytes(1, session);
@@ -49,7 +49,7 @@ pub(crate) fn decode_step(bytes: &[u8]) -> Result<(&[u8], SaContextStep)> {
     Ok((session, step.ok_or_else(|| malformed("the step is missing"))?))
 }
 
-/// `SaContextBatchRequest`.
+/// Encodes an `SaContextBatchRequest`.
 pub(crate) fn encode_batch(session: &[u8], steps: &[SaContextStep], mode: BatchMode) -> Vec<u8> {
     let keys = KeyAccess::grant();
     let mut writer = Writer::with_capacity(512 * steps.len(), Some(&keys));
@@ -110,7 +110,7 @@ pub(crate) fn put_step(writer: &mut Writer<'_>, step: &SaContextStep) {
             writer.message(3, |writer| put_bundle(writer, &pair.inbound));
             writer.message(4, |writer| put_bundle(writer, &pair.outbound));
         }),
-        // The enumeration is open to additions, and this list has all that there are.
+        // The enum is non-exhaustive, but all current variants are listed above.
         _ => {}
     }
 }
@@ -152,12 +152,13 @@ pub(crate) fn get_step(reader: Reader<'_>) -> Result<SaContextStep> {
         });
         Ok(())
     })?;
-    step.ok_or_else(|| malformed("the step is none that this version knows"))
+    step.ok_or_else(|| malformed("this version does not know the step"))
 }
 
 use Part::*;
 
-/// What the messages of steps are made of; the fields of each count from 1.
+/// The parts that step messages consist of. A message's fields are numbered from 1 in the order of its
+/// parts.
 #[derive(Clone, Copy)]
 enum Part {
     Id,
@@ -172,7 +173,7 @@ struct Parts {
     spi: u32,
     new: Option<NewSaContext>,
     request: Option<InboundRequest>,
-    /// In the order of their fields: inbound before outbound.
+    /// With their field numbers, in ascending order: inbound before outbound.
     bundles: Vec<(u32, SaBundle)>,
 }
 
@@ -187,7 +188,7 @@ impl Parts {
                 Some(Request) => parts.request = Some(get_request(value.message()?)?),
                 Some(SpiNumber) => parts.spi = value.uint()?,
                 Some(Bundle) => {
-                    // Of a field that comes twice the last one counts.
+                    // If a field is repeated, the last one counts.
                     parts.bundles.retain(|(other, _)| *other != field);
                     parts.bundles.push((field, get_bundle(value.message()?)?));
                 }

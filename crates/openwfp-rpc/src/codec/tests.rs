@@ -1,4 +1,5 @@
-//! Our bytes against prost's: every message that we write, prost reads and writes again to the bit.
+//! Compares this codec with prost: prost decodes every message written here and encodes the same bytes
+//! again.
 
 use super::step::put_step;
 use super::*;
@@ -14,7 +15,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Values from a seed: each thing is there or not, small or large.
+/// A generator of values from a seed: each part is present or absent, small or large.
 struct Seed(u64);
 
 impl Seed {
@@ -130,7 +131,7 @@ impl Seed {
     }
 
     fn bytes(&mut self, limit: usize) -> Vec<u8> {
-        // No zeros: a key is never taken for something else that is found in a message.
+        // No zeros, so that key bytes are not found in other parts of a message by chance.
         (0..self.below(limit)).map(|_| self.u8() | 1).collect()
     }
 
@@ -405,7 +406,7 @@ fn counted(context: &SaContext) -> String {
     format!("{:?}", context.counters)
 }
 
-/// What prost makes of our bytes: it reads all of them and writes the same.
+/// Checks that prost reads all of these bytes and writes the same ones.
 fn prost_agrees<M: prost::Message + Default>(bytes: &[u8]) {
     let read = M::decode(bytes).unwrap();
     assert!(read.encode_to_vec() == bytes, "prost writes other bytes");
@@ -461,10 +462,10 @@ proptest! {
         let theirs = <proto::Object as prost::Message>::decode(&*bytes).unwrap();
         let again = prost::Message::encode_to_vec(&theirs);
         prop_assert_eq!(&Object::decode(&again).unwrap(), &object);
-        // Without the right to keys, none is there.
+        // Without the right to keys, the object contains none.
         let without = Object::decode(&object.encode(None)).unwrap();
         prop_assert_eq!(object.without_keys().unwrap_or(object), without);
-        // Whatever is cut off, and whatever bits flip, is read or refused.
+        // Truncated and corrupted messages are decoded or rejected without a panic.
         for place in 0..bytes.len() {
             drop(Object::decode(&bytes[..place]));
             let mut flipped = bytes.clone();
@@ -555,7 +556,7 @@ proptest! {
     }
 }
 
-/// The numbers of the wire's enumerations follow the order of the Rust ones, and their names say the same.
+/// The numbers and names of the wire's enumerations match the Rust enumerations.
 #[test]
 fn the_enumerations_of_the_wire_are_those_of_the_api() {
     fn wire_name(name: &str) -> String {

@@ -1,4 +1,4 @@
-//! Connections: who is there, and whether there is room.
+//! Accepts connections: identifies the client, enforces the limits and waits for the HTTP/2 preface.
 
 use super::Peer;
 use super::Shared;
@@ -20,30 +20,31 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tonic::transport::server::Connected;
 
-/// What an HTTP/2 client sends first (RFC 9113 §3.4).
+/// The preface that an HTTP/2 client sends first (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// How many connections that are refused may be held until their client has read why.
+/// Maximum number of refused connections that are kept open until their clients have read the reason.
 const REFUSALS_MAX: usize = 64;
 
-/// How long a refused connection is held.
+/// Maximum time that a refused connection is kept open.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
-/// What bytes come over.
+/// A byte stream to a client.
 pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
-/// A connection whose client is known and has begun to speak HTTP/2.
+/// A connection whose client is identified and has sent the HTTP/2 preface.
 pub(crate) struct Connection {
     wire: Box<dyn Wire>,
-    /// How much of the preface, which was read already, its reader has seen.
+    /// How many bytes of the preface, which was already read from the wire, have been returned to the
+    /// reader.
     seen: usize,
     peer: Arc<Peer>,
     _places: (Place, Slot),
 }
 
-/// A place among all connections.
+/// One of the permitted connections; dropping it frees its place.
 pub(crate) struct Place(Arc<Shared>);
 
 impl Drop for Place {
@@ -53,14 +54,15 @@ impl Drop for Place {
 }
 
 impl Shared {
-    /// A place for one more connection; none if there is no room.
+    /// Reserves a place for a connection. Returns `None` at the limit.
     pub(crate) fn place(self: &Arc<Shared>) -> Option<Place> {
         let taken = self.connections.fetch_add(1, Ordering::AcqRel);
         let place = Place(Arc::clone(self));
         (taken < self.limits().connections).then_some(place)
     }
 
-    /// Takes a connection whose client is known: waits for its first words and hands it to the service.
+    /// Takes over a connection from an identified client: waits for the preface and passes the connection
+    /// to the service.
     pub(crate) async fn take(
         self: Arc<Shared>,
         mut wire: Box<dyn Wire>,
@@ -79,7 +81,7 @@ impl Shared {
         };
         let mut preface = [0; PREFACE.len()];
         match tokio::time::timeout(self.options.handshake_timeout, wire.read_exact(&mut preface)).await {
-            Err(_) => tracing::debug!(peer = %peer, "connection closed: its client says nothing"),
+            Err(_) => tracing::debug!(peer = %peer, "connection closed: the client sent nothing"),
             Ok(Err(error)) => tracing::debug!(peer = %peer, "connection lost: {error}"),
             Ok(Ok(_)) if preface != *PREFACE => {
                 tracing::warn!(peer = %peer, "connection closed: its client does not speak HTTP/2");
@@ -87,19 +89,20 @@ impl Shared {
             Ok(Ok(_)) => {
                 tracing::debug!(peer = %peer, "connected");
                 let connection = Connection { wire, seen: 0, peer: Arc::new(peer), _places: (place, slot) };
-                // The service is gone only when the server stops.
+                // Sending fails only if the server is stopping.
                 drop(taken.send(Ok(connection)).await);
             }
         }
     }
 
-    /// Tells a client that there is no room, in its own language, and closes.
+    /// Refuses a connection at a limit: sends an HTTP/2 GOAWAY with the reason and closes.
     pub(crate) async fn refuse(self: Arc<Shared>, wire: Box<dyn Wire>, why: &str) {
         self.say_and_close(wire, &goaway(why)).await;
     }
 
-    /// Closes a connection so that its client hears our last words, and those that were said before: what it says
-    /// meanwhile is read, else the system would cut ours off.
+    /// Sends `last_words` and closes the connection so that the client can read them and everything sent
+    /// before. Meanwhile it reads and discards the client's data; otherwise the system would reset the
+    /// connection and lose what was sent.
     pub(crate) async fn say_and_close(self: Arc<Shared>, mut wire: Box<dyn Wire>, last_words: &[u8]) {
         let waiting = self.refusals.fetch_add(1, Ordering::AcqRel);
         if waiting < REFUSALS_MAX {
@@ -108,14 +111,14 @@ impl Shared {
                 wire.shutdown().await?;
                 tokio::io::copy(&mut wire, &mut tokio::io::sink()).await
             };
-            // Whether it was heard, nobody can tell.
+            // Nothing can be done if the client did not read it.
             drop(tokio::time::timeout(REFUSAL_TIME, polite).await);
         }
         self.refusals.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-/// SETTINGS and GOAWAY with `ENHANCE_YOUR_CALM` (RFC 9113 §6.5, §6.8).
+/// Returns SETTINGS and a GOAWAY with `ENHANCE_YOUR_CALM` and the reason (RFC 9113 §6.5, §6.8).
 fn goaway(why: &str) -> Vec<u8> {
     let why = &why.as_bytes()[..why.len().min(200)];
     let mut bytes = vec![0, 0, 0, 4, 0, 0, 0, 0, 0];
@@ -126,12 +129,12 @@ fn goaway(why: &str) -> Vec<u8> {
     bytes
 }
 
-/// Who is at the other end of a Unix socket: the process that connected, its user, and that user's groups.
+/// Identifies the peer of a Unix socket: the connecting process, its user and that user's groups.
 pub(crate) async fn unix_peer(stream: &UnixStream) -> io::Result<Peer> {
     let credentials = stream.peer_cred()?;
     let (uid, gid) = (credentials.uid(), credentials.gid());
     let process_id = credentials.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
-    // The users' database may be a file or far away.
+    // The user database may be a file or a remote service, so look-ups may block.
     let found = tokio::task::spawn_blocking(move || {
         use nix::unistd::Gid;
         use nix::unistd::Uid;

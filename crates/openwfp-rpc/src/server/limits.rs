@@ -1,4 +1,4 @@
-//! Limits: how much of the daemon one user can take.
+//! Limits on what one user can take of the daemon's resources.
 
 use openwfp_api::Code;
 use openwfp_api::Error;
@@ -12,29 +12,35 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// How much clients may ask for. All but [`Limits::message_bytes`] can be changed while the server runs; they hold for
-/// what comes then.
+/// Limits on what clients can use. [`Server::set_limits`](crate::Server::set_limits) changes all of
+/// them while the server runs, except [`Limits::message_bytes`] and [`Limits::waiting_calls`], which
+/// are fixed when the server starts. New limits do not affect what clients already have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Open connections; more are told so and closed.
+    /// Maximum number of open connections. Further ones are closed; clients of a Unix socket receive the
+    /// reason. Default: 4,096.
     pub connections: usize,
-    /// Open connections of one user.
+    /// Maximum number of open connections per user. Default: 2,048.
     pub connections_per_user: usize,
-    /// Open sessions of one user.
+    /// Maximum number of open sessions per user. Default: 2,048.
     pub sessions_per_user: usize,
-    /// Open enumerators of one session: each may hold an old version of the database.
+    /// Maximum number of open enumerators per session; each may keep an old version of the database in
+    /// memory. Default: 256.
     pub enumerators_per_session: usize,
-    /// Open subscriptions of one session.
+    /// Maximum number of open subscriptions per session. Default: 64.
     pub subscriptions_per_session: usize,
-    /// Calls of one user in a second, with bursts of as many; 0: no limit.
+    /// Maximum number of calls per user and second, with bursts of the same size; 0 means no limit.
+    /// Default: 100,000.
     pub requests_per_second: u32,
-    /// The longest message that is taken, in bytes: a batch of 20,000 contexts has about 10 MB.
+    /// Maximum size of a request, in bytes. A batch of 20,000 contexts has about 10 MB. Default: 16 MiB.
     pub message_bytes: usize,
-    /// The most entries that a page holds.
+    /// Maximum number of entries in a page. Default: 10,000.
     pub page_entries: u32,
-    /// About the most bytes that a page has.
+    /// Approximate maximum size of a page, in bytes; a page always holds at least one entry. Default: 1
+    /// MiB.
     pub page_bytes: usize,
-    /// Calls that may wait for other sessions' transactions at a time; more wait for their turn.
+    /// Maximum number of concurrent calls that may wait for other sessions' transactions. Further ones wait
+    /// for their turn. Default: 256.
     pub waiting_calls: usize,
 }
 
@@ -55,11 +61,11 @@ impl Default for Limits {
     }
 }
 
-/// What each user has at the moment.
+/// What each user currently uses.
 #[derive(Default)]
 pub(crate) struct Users(Mutex<HashMap<Sid, Arc<User>>>);
 
-/// What one user has.
+/// What one user currently uses.
 pub(crate) struct User {
     connections: AtomicUsize,
     sessions: AtomicUsize,
@@ -71,7 +77,7 @@ struct Bucket {
     filled: Instant,
 }
 
-/// One of something that is limited; dropping it makes room.
+/// One unit of a limited resource; dropping it frees the unit.
 pub(crate) struct Slot {
     user: Arc<User>,
     count: fn(&User) -> &AtomicUsize,
@@ -98,12 +104,12 @@ impl Users {
 
 impl User {
     pub(crate) fn connection(self: &Arc<User>, limits: &Limits) -> Result<Slot> {
-        let what = "connections open, the limit of a user (limits.connections_per_user)";
+        let what = "open connections, the limit per user (limits.connections_per_user)";
         self.slot(limits.connections_per_user, what, |user| &user.connections)
     }
 
     pub(crate) fn session(self: &Arc<User>, limits: &Limits) -> Result<Slot> {
-        let what = "sessions open, the limit of a user (limits.sessions_per_user)";
+        let what = "open sessions, the limit per user (limits.sessions_per_user)";
         self.slot(limits.sessions_per_user, what, |user| &user.sessions)
     }
 
@@ -114,7 +120,7 @@ impl User {
             return Ok(slot);
         }
         Err(Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("the caller has {limit} {what}"))
-            .with_remedy("close those that are no longer used"))
+            .with_remedy("Close those that you no longer use."))
     }
 
     /// Takes one call from the user's allowance.
@@ -136,11 +142,11 @@ impl User {
             return Ok(());
         }
         let what = format!(
-            "the caller makes more than {} calls a second, the limit of a user (limits.requests_per_second)",
+            "the caller exceeds {} calls per second, the limit per user (limits.requests_per_second)",
             limits.requests_per_second
         );
         Err(Error::new(Code::RPC_E_SERVERCALL_RETRYLATER, what)
-            .with_remedy("try again later, or take larger pages"))
+            .with_remedy("Try again later, or use larger pages."))
     }
 }
 
@@ -163,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_as_long_as_the_rate_and_then_calls_are_refused() {
-        // So slow that nothing is gained while the test runs.
+        // The rate is so low that the bucket does not refill while the test runs.
         let limits = Limits { requests_per_second: 3, ..Limits::default() };
         let user = Users::default().of(Sid::ROOT);
         user.call(&limits).unwrap();

@@ -1,4 +1,4 @@
-//! The server: listeners, connections, sessions, and the service that carries out their calls.
+//! The server: listeners, connections, sessions, and the service that executes their calls.
 
 mod accept;
 mod limits;
@@ -43,16 +43,18 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 
-/// What a server is to be like; everything has a default.
+/// Options of a server. Every field has a default.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
-    /// How much clients may ask for.
+    /// Limits on what clients can use.
     pub limits: Limits,
-    /// How long a connection may be silent before the client is asked whether it is there.
+    /// Interval between HTTP/2 keepalive pings to a client. Default: 5 seconds.
     pub keepalive_interval: Duration,
-    /// How long its answer may take; then it is dead, and its sessions end.
+    /// Maximum time to wait for the answer to a keepalive ping. After that the connection is closed and its
+    /// sessions end. Default: 5 seconds.
     pub keepalive_timeout: Duration,
-    /// How long a new connection may take to say who it is.
+    /// Maximum time for the TLS handshake, and after it for the client's HTTP/2 preface. Default: 10
+    /// seconds.
     pub handshake_timeout: Duration,
 }
 
@@ -67,17 +69,18 @@ impl Default for ServerOptions {
     }
 }
 
-/// Who is at the other end of a connection.
+/// The client at the other end of a connection.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// None for a client whose certificate stands for nobody.
+    /// `None` if no rule maps the client's certificate to a principal.
     principal: Option<Principal>,
     name: String,
     process_id: u32,
 }
 
 impl Peer {
-    /// A client that is known.
+    /// Creates the peer for an identified client. `name` is the user's name; a `process_id` of 0 means
+    /// unknown.
     pub fn known(principal: Principal, name: impl Into<String>, process_id: u32) -> Peer {
         Peer { principal: Some(principal), name: name.into(), process_id }
     }
@@ -91,7 +94,7 @@ impl Peer {
     }
 }
 
-/// `S-1-5-7`, who is nobody in particular.
+/// `S-1-5-7`, the anonymous user.
 const ANONYMOUS: Sid = Sid::ANONYMOUS;
 
 impl fmt::Display for Peer {
@@ -106,7 +109,7 @@ impl fmt::Display for Peer {
     }
 }
 
-/// What all connections share.
+/// State that all connections share.
 pub(crate) struct Shared {
     engine: Arc<dyn FilterEngine>,
     options: ServerOptions,
@@ -115,17 +118,18 @@ pub(crate) struct Shared {
     sessions: Sessions,
     connections: AtomicUsize,
     refusals: AtomicUsize,
-    /// How many bytes a context had in the last page.
+    /// Average size of a context in the last page, in bytes.
     entry_bytes: AtomicUsize,
-    /// Calls that run.
+    /// Number of running calls.
     running: watch::Sender<usize>,
-    /// Turns for calls that may wait for other sessions' transactions.
+    /// Permits for calls that may wait for other sessions' transactions.
     waiting: Arc<Semaphore>,
     stopping: watch::Sender<bool>,
 }
 
 impl Shared {
-    /// How many entries a page may have and is likely to have room for: what is claimed in vain is given back, which costs.
+    /// Returns how many entries to claim for a page: at most what the limits allow, and about as many as
+    /// will fit. Entries that are claimed but do not fit must be given back, which costs time.
     fn page_entries(&self, asked: u32, bytes_max: usize) -> u32 {
         let fit = bytes_max / self.entry_bytes.load(Ordering::Relaxed).max(1);
         let likely = u32::try_from(fit + fit / 16 + 1).unwrap_or(u32::MAX);
@@ -137,12 +141,13 @@ impl Shared {
     }
 }
 
-/// A server with an engine behind it and no listener yet. Dropping it ends all connections at once.
+/// A gRPC server for an engine. It accepts no connections until a `listen_*` or `serve_*` method is
+/// called. Dropping it closes all connections immediately; [`Server::stop`] stops it in order.
 pub struct Server {
     runtime: Option<Runtime>,
     shared: Arc<Shared>,
     connections: mpsc::Sender<io::Result<Connection>>,
-    /// The service, until it is told to go.
+    /// The service's task and the sender that makes it stop.
     service: Mutex<Option<(watch::Sender<bool>, tokio::task::JoinHandle<()>)>>,
     sockets: Mutex<Vec<SocketFile>>,
     tls: Arc<RwLock<Option<Arc<TlsState>>>>,
@@ -153,18 +158,18 @@ struct TlsState {
     settings: ServerTls,
 }
 
-/// A Unix socket to listen at.
+/// A Unix socket to listen on.
 #[derive(Clone, Debug)]
 pub struct UnixSocket {
-    /// Where.
+    /// Path of the socket.
     pub path: PathBuf,
-    /// The file's permissions, such as `0o660`.
+    /// Permissions of the socket file, such as `0o660`.
     pub mode: u32,
-    /// The file's group; none: the process' own.
+    /// Group id of the socket file. `None` leaves the process's own group.
     pub group: Option<u32>,
 }
 
-/// The file of a socket, removed in the end if it is still ours.
+/// The file of a socket, removed on drop unless another file has replaced it.
 struct SocketFile {
     path: PathBuf,
     inode: u64,
@@ -173,7 +178,7 @@ struct SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if std::fs::metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
-            // There is nobody to tell.
+            // The error cannot be reported to anyone.
             drop(std::fs::remove_file(&self.path));
         }
     }
@@ -189,18 +194,21 @@ fn failed(what: impl fmt::Display, error: &io::Error) -> Error {
 }
 
 impl Server {
-    /// Starts a server, with threads of its own.
+    /// Starts a server with its own threads.
     ///
     /// # Errors
-    /// `RPC_E_OUT_OF_RESOURCES` if the system gives no threads.
+    /// `RPC_E_OUT_OF_RESOURCES` if the threads cannot be created.
     pub fn start(engine: Arc<dyn FilterEngine>, options: ServerOptions) -> Result<Server> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("openwfp-server")
-            // Calls that wait have one each, and those of transactions must never be kept from going on.
+            // Each waiting call occupies a thread, and there must always be threads left for the calls of
+            // transactions.
             .max_blocking_threads(options.limits.waiting_calls.saturating_add(256))
             .enable_all()
             .build()
-            .map_err(|error| Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("no threads: {error}")))?;
+            .map_err(|error| {
+                Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("cannot start threads: {error}"))
+            })?;
         let (limits, waiting) = (options.limits.clone(), options.limits.waiting_calls.max(1));
         let shared = Arc::new(Shared {
             engine,
@@ -232,11 +240,12 @@ impl Server {
         self.runtime.as_ref().ok_or_else(|| Error::unreachable("a server without its threads"))
     }
 
-    /// Listens at a Unix socket. A file of a dead server is replaced, one of a living server is not.
+    /// Listens on a Unix socket. A socket file left behind by a dead server is replaced.
     ///
     /// # Errors
-    /// `FWP_E_ALREADY_EXISTS` if somebody listens there or another file is there, `ERROR_ACCESS_DENIED` and
-    /// `FWP_E_INVALID_PARAMETER` for a place where no socket can be.
+    /// `FWP_E_ALREADY_EXISTS` if another server listens there or the path is not a socket,
+    /// `ERROR_ACCESS_DENIED` without permission, `FWP_E_INVALID_PARAMETER` if the socket cannot be created
+    /// for another reason.
     pub fn listen_unix(&self, socket: &UnixSocket) -> Result {
         let listener = bind_unix(socket)?;
         let inode = std::fs::metadata(&socket.path).map(|found| found.ino()).unwrap_or_default();
@@ -246,14 +255,14 @@ impl Server {
         self.serve_unix(listener)
     }
 
-    /// Listens at a Unix socket that somebody else has opened, such as systemd.
+    /// Accepts connections from a Unix socket that another program has opened, such as systemd.
     ///
     /// # Errors
-    /// `FWP_E_INVALID_PARAMETER` for what is no listening socket.
+    /// `FWP_E_INVALID_PARAMETER` if `listener` cannot be used as a listening socket.
     pub fn serve_unix(&self, listener: UnixListener) -> Result {
         let runtime = self.runtime()?;
         let _guard = runtime.enter();
-        let what = "the Unix socket cannot be listened at";
+        let what = "cannot listen on the Unix socket";
         listener.set_nonblocking(true).map_err(|error| failed(what, &error))?;
         let listener = tokio::net::UnixListener::from_std(listener).map_err(|error| failed(what, &error))?;
         let (shared, taken) = (Arc::clone(&self.shared), self.connections.clone());
@@ -275,7 +284,7 @@ impl Server {
                 tokio::spawn(async move {
                     match accept::unix_peer(&stream).await {
                         Ok(peer) => shared.take(Box::new(stream), peer, place, taken).await,
-                        Err(error) => tracing::warn!("a client without credentials was refused: {error}"),
+                        Err(error) => tracing::warn!("refused a client without credentials: {error}"),
                     }
                 });
             }
@@ -283,36 +292,39 @@ impl Server {
         Ok(())
     }
 
-    /// Listens for mutual TLS; the address that was bound.
+    /// Listens for mutual TLS. Returns the bound address.
     ///
     /// # Errors
-    /// Those of [`Server::set_tls`], `FWP_E_ALREADY_EXISTS` and `ERROR_ACCESS_DENIED` for an address that cannot be had.
+    /// Those of [`Server::set_tls`]; `FWP_E_ALREADY_EXISTS` if the address is in use, `ERROR_ACCESS_DENIED`
+    /// without permission, `FWP_E_INVALID_PARAMETER` if it cannot be bound for another reason.
     pub fn listen_tls(&self, address: SocketAddr, tls: &ServerTls) -> Result<SocketAddr> {
         self.set_tls(tls)?;
         let listener = TcpListener::bind(address).map_err(|error| failed(address, &error))?;
         self.serve_tls(listener)
     }
 
-    /// Listens for mutual TLS at a socket that somebody else has opened; [`Server::set_tls`] comes first.
+    /// Accepts mutual TLS connections from a TCP socket that another program has opened. Returns its
+    /// address. Call [`Server::set_tls`] first; without certificates the server drops all connections.
     ///
     /// # Errors
-    /// `FWP_E_INVALID_PARAMETER` for what is no listening socket.
+    /// `FWP_E_INVALID_PARAMETER` if `listener` cannot be used as a listening socket.
     pub fn serve_tls(&self, listener: TcpListener) -> Result<SocketAddr> {
         let tls = Arc::clone(&self.tls);
         self.serve_tcp(listener, move |shared, stream, place, taken| {
             let tls = tls.read().unwrap_or_else(PoisonError::into_inner).clone();
             async move {
                 let Some(tls) = tls else { return };
-                let address = stream.peer_addr();
+                let address =
+                    stream.peer_addr().map_or_else(|_| "unknown".to_owned(), |address| address.to_string());
                 let handshake = tls.acceptor.accept(stream).into_fallible();
                 let stream = match tokio::time::timeout(shared.options.handshake_timeout, handshake).await {
                     Ok(Ok(stream)) => stream,
                     Ok(Err((error, stream))) => {
-                        tracing::warn!(?address, "TLS handshake failed: {error}");
-                        // Why, stands in the alert that was sent.
+                        tracing::warn!(address, "TLS handshake failed: {error}");
+                        // The TLS alert that was already sent contains the reason.
                         return shared.say_and_close(Box::new(stream), &[]).await;
                     }
-                    Err(_) => return tracing::warn!(?address, "TLS handshake took too long"),
+                    Err(_) => return tracing::warn!(address, "TLS handshake timed out"),
                 };
                 let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                 let identity = certificate.and_then(|certificate| tls.settings.identify(certificate));
@@ -320,8 +332,13 @@ impl Server {
                     Some((principal, name)) => Peer::known(principal, name, 0),
                     None => {
                         let names = certificate.map(crate::tls::names).unwrap_or_default();
-                        tracing::warn!(?address, ?names, "a certificate stands for nobody");
-                        Peer::nobody(names.join(", "))
+                        let names = names.join(", ");
+                        tracing::warn!(
+                            address,
+                            names,
+                            "no [[tls.clients]] entry names this client's certificate"
+                        );
+                        Peer::nobody(names)
                     }
                 };
                 shared.take(Box::new(stream), peer, place, taken).await;
@@ -329,10 +346,11 @@ impl Server {
         })
     }
 
-    /// Uses these certificates and rules for connections that come from now on.
+    /// Uses these certificates and client rules for all new connections.
     ///
     /// # Errors
-    /// `FWP_E_INVALID_PARAMETER` with the file or rule that cannot be used; what was set before stays.
+    /// `FWP_E_INVALID_PARAMETER` with the file or rule that cannot be used; the previous settings remain in
+    /// effect.
     pub fn set_tls(&self, tls: &ServerTls) -> Result {
         tls.clients.iter().try_for_each(|rule| crate::tls::check_name(&rule.name))?;
         let acceptor = TlsAcceptor::from(Arc::new(tls.config()?));
@@ -341,15 +359,18 @@ impl Server {
         Ok(())
     }
 
-    /// Listens without encryption, on a loopback address only; all clients are this principal.
+    /// Listens without encryption, on a loopback address only. Every client acts as `principal`. Returns
+    /// the bound address.
     ///
     /// # Errors
-    /// `FWP_E_INVALID_PARAMETER` for another address, and those of [`Server::listen_tls`].
+    /// `FWP_E_INVALID_PARAMETER` if `address` is not a loopback address or cannot be bound,
+    /// `FWP_E_ALREADY_EXISTS` if it is in use, `ERROR_ACCESS_DENIED` without permission.
     pub fn listen_plain(&self, address: SocketAddr, principal: &Principal) -> Result<SocketAddr> {
         if !address.ip().is_loopback() {
-            let what = format!("{address} is no loopback address, and without TLS only those are served");
+            let what =
+                format!("{address} is not a loopback address; without TLS the daemon listens only on those");
             return Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what)
-                .with_remedy("listen at 127.0.0.1 or ::1, or use TLS"));
+                .with_remedy("Listen on 127.0.0.1 or ::1, or use TLS."));
         }
         let listener = TcpListener::bind(address).map_err(|error| failed(address, &error))?;
         let principal = principal.clone();
@@ -373,7 +394,7 @@ impl Server {
     ) -> Result<SocketAddr> {
         let runtime = self.runtime()?;
         let _guard = runtime.enter();
-        let what = "the TCP socket cannot be listened at";
+        let what = "cannot listen on the TCP socket";
         let address = listener.local_addr().map_err(|error| failed(what, &error))?;
         listener.set_nonblocking(true).map_err(|error| failed(what, &error))?;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| failed(what, &error))?;
@@ -388,13 +409,13 @@ impl Server {
                 let Some(stream) = accepted_or_pause(accepted.map(|(stream, _)| stream)).await else {
                     continue;
                 };
-                // Answers are short and whole.
+                // Answers are short and written whole, so Nagle's algorithm would only delay them.
                 drop(stream.set_nodelay(true));
                 match shared.place() {
                     Some(place) => {
                         tokio::spawn(take(Arc::clone(&shared), stream, place, taken.clone()));
                     }
-                    // Before TLS there is no language to say it in.
+                    // Before the TLS handshake the reason cannot be sent.
                     None => tracing::warn!("connection refused: {NO_ROOM}"),
                 }
             }
@@ -402,29 +423,30 @@ impl Server {
         Ok(address)
     }
 
-    /// Holds clients to other limits from now on; what they have stays.
+    /// Changes the limits for everything that clients request from now on. What they already have stays,
+    /// and the limits that are fixed at the start ([`Limits`]) do not change.
     pub fn set_limits(&self, limits: Limits) {
         *self.shared.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
     }
 
-    /// How many sessions clients have open.
+    /// Returns the number of open sessions.
     pub fn sessions(&self) -> usize {
         self.shared.sessions.len()
     }
 
-    /// How many connections are open.
+    /// Returns the number of open connections.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::Acquire)
     }
 
-    /// Stops: no new connections and calls, those that run finish, then all sessions end. Whether that was done within
-    /// the bound; what is not is cut off.
+    /// Stops the server: it refuses new connections and calls, notifies all sessions, and waits for running
+    /// calls to finish. Returns whether everything finished within `bound`; whatever did not is aborted.
     pub fn stop(mut self, bound: Duration) -> bool {
         let Some(runtime) = self.runtime.take() else { return true };
         let service = self.service.lock().unwrap_or_else(PoisonError::into_inner).take();
         let deadline = Instant::now() + bound;
         self.shared.stopping.send_replace(true);
-        let why = Error::new(Code::FWP_E_SESSION_ABORTED, "the daemon stops");
+        let why = Error::new(Code::FWP_E_SESSION_ABORTED, "the daemon is stopping");
         self.shared.sessions.end_all(&crate::status::detail(&why));
         let shared = Arc::clone(&self.shared);
         let in_time = runtime.block_on(async move {
@@ -455,14 +477,15 @@ impl fmt::Debug for Server {
     }
 }
 
-const NO_ROOM: &str = "the daemon has as many connections as it may have (limits.connections)";
+const NO_ROOM: &str = "the daemon has reached its limit of connections (limits.connections)";
 
-/// What was accepted; after an error a pause, since the system lacks something, such as file descriptors.
+/// Returns the accepted connection, or pauses after an error, because the system lacks a resource such
+/// as file descriptors.
 async fn accepted_or_pause<T>(accepted: io::Result<T>) -> Option<T> {
     match accepted {
         Ok(stream) => Some(stream),
         Err(error) => {
-            tracing::error!("no connection can be accepted: {error}");
+            tracing::error!("cannot accept connections: {error}");
             tokio::time::sleep(Duration::from_millis(50)).await;
             None
         }
@@ -474,15 +497,18 @@ fn bind_unix(socket: &UnixSocket) -> Result<UnixListener> {
     let at = path.display();
     if let Ok(found) = std::fs::symlink_metadata(path) {
         if !found.file_type().is_socket() {
-            return Err(Error::new(Code::FWP_E_ALREADY_EXISTS, format!("{at} is there and is no socket"))
-                .with_remedy("name another path"));
+            return Err(Error::new(Code::FWP_E_ALREADY_EXISTS, format!("{at} exists and is not a socket"))
+                .with_remedy("Choose another path."));
         }
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            return Err(Error::new(Code::FWP_E_ALREADY_EXISTS, format!("somebody listens at {at} already"))
-                .with_remedy("stop the other daemon, or name another path"));
+            return Err(Error::new(
+                Code::FWP_E_ALREADY_EXISTS,
+                format!("another process already listens on {at}"),
+            )
+            .with_remedy("Stop the other daemon, or choose another path."));
         }
     }
-    // Under another name until its permissions are right.
+    // The socket is created under a temporary name until its permissions are set.
     let mut early = path.clone().into_os_string();
     early.push(format!(".{}", std::process::id()));
     let early = Path::new(&early);
@@ -501,7 +527,7 @@ fn bind_unix(socket: &UnixSocket) -> Result<UnixListener> {
     Ok(listener)
 }
 
-/// The service for all connections, until it is told to go.
+/// Runs the service for all connections until `gone` is set.
 async fn serve(
     shared: Arc<Shared>,
     connections: mpsc::Receiver<io::Result<Connection>>,
@@ -517,7 +543,7 @@ async fn serve(
     };
     let (Ok(reflection_v1), Ok(reflection_v1alpha)) = (reflection().build_v1(), reflection().build_v1alpha())
     else {
-        return tracing::error!("the service cannot describe itself");
+        return tracing::error!("cannot build the reflection service");
     };
     let engine = FilterEngineServer::new(service::Service(shared)).max_decoding_message_size(message_bytes);
     let outcome = tonic::transport::Server::builder()
@@ -529,7 +555,7 @@ async fn serve(
         .add_service(reflection_v1)
         .add_service(reflection_v1alpha)
         .serve_with_incoming_shutdown(ReceiverStream::new(connections), async move {
-            // A sender that is gone says the same.
+            // A dropped sender means the same.
             drop(gone.wait_for(|gone| *gone).await);
         })
         .await;

@@ -1,4 +1,4 @@
-//! The service: each call finds its session, is admitted, and is the session's own call.
+//! The gRPC service: finds the session of each call and forwards the call to it.
 
 use super::Peer;
 use super::Shared;
@@ -48,23 +48,24 @@ use tonic::Request;
 use tonic::Response;
 use tonic::Status;
 
-/// The service over what all connections share.
+/// The service, over the state that all connections share.
 #[derive(Clone)]
 pub(crate) struct Service(pub(crate) Arc<Shared>);
 
-/// A call that runs, with its session.
+/// A running call and its session.
 pub(crate) struct Running {
     pub(crate) open: Arc<Open>,
     pub(crate) shared: Arc<Shared>,
 }
 
 impl Running {
-    /// Whether a call that takes long may go on: not once the daemon has ended its session.
+    /// Checks whether a long call may continue: `FWP_E_SESSION_ABORTED` once the daemon has ended its
+    /// session.
     pub(crate) fn check(&self) -> Result {
         if self.open.ended.borrow().is_none() {
             return Ok(());
         }
-        Err(Error::new(Code::FWP_E_SESSION_ABORTED, "the daemon has ended the session"))
+        Err(Error::new(Code::FWP_E_SESSION_ABORTED, "the daemon ended the session"))
     }
 }
 
@@ -78,10 +79,10 @@ type Reply<T> = Result<Response<T>, Status>;
 type Parts<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Service {
-    /// Who calls, if they may call now.
+    /// Returns the caller, and counts the call against the user's rate limit.
     fn caller<M>(&self, request: &Request<M>) -> Result<Arc<Peer>> {
         let peer = request.extensions().get::<Arc<Peer>>().cloned();
-        let peer = peer.ok_or_else(|| Error::unreachable("a connection without a peer"))?;
+        let peer = peer.ok_or_else(|| Error::unreachable("a connection has no peer"))?;
         self.0.users.of(peer.principal().user).call(&self.0.limits())?;
         Ok(peer)
     }
@@ -93,7 +94,7 @@ impl Service {
         Ok(Running { open, shared: Arc::clone(&self.0) })
     }
 
-    /// A call that is short: it reads.
+    /// Runs a short call directly, without a thread of its own.
     fn read<M, T>(
         &self,
         request: &Request<M>,
@@ -104,7 +105,8 @@ impl Service {
         result.map(Response::new).map_err(|error| to_status(&error))
     }
 
-    /// A call that may wait for another session's transaction or for the dataplane, on a thread where that is no harm.
+    /// Runs a call that may wait for another session's transaction or for the dataplane, on a thread where
+    /// blocking is harmless.
     async fn wait<T: Send + 'static>(
         &self,
         running: Result<Running>,
@@ -112,14 +114,16 @@ impl Service {
     ) -> Reply<T> {
         let result = async {
             let running = running?;
-            // The calls of transactions are what others wait for: they always have a thread.
+            // Other calls wait for transactions to end, so the calls of a transaction need no permit and always
+            // have a thread.
             let turn = if running.open.is_in_transaction() {
                 None
             } else {
                 let turn = Arc::clone(&self.0.waiting).acquire_owned();
                 Some(tokio::time::timeout(running.open.wait, turn).await.map_err(|_| {
-                    let what = "too many calls wait for other sessions' transactions (limits.waiting_calls)";
-                    Error::new(Code::FWP_E_TIMEOUT, what).with_remedy("try again later")
+                    let what =
+                        "too many calls are waiting for other sessions' transactions (limits.waiting_calls)";
+                    Error::new(Code::FWP_E_TIMEOUT, what).with_remedy("Try again later.")
                 })?)
             };
             let call = move || {
@@ -137,18 +141,19 @@ impl Service {
         let (lowest, highest) = (request.protocol_min.max(1), request.protocol_max.max(1));
         if !(lowest..=highest).contains(&PROTOCOL) {
             let what = format!(
-                "the client speaks the versions {lowest} to {highest} of the protocol, the daemon version {PROTOCOL}"
+                "the client speaks protocol versions {lowest} to {highest}, the daemon version {PROTOCOL}"
             );
             return Err(Error::new(Code::RPC_E_VERSION_MISMATCH, what)
-                .with_remedy("install the same version of OpenWFP on both machines"));
+                .with_remedy("Install the same version of OpenWFP on both machines."));
         }
         let Some(principal) = peer.principal.clone() else {
-            let what = format!("the certificate ({}) stands for nobody here", peer.name);
-            return Err(Error::new(Code::RPC_E_ACCESS_DENIED, what)
-                .with_remedy("the daemon's configuration says who is who, in [[tls.clients]]"));
+            let what = format!("the daemon does not know this client's certificate ({})", peer.name);
+            return Err(Error::new(Code::RPC_E_ACCESS_DENIED, what).with_remedy(
+                "Ask its administrator to add a [[tls.clients]] entry for one of these names.",
+            ));
         };
         if *self.0.stopping.borrow() {
-            return Err(Error::new(Code::RPC_E_CALL_REJECTED, "the daemon stops"));
+            return Err(Error::new(Code::RPC_E_CALL_REJECTED, "the daemon is stopping"));
         }
         let limits = self.0.limits();
         let user = principal.user;
@@ -180,15 +185,17 @@ impl Service {
         };
         let stream = SessionStream::new(Arc::clone(&self.0), token, opened, &open);
         if *self.0.stopping.borrow() {
-            // The end of all sessions may just have passed this one by.
-            open.ended
-                .send_replace(Some(detail(&Error::new(Code::FWP_E_SESSION_ABORTED, "the daemon stops"))));
+            // `Sessions::end_all` may have run just before this session was inserted.
+            open.ended.send_replace(Some(detail(&Error::new(
+                Code::FWP_E_SESSION_ABORTED,
+                "the daemon is stopping",
+            ))));
         }
         Ok(stream)
     }
 }
 
-/// The right to send keys, if they are wanted and the session has it.
+/// Returns the right to send keys, if keys are wanted and the session has the right.
 pub(crate) fn keys(open: &Open, wanted: bool) -> Result<Option<KeyAccess>> {
     if !wanted {
         return Ok(None);
@@ -200,19 +207,19 @@ pub(crate) fn keys(open: &Open, wanted: bool) -> Result<Option<KeyAccess>> {
     }
 }
 
-/// A request that is a record.
+/// Decodes a request that is a record.
 #[allow(clippy::result_large_err, reason = "what the generated methods return")]
 fn decoded<R: Record>(request: &Request<Raw>) -> Result<R, Status> {
     R::decode(&request.get_ref().0).map_err(|error| to_status(&error))
 }
 
-/// Whether an enumerator may have more after a page: not if it gave less than it was asked for.
+/// Returns whether an enumerator may have more entries: yes, unless it returned fewer than requested.
 fn more<T>(claim: &Claim<T>, taken: usize, limit: u32) -> bool {
     let found = claim.entries().len();
     taken < found || found == usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
-/// The next page of contexts, how many it has, and whether there may be more.
+/// Returns the next page of contexts, the number of contexts in it, and whether there may be more.
 pub(crate) fn context_page(
     shared: &Shared,
     open: &Open,
@@ -444,12 +451,12 @@ impl FilterEngine for Service {
         let result = async {
             let running = self.enter(&request, &asked.session)?;
             let Some(stream) = running.open.stream(asked.handle) else {
-                // The session says what is wrong with the handle.
+                // Lets the session report what is wrong with the handle.
                 running.open.session.unsubscribe(EnumId::from_bits(asked.handle))?;
-                return Err(Error::new(Code::ERROR_INVALID_HANDLE, "the subscription has ended"));
+                return Err(Error::new(Code::ERROR_INVALID_HANDLE, "this subscription has ended"));
             };
             let (open, limits) = (Arc::clone(&running.open), running.shared.limits());
-            // A call that waits for events is not one that a stop waits for.
+            // A stopping server must not wait for calls that wait for events.
             drop(running);
             let mut stream = stream.lock().await;
             let mut ended = open.ended.subscribe();
@@ -478,7 +485,7 @@ impl FilterEngine for Service {
         let watch = || -> Result<WatchEvents> {
             let running = self.enter(&request, &asked.session)?;
             let stream = running.open.session.events(&convert::to_subscription(asked)?)?;
-            // A stop does not wait for who watches.
+            // A stopping server must not wait for watching clients.
             let (open, shared) = (Arc::clone(&running.open), Arc::clone(&running.shared));
             Ok(WatchEvents { open, shared, stream, keys: asked.keys, over: false })
         };

@@ -1,4 +1,4 @@
-//! The sessions that clients have open, by their tokens.
+//! The sessions that clients have open, indexed by token.
 
 use super::limits::Slot;
 use crate::proto::ErrorDetail;
@@ -19,21 +19,21 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// What names a session in all its calls: 16 bytes that nobody can guess.
+/// The token that identifies a session in all its calls: 16 random bytes.
 pub(crate) type Token = [u8; 16];
 
-/// A subscription that one reader at a time reads.
+/// A subscription; the lock admits one reader at a time.
 pub(crate) type SharedStream = Arc<tokio::sync::Mutex<Box<dyn EventStream>>>;
 
 /// An open session.
 pub(crate) struct Open {
     pub(crate) session: Arc<dyn Session>,
     pub(crate) user: Sid,
-    /// How long its calls wait for other sessions' transactions.
+    /// Maximum time that its calls wait for other sessions' transactions.
     pub(crate) wait: Duration,
-    /// Whether its calls are those of a transaction, which wait for nobody else's.
+    /// Whether the session has an open transaction; its calls then do not wait for other transactions.
     pub(crate) in_transaction: AtomicBool,
-    /// Why the daemon ended it, once it has.
+    /// Why the session was ended, once it was.
     pub(crate) ended: watch::Sender<Option<ErrorDetail>>,
     streams: Mutex<HashMap<u64, SharedStream>>,
     _slot: Slot,
@@ -72,11 +72,11 @@ impl Open {
 
     pub(crate) fn forget_stream(&self, handle: u64) {
         let stream = lock(&self.streams).remove(&handle);
-        // Dropped without the lock.
+        // Dropped after the lock is released.
         drop(stream);
     }
 
-    /// Ends the session: its transaction is aborted, its enumerators and subscriptions go.
+    /// Ends the session: its transaction is aborted, and its enumerators and subscriptions are freed.
     fn close(&self) -> Result {
         let result = self.session.close();
         let streams = std::mem::take(&mut *lock(&self.streams));
@@ -89,29 +89,33 @@ impl Sessions {
     pub(crate) fn insert(&self, open: Arc<Open>) -> Result<Token> {
         let mut token = Token::default();
         getrandom::fill(&mut token).map_err(|error| {
-            Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("no randomness for a session: {error}"))
+            Error::new(
+                Code::RPC_E_OUT_OF_RESOURCES,
+                format!("the system provides no random numbers: {error}"),
+            )
         })?;
         lock(&self.0).insert(token, open);
         Ok(token)
     }
 
-    /// The session of a token, for the user who opened it.
+    /// Returns the session with this token if it belongs to `user`.
     ///
     /// # Errors
-    /// `FWP_E_SESSION_ABORTED` for a token that names none: the session has ended, or the daemon was restarted.
+    /// `FWP_E_SESSION_ABORTED` if there is none: the session has ended, the daemon was restarted, or
+    /// another user opened it.
     pub(crate) fn find(&self, token: &[u8], user: &Sid) -> Result<Arc<Open>> {
         let found = Token::try_from(token).ok().and_then(|token| lock(&self.0).get(&token).cloned());
         match found {
             Some(open) if open.user == *user && open.ended.borrow().is_none() => Ok(open),
             _ => Err(Error::new(
                 Code::FWP_E_SESSION_ABORTED,
-                "the session has ended, or its daemon was restarted",
+                "the session has ended, or the daemon was restarted",
             )
-            .with_remedy("open another one")),
+            .with_remedy("Open a new one.")),
         }
     }
 
-    /// Ends a session by its client's wish or since its stream is gone.
+    /// Ends a session because its client closed it or its stream ended.
     pub(crate) fn close(&self, token: &Token) -> Result {
         let open = lock(&self.0).remove(token);
         match open {
@@ -120,7 +124,7 @@ impl Sessions {
         }
     }
 
-    /// Ends all sessions: new calls are refused, and their streams say why.
+    /// Ends all sessions: their new calls are refused, and their streams report the reason.
     pub(crate) fn end_all(&self, why: &ErrorDetail) {
         let all: Vec<_> = lock(&self.0).values().cloned().collect();
         for open in all {

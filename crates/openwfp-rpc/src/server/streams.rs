@@ -1,7 +1,7 @@
-//! Answers that come in parts: a session's own stream, listings, and watching.
+//! Streamed answers: a session's own stream, listings and watches.
 //!
-//! Each makes its next part when the transport asks for it, which it does only while the client reads: so nothing grows
-//! with what a slow client has not read.
+//! Each stream produces its next part when the transport asks for it, which happens only while the
+//! client reads. A slow client therefore makes nothing accumulate in memory.
 
 use super::Shared;
 use super::service::Running;
@@ -29,7 +29,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::WatchStream;
 use tonic::Status;
 
-/// A session's stream: the session lives as long as this does.
+/// The stream of a session. Dropping it ends the session.
 pub(crate) struct SessionStream {
     shared: Arc<Shared>,
     token: Token,
@@ -78,17 +78,17 @@ impl Drop for SessionStream {
     fn drop(&mut self) {
         match self.shared.sessions.close(&self.token) {
             Ok(()) => tracing::debug!("session ended"),
-            // Its client closed it before.
+            // The client closed the session before.
             Err(error) => tracing::debug!("session ended: {error}"),
         }
     }
 }
 
-/// The rest of an enumerator, page by page.
+/// Streams the rest of an enumerator, page by page.
 pub(crate) struct ListStream {
     pub(crate) running: Running,
     pub(crate) request: EnumRequest,
-    /// How many more; none: all.
+    /// How many more contexts to send. `None` means all.
     pub(crate) left: Option<u32>,
     pub(crate) over: bool,
 }
@@ -101,7 +101,7 @@ impl Stream for ListStream {
             return Poll::Ready(None);
         }
         let Running { shared, open } = &self.running;
-        // Parts that are short enough to be on their way while the next one is made.
+        // Parts are small enough to be in transit while the next one is encoded.
         let bytes_max = shared.limits().page_bytes.min(1 << 18);
         let request = EnumRequest { limit: self.left.unwrap_or(u32::MAX), ..self.request.clone() };
         let page = self.running.check().and_then(|()| context_page(shared, open, &request, bytes_max));
@@ -119,7 +119,7 @@ impl Stream for ListStream {
     }
 }
 
-/// Events as they come.
+/// Streams events as they occur.
 pub(crate) struct WatchEvents {
     pub(crate) open: Arc<Open>,
     pub(crate) shared: Arc<Shared>,
@@ -151,7 +151,7 @@ impl Stream for WatchEvents {
     }
 }
 
-/// A page of events: the first, and those that wait behind it.
+/// Returns a page with the first event and those that wait behind it in the queue.
 pub(crate) fn event_page(
     open: &Open,
     stream: &mut dyn EventStream,
@@ -165,7 +165,7 @@ pub(crate) fn event_page(
     let mut room = page.push(first);
     let mut count = 1;
     while room && count < limit {
-        // What an error says comes with the next call: what was taken is to arrive.
+        // The next call reports an error; the events that were already taken must be delivered first.
         let Ok(Some(next)) = stream.next(Duration::ZERO) else { break };
         room = page.push(&next);
         count += 1;
