@@ -1,5 +1,5 @@
-//! Writes what the table asks of `windows-sys` as Rust: an entry a structure, field, constant and GUID, which the
-//! compiler fills in.
+//! Generates Rust code that evaluates `windows-sys` for the table: one entry for each structure, field,
+//! number and GUID, whose layout or value the compiler fills in.
 
 use std::collections::BTreeMap;
 use std::collections::HashSet;
@@ -9,7 +9,8 @@ fn main() {
     println!("cargo::rerun-if-changed=abi-x86_64.csv");
     println!("cargo::rerun-if-changed=build.rs");
     let table = std::fs::read_to_string("abi-x86_64.csv").expect("the table");
-    // Only the value, the seventh column, can hold commas, and what is needed here stands before it or is told apart.
+    // Only the value (column 7) and the note may contain commas. Splitting into seven pieces is enough:
+    // the first six are exact, and the last one is searched for what is needed here.
     let rows: Vec<Vec<&str>> = table.lines().skip(1).map(|line| line.splitn(7, ',').collect()).collect();
     let has = |row: &[&str]| row[6].contains("+winsys");
     let mut out = String::from("pub const LAYOUTS: &[(&str, &str, usize, usize)] = &[\n");
@@ -51,7 +52,8 @@ fn main() {
     std::fs::write(std::path::Path::new(&directory).join("winsys.rs"), out).expect("written");
 }
 
-/// The anonymous unions of each structure, in their order, with their members. Nested ones are their parents'.
+/// Returns the members of each structure's anonymous unions, in order; skips nested unions, whose
+/// members the outer union already has.
 fn unions<'a>(rows: &[Vec<&'a str>]) -> BTreeMap<&'a str, Vec<Vec<&'a str>>> {
     let mut unions: BTreeMap<&str, Vec<Vec<&str>>> = BTreeMap::new();
     for row in rows.iter().filter(|row| row[0] == "anon_union") {
@@ -64,7 +66,8 @@ fn unions<'a>(rows: &[Vec<&'a str>]) -> BTreeMap<&'a str, Vec<Vec<&'a str>>> {
     unions
 }
 
-/// A field's path in `windows-sys`, which names what C leaves nameless.
+/// Returns the path of a field in `windows-sys`, which names anonymous unions `Anonymous`,
+/// `Anonymous1` and so on.
 fn path(structure: &str, field: &str, unions: &BTreeMap<&str, Vec<Vec<&str>>>) -> String {
     let escaped = field
         .split('.')
@@ -82,7 +85,7 @@ fn path(structure: &str, field: &str, unions: &BTreeMap<&str, Vec<Vec<&str>>>) -
     format!("{outer}.{}{escaped}", inner(structure, field))
 }
 
-/// The nameless structures inside unions.
+/// Returns the path prefix of a field in an anonymous structure or a nested union.
 fn inner(structure: &str, field: &str) -> &'static str {
     match structure {
         "FWPM_NET_EVENT_HEADER1" if field == "reserved1" => "Anonymous.",

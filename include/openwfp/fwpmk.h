@@ -1,5 +1,5 @@
-/* The filter engine's API in its kernel-mode form: calls return STATUS_SUCCESS, a STATUS_FWP_* or another NTSTATUS. It
- * runs in user mode here, with the rules for kernel-mode callers. Link with fwpkclnt. */
+/* The filter engine's API in kernel-mode form. Calls return STATUS_SUCCESS, a STATUS_FWP_* or another NTSTATUS. It runs
+ * in user mode here, with the rules for kernel-mode callers. Link with fwpkclnt. */
 #ifndef OPENWFP_FWPMK_H
 #define OPENWFP_FWPMK_H
 

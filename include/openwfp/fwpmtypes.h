@@ -1,4 +1,4 @@
-/* Types of the filter engine's management: sessions, objects, net events. */
+/* Types for managing the filter engine: sessions, objects and net events. */
 #ifndef OPENWFP_FWPMTYPES_H
 #define OPENWFP_FWPMTYPES_H
 
@@ -336,14 +336,14 @@ typedef struct FWPM_FIELD0_ {
     FWP_DATA_TYPE dataType;
 } FWPM_FIELD0;
 
-/* A condition of a filter. Conditions on one field are alternatives, those on different fields must all hold. */
+/* A condition of a filter. Conditions on the same field are alternatives; all fields must match. */
 typedef struct FWPM_FILTER_CONDITION0_ {
     GUID fieldKey;
     FWP_MATCH_TYPE matchType;
     FWP_CONDITION_VALUE0 conditionValue;
 } FWPM_FILTER_CONDITION0;
 
-/* A filter: what it looks at (conditions), where (layer, sublayer) and what it does. */
+/* A filter: its conditions, where it applies (layer and sublayer) and its action. */
 struct FWPM_FILTER0_ {
     GUID filterKey;
     FWPM_DISPLAY_DATA0 displayData;
@@ -995,8 +995,8 @@ typedef struct FWPM_PROVIDER_SUBSCRIPTION0_ {
     GUID sessionKey;
 } FWPM_PROVIDER_SUBSCRIPTION0;
 
-/* A session. From the caller: sessionKey (zero: one is made), displayData, flags, txnWaitTimeoutInMSec (0: 15 s).
- * The engine fills in the rest. */
+/* A session. The caller sets sessionKey (zero: the engine generates one), displayData, flags and txnWaitTimeoutInMSec
+ * (0: 15 s). The engine fills in the other members. */
 typedef struct FWPM_SESSION0_ {
     GUID sessionKey;
     FWPM_DISPLAY_DATA0 displayData;

@@ -1,4 +1,4 @@
-/* The filter engine's API in its user-mode form: calls return 0, an FWP_E_*, an ERROR_* or an RPC_E_*. Link with
+/* The filter engine's API in user-mode form. Calls return 0, an FWP_E_*, an ERROR_* or an RPC_E_* code. Link with
  * fwpuclnt. */
 #ifndef OPENWFP_FWPMU_H
 #define OPENWFP_FWPMU_H

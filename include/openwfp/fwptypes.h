@@ -1,10 +1,10 @@
-/* Types that all parts of the filter engine's API share. */
+/* Types shared by all parts of the filter engine's API. */
 #ifndef OPENWFP_FWPTYPES_H
 #define OPENWFP_FWPTYPES_H
 
 #include "windows.h"
 
-/* Structures without a name are plain C11; C++ takes them as an extension. */
+/* Anonymous structures are standard in C11 and an extension in C++. */
 #define OPENWFP_NAMELESS __extension__
 
 #ifdef __cplusplus
@@ -218,7 +218,7 @@ typedef enum FWP_VSWITCH_NETWORK_TYPE_ {
     FWP_VSWITCH_NETWORK_TYPE_EXTERNAL = 3
 } FWP_VSWITCH_NETWORK_TYPE;
 
-/* Names for people, UTF-16. */
+/* Display name and description, in UTF-16. */
 typedef struct FWPM_DISPLAY_DATA0_ {
     WCHAR *name;
     WCHAR *description;
@@ -232,7 +232,7 @@ typedef struct FWP_BYTE_ARRAY6_ {
     UINT8 byteArray6[6];
 } FWP_BYTE_ARRAY6;
 
-/* Bytes and their number. */
+/* A byte array and its length. */
 typedef struct FWP_BYTE_BLOB_ {
     UINT32 size;
     UINT8 *data;
@@ -245,7 +245,7 @@ typedef struct FWP_TOKEN_INFORMATION_ {
     PSID_AND_ATTRIBUTES restrictedSids;
 } FWP_TOKEN_INFORMATION;
 
-/* A value and its type; 64-bit values and longer ones are pointed to. */
+/* A value with its type. Values of 64 bits or more are stored behind a pointer. */
 typedef struct FWP_VALUE0_ {
     FWP_DATA_TYPE type;
     union {
@@ -270,25 +270,25 @@ typedef struct FWP_VALUE0_ {
     };
 } FWP_VALUE0;
 
-/* Two values, both included. */
+/* A range of values, both ends included. */
 typedef struct FWP_RANGE0_ {
     FWP_VALUE0 valueLow;
     FWP_VALUE0 valueHigh;
 } FWP_RANGE0;
 
-/* An IPv4 network: address and mask, host order. */
+/* An IPv4 network: address and mask in host byte order. */
 typedef struct FWP_V4_ADDR_AND_MASK_ {
     UINT32 addr;
     UINT32 mask;
 } FWP_V4_ADDR_AND_MASK;
 
-/* An IPv6 network: address in network order, length of the prefix in bits. */
+/* An IPv6 network: address in network byte order and prefix length in bits. */
 typedef struct FWP_V6_ADDR_AND_MASK_ {
     UINT8 addr[16];
     UINT8 prefixLength;
 } FWP_V6_ADDR_AND_MASK;
 
-/* A value that a condition compares with: FWP_VALUE0's, an address with its mask, or a range. */
+/* A value to compare with in a condition: any value of FWP_VALUE0, an address with a mask, or a range. */
 typedef struct FWP_CONDITION_VALUE0_ {
     FWP_DATA_TYPE type;
     union {

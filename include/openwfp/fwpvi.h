@@ -1,5 +1,5 @@
-/* The unnumbered names: each is the newest version that the Windows has that a program is written for. See
- * <sdkddkver.h>. A name that came with a later Windows is not defined for an earlier one. */
+/* Names without a version number. Each stands for the newest version in the Windows release that the program targets,
+ * see <sdkddkver.h>. A name that a later release introduced is not defined for an earlier one. */
 #ifndef OPENWFP_FWPVI_H
 #define OPENWFP_FWPVI_H
 

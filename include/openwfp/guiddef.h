@@ -1,4 +1,5 @@
-/* GUIDs. DEFINE_GUID declares a constant that the library holds; after <initguid.h> it defines one in place. */
+/* GUIDs. DEFINE_GUID declares a constant that the library defines. If <initguid.h> was included before, it defines the
+ * constant in place. */
 #ifndef OPENWFP_GUIDDEF_H
 #define OPENWFP_GUIDDEF_H
 
@@ -44,7 +45,7 @@ typedef const GUID *REFGUID;
 
 #endif
 
-/* Outside the guard: <initguid.h> may come after <windows.h>. */
+/* Outside the include guard, because <initguid.h> may be included after <windows.h>. */
 #undef DEFINE_GUID
 #ifdef __cplusplus
 #define OPENWFP_EXTERN_C extern "C"

@@ -1,4 +1,4 @@
-/* Included before the headers that declare GUIDs, it has them defined in place. */
+/* Include this before the headers that declare GUIDs, to define the GUIDs in place. */
 #ifndef INITGUID
 #define INITGUID
 #endif

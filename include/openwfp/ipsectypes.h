@@ -1,4 +1,4 @@
-/* Types of IPsec: policies, SA contexts and what they consist of, statistics. */
+/* Types for IPsec: policies, SA contexts and their parts, and statistics. */
 #ifndef OPENWFP_IPSECTYPES_H
 #define OPENWFP_IPSECTYPES_H
 
@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-/* Of <fwpmtypes.h> and <iketypes.h>. */
+/* Defined in <fwpmtypes.h> and <iketypes.h>. */
 typedef struct FWPM_FILTER0_ FWPM_FILTER0;
 typedef struct IKEEXT_EM_POLICY0_ IKEEXT_EM_POLICY0;
 typedef struct IKEEXT_EM_POLICY1_ IKEEXT_EM_POLICY1;
@@ -336,8 +336,8 @@ typedef struct IPSEC_ESP_DROP_PACKET_STATISTICS0_ {
     UINT32 saNotInitializedOnInbound;
 } IPSEC_ESP_DROP_PACKET_STATISTICS0;
 
-/* The traffic of an SA context, as Windows Vista has it. Addresses: the hosts' in transport mode, the outer
- * header's in tunnel mode; IPv4 in host order, IPv6 in network order. Ports in host order. */
+/* The traffic of an SA context (Windows Vista version). Addresses are those of the hosts in transport mode and those of
+ * the outer header in tunnel mode; IPv4 in host byte order, IPv6 in network byte order. Ports: host byte order. */
 typedef struct IPSEC_TRAFFIC0_ {
     FWP_IP_VERSION ipVersion;
     union {
@@ -356,13 +356,13 @@ typedef struct IPSEC_TRAFFIC0_ {
     UINT16 remotePort;
 } IPSEC_TRAFFIC0;
 
-/* Ports of UDP encapsulation (RFC 3948), host order. */
+/* Ports for UDP encapsulation (RFC 3948), in host byte order. */
 typedef struct IPSEC_V4_UDP_ENCAPSULATION0_ {
     UINT16 localUdpEncapPort;
     UINT16 remoteUdpEncapPort;
 } IPSEC_V4_UDP_ENCAPSULATION0;
 
-/* What an inbound SPI is for; see IPsecSaContextGetSpi0. */
+/* Parameters of a request for an inbound SPI; see IPsecSaContextGetSpi0. */
 typedef struct IPSEC_GETSPI0_ {
     IPSEC_TRAFFIC0 inboundIpsecTraffic;
     FWP_IP_VERSION ipVersion;
@@ -372,8 +372,8 @@ typedef struct IPSEC_GETSPI0_ {
     IPSEC_CRYPTO_MODULE_ID *rngCryptoModuleID;
 } IPSEC_GETSPI0;
 
-/* The traffic of an SA context. See IPSEC_TRAFFIC0; ports and ipProtocol override the filter's in transport mode
- * and are 0 in tunnel mode. */
+/* The traffic of an SA context. See IPSEC_TRAFFIC0 for addresses and byte order. Ports and ipProtocol override those of
+ * the filter in transport mode and are 0 in tunnel mode. */
 typedef struct IPSEC_TRAFFIC1_ {
     FWP_IP_VERSION ipVersion;
     union {
@@ -396,7 +396,7 @@ typedef struct IPSEC_TRAFFIC1_ {
     UINT32 realIfProfileId;
 } IPSEC_TRAFFIC1;
 
-/* What an inbound SPI is for; see IPsecSaContextGetSpi1. */
+/* Parameters of a request for an inbound SPI; see IPsecSaContextGetSpi1. */
 typedef struct IPSEC_GETSPI1_ {
     IPSEC_TRAFFIC1 inboundIpsecTraffic;
     FWP_IP_VERSION ipVersion;
@@ -446,7 +446,7 @@ typedef struct IPSEC_KEY_MANAGER0_ {
     UINT8 keyDictationTimeoutHint;
 } IPSEC_KEY_MANAGER0;
 
-/* Hard limits of an SA; 0: no limit. A kilobyte is 1,024 bytes. */
+/* Hard lifetime limits of an SA; 0 means no limit. A kilobyte is 1,024 bytes. */
 typedef struct IPSEC_SA_LIFETIME0_ {
     UINT32 lifetimeSeconds;
     UINT32 lifetimeKilobytes;
@@ -471,7 +471,7 @@ typedef struct IPSEC_PROPOSAL0_ {
     IPSEC_PFS_GROUP pfsGroup;
 } IPSEC_PROPOSAL0;
 
-/* An integrity algorithm and its key; for AES-GMAC the key has 4 bytes of salt at its end. */
+/* An integrity algorithm and its key. For AES-GMAC, the last 4 bytes of the key are the salt. */
 typedef struct IPSEC_SA_AUTH_INFORMATION0_ {
     IPSEC_AUTH_TRANSFORM0 authTransform;
     FWP_BYTE_BLOB authKey;
@@ -483,13 +483,14 @@ typedef struct IPSEC_SA_CIPHER_INFORMATION0_ {
     FWP_BYTE_BLOB cipherKey;
 } IPSEC_SA_CIPHER_INFORMATION0;
 
-/* Both. For AES-GCM both keys hold the key and 4 bytes of salt: 20, 28 or 36 bytes. */
+/* A cipher and an integrity algorithm with their keys. For AES-GCM, each key consists of the AES key and 4 bytes of
+ * salt: 20, 28 or 36 bytes. */
 typedef struct IPSEC_SA_AUTH_AND_CIPHER_INFORMATION0_ {
     IPSEC_SA_CIPHER_INFORMATION0 saCipherInformation;
     IPSEC_SA_AUTH_INFORMATION0 saAuthInformation;
 } IPSEC_SA_AUTH_AND_CIPHER_INFORMATION0;
 
-/* One SA; spi in host order. */
+/* One SA; spi is in host byte order. */
 typedef struct IPSEC_SA0_ {
     IPSEC_SA_SPI spi;
     IPSEC_TRANSFORM_TYPE saTransformType;
@@ -502,7 +503,7 @@ typedef struct IPSEC_SA0_ {
     };
 } IPSEC_SA0;
 
-/* The SAs of one direction, as Windows Vista has them: one, or ESP at index 0 and AH at index 1. */
+/* The SAs of one direction (Windows Vista version): one SA, or ESP at index 0 and AH at index 1. */
 typedef struct IPSEC_SA_BUNDLE0_ {
     UINT32 flags;
     IPSEC_SA_LIFETIME0 lifetime;
@@ -522,8 +523,8 @@ typedef struct IPSEC_SA_BUNDLE0_ {
     IPSEC_PFS_GROUP pfsGroup;
 } IPSEC_SA_BUNDLE0;
 
-/* The SAs of one direction: one, or ESP at index 0 and AH at index 1. Without the right to keys, the keys' sizes
- * are 0. */
+/* The SAs of one direction: one SA, or ESP at index 0 and AH at index 1. Callers without the right to read keys get
+ * keys of size 0. */
 typedef struct IPSEC_SA_BUNDLE1_ {
     UINT32 flags;
     IPSEC_SA_LIFETIME0 lifetime;
@@ -545,7 +546,7 @@ typedef struct IPSEC_SA_BUNDLE1_ {
     UINT64 qmFilterId;
 } IPSEC_SA_BUNDLE1;
 
-/* One direction of an SA context, as Windows Vista has it. */
+/* One direction of an SA context (Windows Vista version). */
 typedef struct IPSEC_SA_DETAILS0_ {
     FWP_IP_VERSION ipVersion;
     FWP_DIRECTION saDirection;
@@ -557,7 +558,7 @@ typedef struct IPSEC_SA_DETAILS0_ {
     FWPM_FILTER0 *transportFilter;
 } IPSEC_SA_DETAILS0;
 
-/* An SA context, as Windows Vista has it. A direction without an SA is null. */
+/* An SA context (Windows Vista version). A direction without an SA is null. */
 typedef struct IPSEC_SA_CONTEXT0_ {
     UINT64 saContextId;
     IPSEC_SA_DETAILS0 *inboundSa;
@@ -584,15 +585,15 @@ typedef struct IPSEC_SA_CONTEXT1_ {
     IPSEC_SA_DETAILS1 *outboundSa;
 } IPSEC_SA_CONTEXT1;
 
-/* What a subscriber is told. OpenWFP adds one case: changeType FWP_E_NOTIFICATION_DROPPED says that events were
- * dropped since the subscriber was too slow, saContextId of them; an enumerator created now shows what is. */
+/* A notification for a subscriber. OpenWFP adds one changeType, FWP_E_NOTIFICATION_DROPPED: the subscriber was too
+ * slow, and saContextId is the number of events that were dropped. Create a new enumerator to get the current state. */
 typedef struct IPSEC_SA_CONTEXT_CHANGE0_ {
     IPSEC_SA_CONTEXT_EVENT_TYPE0 changeType;
     UINT64 saContextId;
 } IPSEC_SA_CONTEXT_CHANGE0;
 
-/* Which SA contexts. Each side: FWP_EMPTY (all), FWP_V4_ADDR_MASK, FWP_V6_ADDR_MASK, one address (FWP_UINT32,
- * FWP_BYTE_ARRAY16_TYPE), or FWP_RANGE_TYPE of two addresses. */
+/* Selects SA contexts. Each side is FWP_EMPTY (any address), FWP_V4_ADDR_MASK, FWP_V6_ADDR_MASK, a single address
+ * (FWP_UINT32 or FWP_BYTE_ARRAY16_TYPE), or FWP_RANGE_TYPE with two addresses. */
 typedef struct IPSEC_SA_CONTEXT_ENUM_TEMPLATE0_ {
     FWP_CONDITION_VALUE0 localSubNet;
     FWP_CONDITION_VALUE0 remoteSubNet;
@@ -604,7 +605,7 @@ typedef struct IPSEC_SA_CONTEXT_SUBSCRIPTION0_ {
     GUID sessionKey;
 } IPSEC_SA_CONTEXT_SUBSCRIPTION0;
 
-/* Which SAs: those of one direction. */
+/* Selects the SAs of one direction. */
 typedef struct IPSEC_SA_ENUM_TEMPLATE0_ {
     FWP_DIRECTION saDirection;
 } IPSEC_SA_ENUM_TEMPLATE0;
@@ -623,7 +624,7 @@ typedef struct IPSEC_TRAFFIC_STATISTICS0_ {
     UINT64 offloadByteCount;
 } IPSEC_TRAFFIC_STATISTICS0;
 
-/* Statistics, as Windows Vista has them. */
+/* Statistics (Windows Vista version). */
 typedef struct IPSEC_STATISTICS0_ {
     IPSEC_AGGREGATE_SA_STATISTICS0 aggregateSaStatistics;
     IPSEC_ESP_DROP_PACKET_STATISTICS0 espDropPacketStatistics;
@@ -643,7 +644,7 @@ typedef struct IPSEC_TRAFFIC_STATISTICS1_ {
     UINT64 totalSuccessfulPackets;
 } IPSEC_TRAFFIC_STATISTICS1;
 
-/* Statistics. What nobody counts is 0; docs/c-abi.md says which. */
+/* Statistics. Members that OpenWFP does not count are 0; docs/c-abi.md lists them. */
 typedef struct IPSEC_STATISTICS1_ {
     IPSEC_AGGREGATE_SA_STATISTICS0 aggregateSaStatistics;
     IPSEC_ESP_DROP_PACKET_STATISTICS0 espDropPacketStatistics;
@@ -793,7 +794,7 @@ typedef struct IPSEC_TUNNEL_POLICY3_ {
     IPSEC_TRAFFIC_SELECTOR_POLICY0 *trafficSelectorPolicies;
 } IPSEC_TUNNEL_POLICY3;
 
-/* The transforms of SAs that have a name. */
+/* Predefined transforms of SAs. */
 static const IPSEC_AUTH_TRANSFORM_ID0 IPSEC_AUTH_TRANSFORM_ID_GCM_AES_128 = {IPSEC_AUTH_AES_128, IPSEC_AUTH_CONFIG_GCM_AES_128};
 static const IPSEC_AUTH_TRANSFORM_ID0 IPSEC_AUTH_TRANSFORM_ID_GCM_AES_192 = {IPSEC_AUTH_AES_192, IPSEC_AUTH_CONFIG_GCM_AES_192};
 static const IPSEC_AUTH_TRANSFORM_ID0 IPSEC_AUTH_TRANSFORM_ID_GCM_AES_256 = {IPSEC_AUTH_AES_256, IPSEC_AUTH_CONFIG_GCM_AES_256};

@@ -1,4 +1,4 @@
-/* The basics of <ntddk.h> for code in the kernel-mode form of the API; it runs in user mode here. */
+/* The parts of <ntddk.h> that code for the kernel-mode form of the API needs. It runs in user mode here. */
 #ifndef OPENWFP_NTDDK_H
 #define OPENWFP_NTDDK_H
 

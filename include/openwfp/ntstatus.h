@@ -1,4 +1,4 @@
-/* Results of calls in the kernel-mode form. */
+/* Result codes of calls in kernel-mode form. */
 #ifndef OPENWFP_NTSTATUS_H
 #define OPENWFP_NTSTATUS_H
 

@@ -1,4 +1,4 @@
-/* What OpenWFP adds to the API. Include it after <fwpmu.h> or <fwpmk.h>. */
+/* OpenWFP's extensions to the API. Include this after <fwpmu.h> or <fwpmk.h>. */
 #ifndef OPENWFP_OPENWFP_H
 #define OPENWFP_OPENWFP_H
 
@@ -14,21 +14,21 @@ extern "C" {
 typedef struct OPENWFP_SA_COUNTERS0_ {
     UINT64 bytes;
     UINT64 packets;
-    UINT64 lastUsed; /* seconds since 1970; 0: never, or not known */
+    UINT64 lastUsed; /* in seconds since 1970; 0 if never or unknown */
     UINT32 replayWindowDrops;
     UINT32 replayDrops;
     UINT32 integrityFailures;
 } OPENWFP_SA_COUNTERS0;
 
-/* The counters of an SA context as they are now, which Windows does not give. Needs the right READ. */
+/* Gets the current counters of an SA context, which Windows does not offer. Requires the right READ. */
 OPENWFP_RESULT WINAPI OpenwfpSaContextGetCounters0(HANDLE engineHandle, UINT64 id, OPENWFP_SA_COUNTERS0 *inbound,
     OPENWFP_SA_COUNTERS0 *outbound);
 
-/* Why the calling thread's last call that failed did: its code's name, which argument or rule was broken, and what to
- * do, in UTF-8. Never null; valid until the thread's next call that fails. */
+/* Returns why the calling thread's last failed call failed, in UTF-8: the argument or rule that was violated, what to
+ * do, and the code's name and number. Never null. Valid until the thread's next call that fails. */
 const char *WINAPI OpenwfpLastErrorText(void);
 
-/* The library's version, such as "0.1.0". */
+/* Returns the library's version, such as "0.1.0". */
 const char *WINAPI OpenwfpVersion(void);
 
 #ifdef __cplusplus

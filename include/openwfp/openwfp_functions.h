@@ -1,5 +1,5 @@
-/* The calls, the same in both forms: <fwpmu.h> has them return DWORDs, <fwpmk.h> NTSTATUSes. docs/c-abi.md says which
- * are carried out and which answer ERROR_CALL_NOT_IMPLEMENTED. */
+/* The calls, which are the same in both forms: with <fwpmu.h> they return a DWORD, with <fwpmk.h> an NTSTATUS.
+ * docs/c-abi.md lists which are implemented and which return ERROR_CALL_NOT_IMPLEMENTED. */
 #ifndef OPENWFP_RESULT
 #error "include <fwpmu.h> or <fwpmk.h>"
 #endif
@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-/* Callbacks. Each is called on a thread of the engine's own, one call at a time. */
+/* Callbacks. The engine calls them on its own threads, one call at a time for each subscription. */
 typedef void (CALLBACK *FWPM_CALLOUT_CHANGE_CALLBACK0)(void *context, const FWPM_CALLOUT_CHANGE0 *change);
 typedef void (CALLBACK *FWPM_CONNECTION_CALLBACK0)(void *context, FWPM_CONNECTION_EVENT_TYPE eventType, const FWPM_CONNECTION0 *connection);
 typedef void (CALLBACK *FWPM_DYNAMIC_KEYWORD_CALLBACK0)(void *notification, void *context);
@@ -52,10 +52,10 @@ OPENWFP_RESULT WINAPI FwpmEngineSetOption0(HANDLE engineHandle, FWPM_ENGINE_OPTI
 OPENWFP_RESULT WINAPI FwpmEngineSetSecurityInfo0(HANDLE engineHandle, SECURITY_INFORMATION securityInfo,
     const SID *sidOwner, const SID *sidGroup, const ACL *dacl, const ACL *sacl);
 
-/* Frees what a call returned, wipes its keys and sets the pointer to null. */
+/* Frees memory that a call returned, wipes the keys in it and sets the pointer to null. */
 void WINAPI FwpmFreeMemory0(void **p);
 
-/* Sessions that are open. */
+/* Open sessions. */
 OPENWFP_RESULT WINAPI FwpmSessionCreateEnumHandle0(HANDLE engineHandle,
     const FWPM_SESSION_ENUM_TEMPLATE0 *enumTemplate, HANDLE *enumHandle);
 OPENWFP_RESULT WINAPI FwpmSessionDestroyEnumHandle0(HANDLE engineHandle, HANDLE enumHandle);
@@ -105,7 +105,7 @@ OPENWFP_RESULT WINAPI IPsecSaContextSubscriptionsGet0(HANDLE engineHandle, IPSEC
 OPENWFP_RESULT WINAPI IPsecSaContextUnsubscribe0(HANDLE engineHandle, HANDLE eventsHandle);
 OPENWFP_RESULT WINAPI IPsecSaContextUpdate0(HANDLE engineHandle, UINT64 flags, const IPSEC_SA_CONTEXT1 *newValues);
 
-/* Single SAs. */
+/* Individual SAs. */
 OPENWFP_RESULT WINAPI IPsecSaCreateEnumHandle0(HANDLE engineHandle, const IPSEC_SA_ENUM_TEMPLATE0 *enumTemplate,
     HANDLE *enumHandle);
 OPENWFP_RESULT WINAPI IPsecSaDestroyEnumHandle0(HANDLE engineHandle, HANDLE enumHandle);
@@ -114,7 +114,7 @@ OPENWFP_RESULT WINAPI IPsecSaEnum0(HANDLE engineHandle, HANDLE enumHandle, UINT3
 OPENWFP_RESULT WINAPI IPsecSaEnum1(HANDLE engineHandle, HANDLE enumHandle, UINT32 numEntriesRequested,
     IPSEC_SA_DETAILS1 ***entries, UINT32 *numEntriesReturned);
 
-/* Who may do what with SAs. */
+/* Access control for SAs. */
 OPENWFP_RESULT WINAPI IPsecSaDbGetSecurityInfo0(HANDLE engineHandle, SECURITY_INFORMATION securityInfo,
     PSID *sidOwner, PSID *sidGroup, PACL *dacl, PACL *sacl, PSECURITY_DESCRIPTOR *securityDescriptor);
 OPENWFP_RESULT WINAPI IPsecSaDbSetSecurityInfo0(HANDLE engineHandle, SECURITY_INFORMATION securityInfo,
@@ -374,7 +374,7 @@ OPENWFP_RESULT WINAPI FwpmDynamicKeywordSubscribe0(DWORD flags, FWPM_DYNAMIC_KEY
     void *context, HANDLE *subscriptionHandle);
 OPENWFP_RESULT WINAPI FwpmDynamicKeywordUnsubscribe0(HANDLE subscriptionHandle);
 
-/* Protection against denial of service. */
+/* Protection against denial of service (DoS). */
 OPENWFP_RESULT WINAPI IPsecDospGetSecurityInfo0(HANDLE engineHandle, SECURITY_INFORMATION securityInfo,
     PSID *sidOwner, PSID *sidGroup, PACL *dacl, PACL *sacl, PSECURITY_DESCRIPTOR *securityDescriptor);
 OPENWFP_RESULT WINAPI IPsecDospGetStatistics0(HANDLE engineHandle, IPSEC_DOSP_STATISTICS0 *idpStatistics);

@@ -1,5 +1,5 @@
-/* GUIDs of the filter engine: layers, sublayers, callouts, conditions, providers, keying modules. Without <initguid.h>
- * they are constants of the library. */
+/* GUIDs of the filter engine: layers, sublayers, callouts, conditions, providers and keying modules. Unless
+ * <initguid.h> is included first, the library defines them. */
 #ifndef OPENWFP_GUIDS_H
 #define OPENWFP_GUIDS_H
 

@@ -1,4 +1,4 @@
-/* The basics of <rpc.h>: authentication services, and UUIDs made at random. */
+/* The parts of <rpc.h> that the API needs: authentication services and random UUIDs. */
 #ifndef OPENWFP_RPC_H
 #define OPENWFP_RPC_H
 
@@ -17,7 +17,7 @@ typedef LONG RPC_STATUS;
 #define RPC_S_OK 0
 #endif
 
-/* A random UUID (RFC 9562, version 4). */
+/* Generates a random UUID (RFC 9562, version 4). */
 static inline RPC_STATUS UuidCreate(UUID *uuid)
 {
     FILE *source = fopen("/dev/urandom", "rb");

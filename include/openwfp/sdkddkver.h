@@ -1,5 +1,5 @@
-/* Which Windows a program is written for: NTDDI_VERSION and _WIN32_WINNT. Either may be set before the first header;
- * with neither, the newest is meant. The unnumbered names of <fwpvi.h> follow them. */
+/* The Windows release that a program targets: NTDDI_VERSION and _WIN32_WINNT. Define either before the first header is
+ * included; the default is the newest release. The names without a version number in <fwpvi.h> depend on it. */
 #ifndef OPENWFP_SDKDDKVER_H
 #define OPENWFP_SDKDDKVER_H
 

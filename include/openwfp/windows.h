@@ -1,9 +1,9 @@
-/* The basics of <windows.h> that code written for the filter engine needs: types, calling conventions, error codes,
- * GUIDs, and a handful of small functions. It is no port of Windows.
+/* The parts of <windows.h> that code written for the filter engine needs: types, calling conventions, error codes,
+ * GUIDs and a few small functions. It is not a port of Windows.
  *
- * WCHAR is 16 bits wide, as everywhere in the API, whatever the compiler's wchar_t is. With -fshort-wchar the two are
- * one type and L"text" fits; without it, OPENWFP_TEXT("text"), or TEXT("text") where UNICODE is defined, gives the same
- * literal. DWORD and ULONG are 32 bits: `unsigned int`, since Linux' `unsigned long` has 64. */
+ * WCHAR is 16 bits wide, as everywhere in the API, regardless of the compiler's wchar_t. With -fshort-wchar both are
+ * the same type, and L"text" works. Without it, use OPENWFP_TEXT("text"), or TEXT("text") if UNICODE is defined, to
+ * write such a literal. DWORD and ULONG are `unsigned int` (32 bits), because `unsigned long` has 64 bits on Linux. */
 #ifndef OPENWFP_WINDOWS_H
 #define OPENWFP_WINDOWS_H
 
@@ -36,7 +36,7 @@ extern "C" {
 #define OPTIONAL
 #define CONST const
 
-/* Annotations of Windows' sources say nothing to these compilers. */
+/* Windows source annotations, which expand to nothing here. */
 #define _In_
 #define _In_opt_
 #define _In_z_
@@ -52,7 +52,7 @@ extern "C" {
 #define _Must_inspect_result_
 #define _Use_decl_annotations_
 #ifndef __cplusplus
-/* C++'s own library has these names. */
+/* The C++ standard library uses these names itself. */
 #define __in
 #define __in_opt
 #define __out
@@ -174,7 +174,7 @@ typedef union _ULARGE_INTEGER {
     ULONGLONG QuadPart;
 } ULARGE_INTEGER, *PULARGE_INTEGER;
 
-/* Security: SIDs, access lists and descriptors in their self-relative form, which is the only one here. */
+/* Security: SIDs, access control lists and security descriptors. Only self-relative descriptors are supported. */
 
 typedef struct _SID_IDENTIFIER_AUTHORITY {
     BYTE Value[6];
@@ -220,7 +220,8 @@ typedef WORD SECURITY_DESCRIPTOR_CONTROL;
 typedef PVOID PSECURITY_DESCRIPTOR;
 typedef DWORD SECURITY_INFORMATION, *PSECURITY_INFORMATION;
 
-/* What PSECURITY_DESCRIPTOR points to: offsets from its own start, 0 for a part that is not there. */
+/* The structure that PSECURITY_DESCRIPTOR points to. Owner, Group, Sacl and Dacl are offsets from its start; 0 means
+ * that the part is absent. */
 typedef struct _SECURITY_DESCRIPTOR_RELATIVE {
     BYTE Revision;
     BYTE Sbz1;
@@ -253,7 +254,7 @@ typedef struct _SECURITY_DESCRIPTOR_RELATIVE {
 #define STANDARD_RIGHTS_WRITE READ_CONTROL
 #define STANDARD_RIGHTS_EXECUTE READ_CONTROL
 
-/* Credentials for FwpmEngineOpen0, which takes none: who calls is known from the connection. */
+/* Credentials for FwpmEngineOpen0. The pointer must be null: the engine identifies the caller by its connection. */
 typedef struct _SEC_WINNT_AUTH_IDENTITY_W {
     unsigned short *User;
     ULONG UserLength;

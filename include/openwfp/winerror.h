@@ -1,5 +1,5 @@
-/* Results of calls: Win32, RPC_E_* and FWP_E_* numbers. They are unsigned, as the DWORD that a call returns is, so that
- * comparing the two draws no warning. */
+/* Result codes: Win32, RPC_E_* and FWP_E_* numbers. They are unsigned, like the DWORD that a call returns, so that
+ * comparing the two causes no compiler warning. */
 #ifndef OPENWFP_WINERROR_H
 #define OPENWFP_WINERROR_H
 

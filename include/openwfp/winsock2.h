@@ -1,4 +1,4 @@
-/* The basics of <winsock2.h>: the system's own sockets under the names that Windows code uses. */
+/* The parts of <winsock2.h> that the API needs: the system's sockets under the names that Windows code uses. */
 #ifndef OPENWFP_WINSOCK2_H
 #define OPENWFP_WINSOCK2_H
 
@@ -25,7 +25,7 @@ typedef struct WSAData {
     WORD wHighVersion;
 } WSADATA, *LPWSADATA;
 
-/* Sockets need no start here. */
+/* Sockets need no initialization here. */
 static inline int WSAStartup(WORD wanted, WSADATA *data)
 {
     data->wVersion = wanted;

@@ -1,4 +1,4 @@
-/* The basics of <ws2tcpip.h>. */
+/* The parts of <ws2tcpip.h> that the API needs. */
 #ifndef OPENWFP_WS2TCPIP_H
 #define OPENWFP_WS2TCPIP_H
 

@@ -1,42 +1,44 @@
-//! Reads `abi-x86_64.csv`, the table of WFP's ABI: every structure, enumerator, constant, GUID, call and code, with who
-//! says so. The tests hold `windows-sys` and the C headers against it.
+//! Reader for `abi-x86_64.csv`, the table of WFP's ABI.
+//!
+//! The table lists every structure, enumerator, constant, GUID, call and code with its sources. The
+//! tests check `windows-sys` and the C headers against it.
 #![forbid(unsafe_code)]
 
-/// The table.
+/// Text of the table.
 pub const TABLE: &str = include_str!("../abi-x86_64.csv");
 
-/// A row of the table.
+/// Row of the table; a column that does not apply to the row's kind is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row<'a> {
-    /// `struct`, `field`, `enum`, `enumerator`, `const`, `guid`, `func`, …
+    /// Kind of the row: `struct`, `field`, `enum`, `enumerator`, `const`, `guid`, `func` and others.
     pub kind: &'a str,
-    /// The structure, enumeration, constant or call.
+    /// Name of the structure, enumeration, constant, GUID, code or call.
     pub name: &'a str,
-    /// The field or enumerator.
+    /// Name of the field or enumerator.
     pub field: &'a str,
-    /// Where the field begins, in bytes.
+    /// Offset of the field in bytes.
     pub offset: &'a str,
-    /// In bytes.
+    /// Size in bytes.
     pub size: &'a str,
-    /// In bytes.
+    /// Alignment in bytes.
     pub align: &'a str,
-    /// The field's type, the constant's value, the call's signature.
+    /// Type of a field, value of a constant, signature of a call, or header of a structure.
     pub value: String,
-    /// Who has it: `sdk`, `winsys`, `mingw`, joined with `+`.
+    /// Sources that have the item: `sdk`, `winsys` and `mingw`, joined with `+`; or `derived`.
     pub sources: &'a str,
 }
 
-/// All rows of a kind.
+/// Returns all rows of a kind.
 pub fn rows(kind: &str) -> impl Iterator<Item = Row<'static>> {
     TABLE.lines().skip(1).map(row).filter(move |row| row.kind == kind)
 }
 
 fn row(line: &str) -> Row<'_> {
-    // The one column that may hold commas stands between quotes.
+    // A value that contains commas is quoted.
     let (before, value, after) = match line.split_once('"') {
         Some((before, rest)) => {
             let (value, after) = rest.rsplit_once("\",").unwrap_or((rest, ""));
-            // A note may be quoted, too.
+            // The note may be quoted, too.
             let (value, after) =
                 value.split_once("\",").map_or((value, after), |(value, rest)| (value, rest));
             if before.matches(',').count() == 6 {
@@ -61,7 +63,7 @@ fn row(line: &str) -> Row<'_> {
     }
 }
 
-/// A line whose value has no quotes: six columns, the value, the rest.
+/// Splits a line with an unquoted value into the first six columns, the value and the rest.
 fn plain(line: &str) -> (&str, &str, &str) {
     let commas: Vec<usize> = line.match_indices(',').map(|(at, _)| at).collect();
     match commas[..] {

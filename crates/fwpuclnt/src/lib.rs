@@ -1,4 +1,4 @@
-//! `libfwpuclnt.so`: the filter engine's API in its user-mode form, `fwpmu.h`.
+//! `libfwpuclnt.so`: the user-mode form of the filter engine's API, declared in `fwpmu.h`.
 #![allow(non_snake_case, non_upper_case_globals, reason = "the API's names")]
 
 openwfp_capi::export_calls!(openwfp_capi::User);

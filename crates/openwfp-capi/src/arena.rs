@@ -1,9 +1,10 @@
-//! Structures laid out in one block.
+//! Lays out the structures that a call returns in one block of memory.
 //!
-//! What is written is said once, as a function over a [`Sink`]. It runs twice: to measure, and to write into memory of
-//! exactly that size. A long page is first tried in memory of the size that pages of its length lately had, with a
-//! little to spare, which saves the measuring nearly always. Structures come one behind the other; keys have a zone of
-//! their own at the end, so that they can be wiped without a look at the structures.
+//! A result is described once, as a function over a [`Sink`], which runs twice: first to measure, then
+//! to write into a block of exactly that size. A long page is first written into a block of guessed
+//! size: the bytes per entry of the previous such page, plus one sixteenth. This almost always saves
+//! the measuring pass. Structures follow one another in the block. Keys have their own zone at the end,
+//! so that they can be wiped without reading the structures.
 
 use crate::memory::ALIGN;
 use crate::memory::Block;
@@ -14,27 +15,28 @@ use std::marker::PhantomData;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
-/// Where structures go.
+/// The destination of a result's structures.
 pub(crate) trait Sink {
-    /// Places for `len` values one behind the other, to be filled with [`Sink::fill`] or [`Sink::set`].
+    /// Reserves contiguous places for `len` values, to be filled with [`Sink::fill`] or [`Sink::set`].
     fn reserve<T: Copy>(&mut self, len: usize) -> Places<T>;
 
-    /// Fills one of the places where it stands, from all zeros.
+    /// Zeroes one of the places and lets `value` fill it in place.
     fn fill<T: Zeroed>(&mut self, places: &Places<T>, index: usize, value: impl FnOnce(&mut T));
 
-    /// Fills one of the places.
+    /// Writes a value to one of the places.
     fn set<T: Copy>(&mut self, places: &Places<T>, index: usize, value: T);
 
-    /// Says that a context will be read soon.
+    /// Hints that this value will be read soon, so that it can be prefetched.
     fn announce<T>(&self, soon: &T);
 
-    /// A copy of the bytes; null for none.
+    /// Copies bytes and returns the address of the copy; null for an empty slice.
     fn bytes(&mut self, bytes: &[u8]) -> *mut u8;
 
-    /// A copy of a key, which is wiped when the block is freed; null for none.
+    /// Copies a key to the zone that is wiped when the block is freed, and returns its address; null for an
+    /// empty key.
     fn key(&mut self, key: &[u8]) -> *mut u8;
 
-    /// A value in a place of its own.
+    /// Reserves a place for one value and writes it there.
     fn put<T: Copy>(&mut self, value: T) -> *mut T {
         let place = self.reserve(1);
         self.set(&place, 0, value);
@@ -42,16 +44,16 @@ pub(crate) trait Sink {
     }
 }
 
-/// A structure that may be all zeros.
+/// A structure for which all-zero bytes are a valid value.
 ///
 /// # Safety
-/// All zeros are a value of the type.
+/// All-zero bytes are a valid value of the type.
 pub(crate) unsafe trait Zeroed: Copy {}
 
 macro_rules! zeroed {
     ($($type:ident)*) => {
         $(
-            // SAFETY: numbers, pointers that may be null, and unions and structures of those.
+            // SAFETY: these types consist of numbers, nullable pointers, and unions and structures of both.
             unsafe impl Zeroed for crate::abi::$type {}
         )*
     };
@@ -62,26 +64,26 @@ zeroed! {
     IPSEC_SA_DETAILS1
 }
 
-/// Places in a block for values of one type.
+/// Reserved places in a block for values of one type.
 pub(crate) struct Places<T> {
     start: *mut T,
     len: usize,
 }
 
 impl<T> Places<T> {
-    /// The first of them; what stands there is what was set.
+    /// Returns the address of the first place, which holds what was written there.
     pub(crate) fn start(&self) -> *mut T {
         self.start
     }
 
-    /// One of them.
+    /// Returns the address of the place at `index`.
     pub(crate) fn at(&self, index: usize) -> *mut T {
         debug_assert!(index < self.len);
         self.start.wrapping_add(index)
     }
 }
 
-/// Measures how much would be written.
+/// A sink that only adds up sizes.
 #[derive(Default)]
 struct Measure {
     structures: usize,
@@ -90,7 +92,7 @@ struct Measure {
 
 impl Sink for Measure {
     fn reserve<T: Copy>(&mut self, len: usize) -> Places<T> {
-        // What does not fit into a number fits into no memory either; the block refuses it.
+        // A size that overflows exceeds all memory; allocating the block then fails.
         self.structures = self.structures.saturating_add(room(size_of::<T>().saturating_mul(len)));
         Places { start: std::ptr::null_mut(), len }
     }
@@ -112,13 +114,13 @@ impl Sink for Measure {
     }
 }
 
-/// Writes into a block, as far as that is large enough.
+/// A sink that writes into a block until the block is full.
 struct Writer<'a> {
     next: *mut u8,
     structures_left: usize,
     next_key: *mut u8,
     keys_left: usize,
-    /// Whether something did not fit; nothing is written any more then.
+    /// Set once something did not fit; from then on nothing is written.
     full: bool,
     block: PhantomData<&'a mut Block>,
 }
@@ -136,7 +138,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The next place for so many bytes; null if there is none.
+    /// Returns the next place of this many bytes; null if they do not fit.
     #[inline]
     fn take(&mut self, bytes: usize) -> *mut u8 {
         let bytes = room(bytes);
@@ -166,7 +168,7 @@ impl Sink for Writer<'_> {
         if places.start.is_null() {
             return;
         }
-        // SAFETY: as for `set`; all zeros are a value, as the type says, so that the reference is to one.
+        // SAFETY: same as in `set`; all zeros are a valid value of the type, so the reference is valid.
         unsafe {
             let place = places.start.add(index);
             place.write_bytes(0, 1);
@@ -180,8 +182,8 @@ impl Sink for Writer<'_> {
         if places.start.is_null() {
             return;
         }
-        // SAFETY: places come from `reserve` alone, which took room for `len` values within the block, aligned as every
-        // structure here needs; the block is this writer's alone.
+        // SAFETY: places come only from `reserve`, which took aligned room for `len` values within the
+        // block. The writer has exclusive access to the block.
         unsafe { places.start.add(index).write(value) };
     }
 
@@ -196,7 +198,8 @@ impl Sink for Writer<'_> {
         }
         let place = self.take(bytes.len());
         if !place.is_null() {
-            // SAFETY: `take` found room for them within the block, which is this writer's alone.
+            // SAFETY: `take` found room for the bytes within the block, and the writer has exclusive
+            // access to it.
             unsafe { place.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         }
         place
@@ -213,37 +216,37 @@ impl Sink for Writer<'_> {
         self.keys_left -= key.len();
         let place = self.next_key;
         self.next_key = place.wrapping_add(key.len());
-        // SAFETY: there is room for them in the block's zone of keys, as was just checked.
+        // SAFETY: the check above ensures that the key fits into the block's zone of keys.
         unsafe { place.copy_from_nonoverlapping(key.as_ptr(), key.len()) };
         place
     }
 }
 
-/// Has a value's memory fetched into the cache while something else is done.
+/// Prefetches a value's memory into the cache.
 #[inline]
 fn prefetch<T>(value: &T) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     for line in 0..size_of::<T>().div_ceil(64) {
         let at = std::ptr::from_ref(value).cast::<i8>().wrapping_add(64 * line);
-        // SAFETY: a prefetch reads nothing that a program could see and faults for no address.
+        // SAFETY: a prefetch has no visible effect and faults for no address.
         unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at) };
     }
     #[cfg(any(not(target_arch = "x86_64"), miri))]
     let _ = value;
 }
 
-/// The room that so many bytes take: a multiple of the alignment.
+/// Rounds a size up to a multiple of the alignment.
 fn room(bytes: usize) -> usize {
     bytes.checked_next_multiple_of(ALIGN).unwrap_or(usize::MAX)
 }
 
-/// What is written, said once for both passes.
+/// A result that can be written to a [`Sink`]; both passes run the same code.
 pub(crate) trait Layout {
-    /// Writes everything; what is to be first in the block is written first.
+    /// Writes the whole result; whatever must start the block is written first.
     fn write(&self, sink: &mut impl Sink);
 }
 
-/// What pages of one kind lately took for an entry, in bytes; 0: nothing is known.
+/// Bytes per entry of the last page of one kind; 0 if there was none yet.
 pub(crate) struct Typical {
     structures: AtomicUsize,
     keys: AtomicUsize,
@@ -254,7 +257,7 @@ impl Typical {
         Typical { structures: AtomicUsize::new(0), keys: AtomicUsize::new(0) }
     }
 
-    /// Room for so many entries, with a little to spare; none while nothing is known.
+    /// Returns the room for this many entries, plus one sixteenth; `None` if no page was seen yet.
     fn room_for(&self, entries: usize) -> Option<(usize, usize)> {
         let structures = self.structures.load(Ordering::Relaxed).checked_mul(entries)?;
         let keys = self.keys.load(Ordering::Relaxed).checked_mul(entries)?;
@@ -265,7 +268,7 @@ impl Typical {
     fn learn(&self, entries: usize, structures: usize, keys: usize) {
         let lately = |known: &AtomicUsize, bytes: usize| {
             let each = bytes.div_ceil(entries.max(1));
-            // Mostly it is what it was, and memory that all threads share is better left alone.
+            // The value rarely changes, and a needless store would slow down all threads that share it.
             if known.load(Ordering::Relaxed) != each {
                 known.store(each, Ordering::Relaxed);
             }
@@ -275,13 +278,13 @@ impl Typical {
     }
 }
 
-/// Pages of fewer entries are measured: their sizes vary too much for a guess.
+/// Minimum length of a page whose size is guessed; sizes of shorter pages vary too much.
 const GUESSED_ENTRIES_MIN: usize = 64;
 
-/// One block with a page of so many entries in it.
+/// Builds one block with a page of this many entries.
 ///
 /// # Errors
-/// `ERROR_NOT_ENOUGH_MEMORY`.
+/// `ERROR_NOT_ENOUGH_MEMORY` if the block cannot be allocated.
 pub(crate) fn build_page(layout: &impl Layout, entries: usize, typical: &Typical) -> Result<Block> {
     if entries < GUESSED_ENTRIES_MIN {
         return build(layout);
@@ -302,10 +305,10 @@ pub(crate) fn build_page(layout: &impl Layout, entries: usize, typical: &Typical
     Ok(block)
 }
 
-/// One block with everything in it.
+/// Builds one block with a whole result.
 ///
 /// # Errors
-/// `ERROR_NOT_ENOUGH_MEMORY`.
+/// `ERROR_NOT_ENOUGH_MEMORY` if the block cannot be allocated.
 pub(crate) fn build(layout: &impl Layout) -> Result<Block> {
     measure_and_build(layout).map(|(block, ..)| block)
 }
@@ -316,8 +319,8 @@ fn measure_and_build(layout: &impl Layout) -> Result<(Block, usize, usize)> {
     let (structures, keys) = (measure.structures, measure.keys);
     let bytes = structures.saturating_add(keys);
     let mut block = Block::new(bytes, structures..bytes).ok_or_else(|| {
-        Error::new(Code::ERROR_NOT_ENOUGH_MEMORY, format!("there is no memory for a result of {bytes} bytes"))
-            .with_remedy("ask for fewer entries at a time")
+        Error::new(Code::ERROR_NOT_ENOUGH_MEMORY, format!("out of memory for a result of {bytes} bytes"))
+            .with_remedy("Request fewer entries at a time.")
     })?;
     let mut writer = Writer::new(&mut block, structures, keys);
     layout.write(&mut writer);
@@ -353,7 +356,7 @@ mod tests {
     fn what_is_written_stands_in_one_block_with_its_keys_at_the_end() {
         let block = build(&Two(&[1, 2, 3], &[9; 20])).unwrap();
         let start = block.start();
-        // SAFETY: what `Two` wrote.
+        // SAFETY: `Two` wrote these values.
         unsafe {
             let pair = *start.cast::<Pair>();
             assert_eq!(std::slice::from_raw_parts(pair.blob, 3), [1, 2, 3]);
@@ -368,7 +371,7 @@ mod tests {
         unsafe { assert!((*block.start().cast::<Pair>()).key.is_null()) };
     }
 
-    /// As many blobs as entries, each of its length, and each as a key as well.
+    /// One entry per length, with a blob and a key of that length.
     struct Blobs(Vec<usize>);
 
     impl Layout for Blobs {
@@ -397,7 +400,7 @@ mod tests {
         for lens in pages {
             let block = build_page(&Blobs(lens.clone()), lens.len(), &typical).unwrap();
             for (index, len) in lens.iter().enumerate() {
-                // SAFETY: what `Blobs` wrote.
+                // SAFETY: `Blobs` wrote these values.
                 unsafe {
                     let (blob, key) = *block.start().cast::<(*mut u8, *mut u8)>().add(index);
                     if *len == 0 {

@@ -1,4 +1,5 @@
-//! The boundary: what every call does around its body, and how its arguments are first looked at.
+//! The boundary around every call: catches panics, turns errors into codes and checks pointer
+//! arguments.
 
 use crate::Flavour;
 use openwfp_api::Code;
@@ -14,9 +15,10 @@ thread_local! {
     static LAST_ERROR: RefCell<CString> = RefCell::default();
 }
 
-/// Runs a call's body: no panic leaves it, and an error becomes its number and the thread's last error.
+/// Runs a call's body and returns its result as a number. An error also becomes the thread's last
+/// error; a panic becomes `ERROR_INTERNAL_ERROR`.
 pub(crate) fn call<F: Flavour>(body: impl FnOnce() -> Result) -> u32 {
-    // What a panic leaves behind in the engine is the engine's to deal with: its locks outlive a panic.
+    // The engine copes with any state that a panic leaves; its locks ignore poisoning.
     let result = catch_unwind(AssertUnwindSafe(body))
         .unwrap_or_else(|_| Err(Error::unreachable("a call of the C ABI panicked")));
     match result {
@@ -25,14 +27,17 @@ pub(crate) fn call<F: Flavour>(body: impl FnOnce() -> Result) -> u32 {
             let code = error.code();
             let mut text = error.to_string().into_bytes();
             text.retain(|byte| *byte != 0);
-            // A thread that is being torn down has no last error any more.
+            // A thread that is being torn down no longer has a last error.
             let _ = LAST_ERROR.try_with(|last| *last.borrow_mut() = CString::new(text).unwrap_or_default());
             F::number(code)
         }
     }
 }
 
-/// The text of the calling thread's last error: `OpenwfpLastErrorText`.
+/// Returns the text of the calling thread's last error, in UTF-8. C: `OpenwfpLastErrorText`.
+///
+/// The pointer is never null. The text is empty before the thread's first failing call, and valid until
+/// its next one.
 pub fn last_error_text() -> *const c_char {
     LAST_ERROR.try_with(|last| last.borrow().as_ptr()).unwrap_or(c"".as_ptr())
 }
@@ -42,44 +47,44 @@ fn null(name: &str) -> Error {
 }
 
 fn crooked(name: &str, address: usize, align: usize) -> Error {
-    let what = format!("{name} is at {address:#x}, which is not a multiple of {align}");
+    let what = format!("{name} is a misaligned pointer: {address:#x} is not a multiple of {align}");
     Error::new(Code::FWP_E_INVALID_PARAMETER, what)
 }
 
-/// What an argument points to.
+/// Returns the value that a required pointer argument points to.
 ///
 /// # Errors
-/// `FWP_E_NULL_POINTER` for null, `FWP_E_INVALID_PARAMETER` for an address that the type cannot have.
+/// `FWP_E_NULL_POINTER` for a null pointer, `FWP_E_INVALID_PARAMETER` for a misaligned one.
 ///
 /// # Safety
 /// The pointer is null, or points to a value that nobody changes while the reference lives.
 pub(crate) unsafe fn required<'a, T>(pointer: *const T, name: &str) -> Result<&'a T> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe { optional(pointer, name) }?.ok_or_else(|| null(name))
 }
 
-/// What an argument points to that may be null.
+/// Returns the value that an optional pointer argument points to; `None` for null.
 ///
 /// # Errors
-/// `FWP_E_INVALID_PARAMETER` for an address that the type cannot have.
+/// `FWP_E_INVALID_PARAMETER` for a misaligned pointer.
 ///
 /// # Safety
-/// As [`required`].
+/// Same as [`required`].
 pub(crate) unsafe fn optional<'a, T>(pointer: *const T, name: &str) -> Result<Option<&'a T>> {
     if !pointer.is_aligned() {
         return Err(crooked(name, pointer.addr(), align_of::<T>()));
     }
-    // SAFETY: null or valid as the caller says, and aligned.
+    // SAFETY: null or valid, as the caller guarantees, and aligned, as just checked.
     Ok(unsafe { pointer.as_ref() })
 }
 
-/// The elements of an array; none for a length of 0, whatever the pointer is.
+/// Returns the elements of an array argument; an empty slice for a length of 0, whatever the pointer.
 ///
 /// # Errors
-/// As [`required`].
+/// Same as [`required`].
 ///
 /// # Safety
-/// As [`required`], for `len` values.
+/// Same as [`required`], for `len` values.
 pub(crate) unsafe fn array<'a, T>(pointer: *const T, len: u32, name: &str) -> Result<&'a [T]> {
     if len == 0 {
         return Ok(&[]);
@@ -90,18 +95,18 @@ pub(crate) unsafe fn array<'a, T>(pointer: *const T, len: u32, name: &str) -> Re
     if !pointer.is_aligned() {
         return Err(crooked(name, pointer.addr(), align_of::<T>()));
     }
-    // SAFETY: valid for `len` values as the caller says, and aligned.
+    // SAFETY: valid for `len` values, as the caller guarantees, and aligned, as just checked.
     Ok(unsafe { std::slice::from_raw_parts(pointer, len as usize) })
 }
 
-/// Where a call puts a result.
+/// A checked pointer through which a call returns a result.
 pub(crate) struct Out<T>(*mut T);
 
 impl<T> Out<T> {
-    /// The place that an argument names, with a first value that stands there if the call fails.
+    /// Checks a required result pointer and stores `at_first` there, which remains if the call fails.
     ///
     /// # Errors
-    /// As [`required`].
+    /// Same as [`required`].
     ///
     /// # Safety
     /// The pointer is null, or points to memory for a value that nobody else uses while the call runs.
@@ -109,17 +114,17 @@ impl<T> Out<T> {
         if pointer.is_null() {
             return Err(null(name));
         }
-        // SAFETY: as the caller says.
+        // SAFETY: the caller upholds the safety contract.
         unsafe { Out::optional(pointer, at_first, name) }
     }
 
-    /// The same for a result that the caller may do without.
+    /// Checks a result pointer that may be null; otherwise the same as [`Out::required`].
     ///
     /// # Errors
-    /// As [`optional`].
+    /// Same as [`optional`].
     ///
     /// # Safety
-    /// As [`Out::required`].
+    /// Same as [`Out::required`].
     pub(crate) unsafe fn optional(pointer: *mut T, at_first: T, name: &str) -> Result<Out<T>> {
         if !pointer.is_aligned() {
             return Err(crooked(name, pointer.addr(), align_of::<T>()));
@@ -129,10 +134,11 @@ impl<T> Out<T> {
         Ok(out)
     }
 
-    /// Puts the result there.
+    /// Stores the result, unless the pointer is null.
     pub(crate) fn set(&self, value: T) {
         if !self.0.is_null() {
-            // SAFETY: memory for a value as the constructor's caller said, aligned as it checked.
+            // SAFETY: the constructor's caller guaranteed memory for a value, and the constructor checked
+            // its alignment.
             unsafe { self.0.write(value) };
         }
     }
@@ -146,7 +152,7 @@ mod tests {
     use std::ffi::CStr;
 
     fn last() -> String {
-        // SAFETY: a string that lives until the next failure of this thread.
+        // SAFETY: the string lives until this thread's next failure.
         unsafe { CStr::from_ptr(last_error_text()) }.to_str().unwrap().to_owned()
     }
 
@@ -155,10 +161,10 @@ mod tests {
         assert_eq!(last(), "");
         let failing = || Err(Error::new(Code::FWP_E_NOT_FOUND, "no such thing\0 here"));
         assert_eq!(call::<User>(failing), 0x8032_0008);
-        assert_eq!(last(), "FWP_E_NOT_FOUND (0x80320008): no such thing here");
+        assert_eq!(last(), "no such thing here [FWP_E_NOT_FOUND 0x80320008]");
         assert_eq!(call::<Kernel>(failing), 0xC022_0008);
         assert_eq!(call::<User>(|| Ok(())), 0);
-        assert!(last().starts_with("FWP_E_NOT_FOUND"), "a success says nothing");
+        assert!(last().contains("FWP_E_NOT_FOUND"), "a success changes nothing");
         assert_eq!(call::<Kernel>(|| panic!("on purpose")), 0xC000_00E5);
         assert!(last().contains("panicked"));
         std::thread::scope(|scope| scope.spawn(|| assert_eq!(last(), "")).join().unwrap());
@@ -169,7 +175,7 @@ mod tests {
     fn pointers_that_are_null_or_crooked_are_told_by_name() {
         let value = [1_u32, 2, 3];
         let pointer = value.as_ptr();
-        // SAFETY: null, or this array's address, or one that is refused before it is used.
+        // SAFETY: each pointer is null, valid, or rejected before it is used.
         unsafe {
             assert_eq!(*required(pointer, "p").unwrap(), 1);
             assert_eq!(required::<u32>(std::ptr::null(), "p").unwrap_err().what(), "p is null");

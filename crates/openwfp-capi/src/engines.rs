@@ -1,8 +1,11 @@
-//! Which engine a session is opened with.
+//! Selects the engine with which a session is opened.
 //!
-//! Without a server's name: the one that `OPENWFP_ENGINE` names, else this machine's daemon if it is there, else one in
-//! this process. An engine in this process is the same for all its sessions. With a server's name: that server, over
-//! mutual TLS with the certificate that `OPENWFP_CERT`, `OPENWFP_KEY` and `OPENWFP_CA` name.
+//! Without a server name, the first of these: the engine that `OPENWFP_ENGINE` names, this machine's
+//! daemon if its socket exists, an empty engine in this process. All sessions with the same engine in
+//! this process share it.
+//!
+//! A server name (`HOST`, `HOST:PORT` or a URL) selects that engine; the first two forms mean mutual
+//! TLS. TLS uses the files that `OPENWFP_CERT`, `OPENWFP_KEY` and `OPENWFP_CA` name.
 
 use openwfp::Engine;
 use openwfp::EngineUrl;
@@ -23,15 +26,16 @@ use std::sync::PoisonError;
 
 static ENGINES: LazyLock<Mutex<HashMap<EngineUrl, Engine>>> = LazyLock::new(Mutex::default);
 
-/// Opens a session with the engine that is meant.
+/// Opens a session with the engine that the server name or the environment selects.
 ///
 /// # Errors
-/// `FWP_E_INVALID_PARAMETER` for a name or URL that names no engine, and those of the engine.
+/// `FWP_E_INVALID_PARAMETER` for an invalid name, URL or environment variable, and the errors of the
+/// engine.
 pub(crate) fn open_session(server: Option<String>, options: SessionOptions) -> Result<Arc<dyn Session>> {
     let url = match server {
-        Some(server) => EngineUrl::of_server(&server).map_err(|error| explained("serverName", &error))?,
+        Some(server) => EngineUrl::of_server(&server).map_err(|error| error.within("serverName"))?,
         None => match variable("OPENWFP_ENGINE")? {
-            Some(url) => url.parse().map_err(|error: Error| explained("OPENWFP_ENGINE", &error))?,
+            Some(url) => url.parse().map_err(|error: Error| error.within("OPENWFP_ENGINE"))?,
             None => EngineUrl::of_daemon().unwrap_or(EngineUrl::Memory),
         },
     };
@@ -42,23 +46,18 @@ pub(crate) fn open_session(server: Option<String>, options: SessionOptions) -> R
     engine_at(url)?.open_session(options)
 }
 
-fn explained(of: &str, error: &Error) -> Error {
-    Error::new(error.code(), format!("{of}: {}", error.what()))
-        .with_remedy(error.remedy().unwrap_or_default())
-}
-
-/// A variable that is set to something.
+/// Returns an environment variable; `None` if it is unset or empty.
 fn variable(name: &str) -> Result<Option<String>> {
     match std::env::var(name) {
         Ok(value) if !value.is_empty() => Ok(Some(value)),
         Ok(_) | Err(VarError::NotPresent) => Ok(None),
         Err(VarError::NotUnicode(_)) => {
-            Err(Error::new(Code::FWP_E_INVALID_PARAMETER, format!("{name} is no UTF-8")))
+            Err(Error::new(Code::FWP_E_INVALID_PARAMETER, format!("{name} is not UTF-8")))
         }
     }
 }
 
-/// The certificate for servers, if one is named.
+/// Returns the TLS files that the environment names; `None` if it names none.
 fn certificate() -> Result<Option<ClientTls>> {
     let [cert, key, ca] = ["OPENWFP_CERT", "OPENWFP_KEY", "OPENWFP_CA"].map(variable);
     match (cert?, key?, ca?) {
@@ -68,14 +67,14 @@ fn certificate() -> Result<Option<ClientTls>> {
         }
         _ => Err(Error::new(
             Code::FWP_E_INVALID_PARAMETER,
-            "some of OPENWFP_CERT, OPENWFP_KEY and OPENWFP_CA are set and others are not",
+            "OPENWFP_CERT, OPENWFP_KEY and OPENWFP_CA are not all set",
         )
-        .with_remedy("set all three, to files in PEM form")),
+        .with_remedy("Set all three to PEM files.")),
     }
 }
 
 fn engine_at(url: EngineUrl) -> Result<Engine> {
-    // Held while the engine is made, so that two threads do not make two.
+    // Held while the engine is created, so that two threads cannot create two.
     let mut engines = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(engine) = engines.get(&url) {
         return Ok(engine.clone());
@@ -85,12 +84,12 @@ fn engine_at(url: EngineUrl) -> Result<Engine> {
     Ok(engine)
 }
 
-/// The name of the user that this process runs as; empty if it has none.
+/// Returns the name of the user that this process runs as; empty if it is unknown.
 pub(crate) fn user_name() -> String {
     let mut record = std::mem::MaybeUninit::<libc::passwd>::uninit();
     let mut strings: [libc::c_char; 4096] = [0; 4096];
     let mut found = std::ptr::null_mut();
-    // SAFETY: the call writes to these places alone, which are as large as it is told.
+    // SAFETY: the call writes only to these variables, whose sizes are passed correctly.
     let failed = unsafe {
         libc::getpwuid_r(
             libc::geteuid(),
@@ -103,6 +102,6 @@ pub(crate) fn user_name() -> String {
     if failed != 0 || found.is_null() {
         return String::new();
     }
-    // SAFETY: the call found a record, so that its name is a string within `strings`.
+    // SAFETY: the call found a record, so its name is a string within `strings`.
     unsafe { CStr::from_ptr((*found).pw_name) }.to_string_lossy().into_owned()
 }

@@ -1,9 +1,10 @@
-//! The list of what the libraries export, said once for both.
+//! The list of exports that both libraries share.
 
-/// Exports the calls in one form of the API, with the GUIDs and what OpenWFP adds: the whole of a library's shell.
+/// Exports the API's calls in one of its forms, the GUIDs, and OpenWFP's own calls.
 ///
-/// The calls that are carried out stand here with their arguments. The others are there so that programs link; they
-/// answer `ERROR_CALL_NOT_IMPLEMENTED`, those with an engine handle once that is found good.
+/// Implemented calls are listed with their arguments. The others exist so that programs link: they
+/// return `ERROR_CALL_NOT_IMPLEMENTED` (`STATUS_NOT_IMPLEMENTED` in kernel mode). Those with an engine
+/// handle check the handle first.
 #[macro_export]
 macro_rules! export_calls {
     ($flavour:ty) => {
@@ -473,33 +474,33 @@ macro_rules! export_calls {
             FWPM_KEYING_MODULE_IKEV2,
         }
 
-        /// A GUID that `windows-sys` does not have.
+        /// A GUID that `windows-sys` lacks.
         #[unsafe(no_mangle)]
         pub static FWPM_CONDITION_ALE_PACKAGE_FAMILY_NAME: GUID =
             GUID { data1: 0x81bc_78fb, data2: 0xf28d, data3: 0x4886, data4: [0xa6, 0x04, 0x6a, 0xcc, 0x26, 0x1f, 0x26, 0x1b] };
 
-        /// A GUID that `windows-sys` does not have.
+        /// A GUID that `windows-sys` lacks.
         #[unsafe(no_mangle)]
         pub static FWPM_CONDITION_RPC_OPNUM: GUID =
             GUID { data1: 0xd58e_fb76, data2: 0xaab7, data3: 0x4148, data4: [0xa8, 0x7e, 0x95, 0x81, 0x13, 0x41, 0x29, 0xb9] };
 
-        /// Frees what a call returned, wipes its keys and sets the caller's pointer to null.
+        /// Frees memory that a call returned, wipes its keys and sets the caller's pointer to null.
         ///
         /// # Safety
-        /// As [`free`]($crate::free).
+        /// The rules of [`free`]($crate::free) apply.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn FwpmFreeMemory0(p: *mut *mut c_void) {
-            // SAFETY: as the caller says.
+            // SAFETY: the caller upholds the safety contract.
             unsafe { $crate::free(p) };
         }
 
-        /// The text of the calling thread's last error.
+        /// Returns the text of the calling thread's last error, in UTF-8.
         #[unsafe(no_mangle)]
         pub extern "C" fn OpenwfpLastErrorText() -> *const c_char {
             $crate::last_error_text()
         }
 
-        /// The library's version.
+        /// Returns the library's version, such as `0.1.0`.
         #[unsafe(no_mangle)]
         pub extern "C" fn OpenwfpVersion() -> *const c_char {
             concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
@@ -509,12 +510,13 @@ macro_rules! export_calls {
     (@carried_out $flavour:ty: $(fn $name:ident($($argument:ident: $type:ty),* $(,)?);)*) => {
         $(
             #[doc = concat!("WFP: `", stringify!($name), "`.")]
+            /// Runs the function of the same name in [the calls]($crate::doors).
             ///
             /// # Safety
-            /// As [the calls]($crate::doors) say.
+            /// The rules of [the calls]($crate::doors) apply.
             #[unsafe(no_mangle)]
             pub unsafe extern "C" fn $name($($argument: $type),*) -> u32 {
-                // SAFETY: as the caller says.
+                // SAFETY: the caller upholds the safety contract.
                 unsafe { $crate::doors::$name::<$flavour>($($argument),*) }
             }
         )*
@@ -530,7 +532,7 @@ macro_rules! export_calls {
     };
     (@with_engine_handle $flavour:ty: $($name:ident),* $(,)?) => {
         $(
-            #[doc = concat!("WFP: `", stringify!($name), "`, not carried out. Further arguments are left alone.")]
+            #[doc = concat!("WFP: `", stringify!($name), "`, which is not implemented. Arguments after the handle are ignored.")]
             #[unsafe(no_mangle)]
             pub extern "C" fn $name(engine_handle: HANDLE) -> u32 {
                 $crate::doors::not_implemented::<$flavour>(engine_handle)
@@ -539,7 +541,7 @@ macro_rules! export_calls {
     };
     (@without_engine_handle $flavour:ty: $($name:ident),* $(,)?) => {
         $(
-            #[doc = concat!("WFP: `", stringify!($name), "`, not carried out. Arguments are left alone.")]
+            #[doc = concat!("WFP: `", stringify!($name), "`, which is not implemented. Arguments are ignored.")]
             #[unsafe(no_mangle)]
             pub extern "C" fn $name() -> u32 {
                 $crate::doors::not_implemented_at_all::<$flavour>()
@@ -555,7 +557,7 @@ macro_rules! export_calls {
     };
 }
 
-/// Exports the calls that `libfwpuclnt` has beside the documented ones, in user mode alone; none is carried out.
+/// Exports the undocumented calls of `libfwpuclnt`, which exist only in user mode. None is implemented.
 #[macro_export]
 macro_rules! export_undocumented_calls {
     ($flavour:ty) => {
@@ -604,7 +606,7 @@ macro_rules! export_undocumented_calls {
     };
     (@sockets $($name:ident),* $(,)?) => {
         $(
-            #[doc = concat!("Windows' `", stringify!($name), "`, not carried out: `SOCKET_ERROR`.")]
+            #[doc = concat!("Windows' `", stringify!($name), "`, which is not implemented; returns `SOCKET_ERROR`.")]
             #[unsafe(no_mangle)]
             pub extern "C" fn $name() -> i32 {
                 -1

@@ -1,7 +1,7 @@
-//! Handles: numbers that nobody can guess, for sessions, enumerators and subscriptions.
+//! Handles of sessions, enumerators and subscriptions: random-looking numbers, looked up in a table.
 //!
-//! A handle is looked up and never followed, so that one that is closed, of another library or made up is an error and
-//! nothing else. No number comes twice in a process.
+//! A handle is never dereferenced, so a closed or invented one, or one of another library, causes an
+//! error and nothing worse. No number is used twice in a process.
 
 use openwfp_api::Code;
 use openwfp_api::EnumId;
@@ -18,7 +18,7 @@ use std::sync::RwLockReadGuard;
 use std::sync::RwLockWriteGuard;
 use windows_sys::Win32::Foundation::HANDLE;
 
-/// What a handle that is no session's stands for.
+/// The object that a handle other than a session's refers to, named by the call that creates it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// `FwpmSessionCreateEnumHandle0`.
@@ -27,34 +27,35 @@ pub(crate) enum Kind {
     SaContexts,
     /// `IPsecSaCreateEnumHandle0`.
     Sas,
-    /// `FwpmFilterCreateEnumHandle0` and those of the other kinds.
+    /// `FwpmFilterCreateEnumHandle0` and the same call of the other kinds.
     Objects(ObjectKind),
     /// `FwpmNetEventCreateEnumHandle0`.
     NetEvents,
     /// `IPsecSaContextSubscribe0`.
     Subscription,
-    /// `FwpmFilterSubscribeChanges0` and those of the other kinds.
+    /// `FwpmFilterSubscribeChanges0` and the same call of the other kinds.
     ObjectChanges(ObjectKind),
     /// `FwpmNetEventSubscribe0` to `4`.
     NetEventSubscription,
 }
 
 enum Target {
-    /// A session, with the handles that belong to it.
+    /// A session and the handles that belong to it.
     Session { session: Arc<dyn Session>, children: Vec<u64> },
-    /// What belongs to a session.
+    /// An enumerator or subscription of a session.
     Child { owner: u64, kind: Kind, id: EnumId },
 }
 
 struct Table {
     targets: HashMap<u64, Target, foldhash::fast::RandomState>,
-    /// Where the sequence of handles starts, and how far it has come.
+    /// Start of the sequence of handles; `count` is the position in it.
     seed: u64,
     count: u64,
 }
 
 static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(|| {
-    // Without the system's generator, addresses and times have to do: handles are a guard against mistakes.
+    // If the system's generator fails, std's hash keys and the process id suffice: handles only guard
+    // against mistakes.
     let seed = getrandom::u64().unwrap_or_else(|_| {
         std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), std::process::id())
     });
@@ -70,12 +71,12 @@ fn write() -> RwLockWriteGuard<'static, Table> {
 }
 
 impl Table {
-    /// A number that was never given: the sequence is a permutation of all numbers.
+    /// Returns a number that was never returned before: the sequence is a permutation of all numbers.
     fn next(&mut self) -> u64 {
         loop {
             self.count = self.count.wrapping_add(1);
             let number = permuted(self.count ^ self.seed);
-            // 0 and -1 say "none" to many callers.
+            // Many callers use 0 and -1 for "none".
             if number != 0 && number != u64::MAX {
                 return number;
             }
@@ -83,7 +84,7 @@ impl Table {
     }
 }
 
-/// A permutation of the 64-bit numbers without visible order (the finaliser of `SplitMix64`).
+/// Permutes the 64-bit numbers into no visible order (the finalizer of `SplitMix64`).
 fn permuted(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -99,10 +100,13 @@ fn number(handle: HANDLE) -> u64 {
 }
 
 fn unknown(what: &str, handle: HANDLE) -> Error {
-    Error::new(Code::ERROR_INVALID_HANDLE, format!("{:#x} is no {what}, or it was closed", handle.addr()))
+    Error::new(
+        Code::ERROR_INVALID_HANDLE,
+        format!("invalid {what} {:#x}: never opened, or already closed", handle.addr()),
+    )
 }
 
-/// A new session's handle.
+/// Registers a session and returns its handle.
 pub(crate) fn open(session: Arc<dyn Session>) -> HANDLE {
     let mut table = write();
     let number = table.next();
@@ -110,10 +114,11 @@ pub(crate) fn open(session: Arc<dyn Session>) -> HANDLE {
     to_handle(number)
 }
 
-/// The session behind an engine handle; it lives on for the caller if another thread closes it meanwhile.
+/// Returns the session of an engine handle. It stays alive for the caller if another thread closes the
+/// handle meanwhile.
 ///
 /// # Errors
-/// `ERROR_INVALID_HANDLE`.
+/// `ERROR_INVALID_HANDLE` if no open session has this handle.
 pub(crate) fn session(engine: HANDLE) -> Result<Arc<dyn Session>> {
     match read().targets.get(&number(engine)) {
         Some(Target::Session { session, .. }) => Ok(Arc::clone(session)),
@@ -121,10 +126,10 @@ pub(crate) fn session(engine: HANDLE) -> Result<Arc<dyn Session>> {
     }
 }
 
-/// Takes a session's handle back, with all handles that belong to it.
+/// Removes a session's handle and all handles that belong to it, and returns the session.
 ///
 /// # Errors
-/// `ERROR_INVALID_HANDLE`.
+/// `ERROR_INVALID_HANDLE` if no open session has this handle.
 pub(crate) fn close(engine: HANDLE) -> Result<Arc<dyn Session>> {
     let mut table = write();
     match table.targets.remove(&number(engine)) {
@@ -143,7 +148,7 @@ pub(crate) fn close(engine: HANDLE) -> Result<Arc<dyn Session>> {
     }
 }
 
-/// A handle for what a session made.
+/// Registers an enumerator or subscription of a session and returns its handle.
 ///
 /// # Errors
 /// `ERROR_INVALID_HANDLE` if the session was closed meanwhile.
@@ -159,25 +164,26 @@ pub(crate) fn add(engine: HANDLE, kind: Kind, id: EnumId) -> Result<HANDLE> {
     Ok(to_handle(child))
 }
 
-/// What a handle of a session stands for.
+/// Returns the id of the enumerator or subscription that a handle refers to.
 ///
 /// # Errors
-/// `ERROR_INVALID_HANDLE` if it is none of this kind, `FWP_E_WRONG_SESSION` if it is another session's.
+/// `ERROR_INVALID_HANDLE` if there is none of this kind, `FWP_E_WRONG_SESSION` if it belongs to another
+/// session.
 pub(crate) fn child(engine: HANDLE, handle: HANDLE, kind: Kind) -> Result<EnumId> {
     let what = match kind {
-        Kind::Sessions => "handle of an enumerator of sessions",
-        Kind::SaContexts => "handle of an enumerator of SA contexts",
-        Kind::Sas => "handle of an enumerator of SAs",
-        Kind::Subscription => "handle of a subscription",
-        Kind::Objects(_) => "enumerator of objects of this kind",
-        Kind::NetEvents => "enumerator of net events",
-        Kind::ObjectChanges(_) => "subscription to changes of objects of this kind",
-        Kind::NetEventSubscription => "subscription to net events",
+        Kind::Sessions => "session enumerator handle",
+        Kind::SaContexts => "SA context enumerator handle",
+        Kind::Sas => "SA enumerator handle",
+        Kind::Subscription => "subscription handle",
+        Kind::Objects(_) => "object enumerator handle",
+        Kind::NetEvents => "net event enumerator handle",
+        Kind::ObjectChanges(_) => "object subscription handle",
+        Kind::NetEventSubscription => "net event subscription handle",
     };
     match read().targets.get(&number(handle)) {
         Some(Target::Child { owner, kind: found, id }) if *found == kind => {
             if *owner != number(engine) {
-                let what = format!("{:#x} is another session's {what}", handle.addr());
+                let what = format!("{what} {:#x} belongs to another session", handle.addr());
                 return Err(Error::new(Code::FWP_E_WRONG_SESSION, what));
             }
             Ok(*id)
@@ -186,7 +192,7 @@ pub(crate) fn child(engine: HANDLE, handle: HANDLE, kind: Kind) -> Result<EnumId
     }
 }
 
-/// Takes a handle of a session back, if it is still there.
+/// Removes a handle of a session, if it still exists.
 pub(crate) fn remove(engine: HANDLE, handle: HANDLE) {
     let mut table = write();
     let child = number(handle);

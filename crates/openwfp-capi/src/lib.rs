@@ -1,16 +1,18 @@
-//! The C ABI: WFP's IPsec calls over OpenWFP's engine, for C and C++ programs.
+//! The C ABI of WFP's IPsec API over OpenWFP's engine, for C and C++ programs.
 //!
-//! The two libraries that programs link with, `libfwpuclnt.so` and `libfwpkclnt.so`, are shells: each hands the list of
-//! exports ([`export_calls`]) its [`Flavour`], which is all that they differ in. A call goes
+//! Programs link with `libfwpuclnt.so` or `libfwpkclnt.so`. Both are shells that expand the list of
+//! exports ([`export_calls`]) for their [`Flavour`]; the former also expands
+//! [`export_undocumented_calls`]. A call takes this path:
 //!
 //! ```text
 //! export ─ doors/… ─ boundary ─ handle ─ read/… ─ dyn Session ─ write/… ─ memory
-//!          checks     panics,     who      C → api               api → C    one block a
+//!          checks     panics,     lookup   C → api               api → C    one block per
 //!          pointers   codes                                                 page, freed
 //!                                                                           and wiped
 //! ```
 //!
-//! Structures are `windows-sys`'s, whose layout is the ABI's truth. `unsafe` is nowhere else in the project.
+//! The structures are those of `windows-sys`, whose layout is authoritative for the ABI. In the whole
+//! project, only this crate, and the shells through its macros, contain `unsafe` code.
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks, clippy::missing_safety_doc)]
 
 mod arena;
@@ -29,7 +31,7 @@ pub use boundary::last_error_text;
 pub use flavour::{Flavour, Kernel, User};
 pub use memory::free;
 
-/// The types of the exports' signatures.
+/// The types in the exports' signatures.
 pub mod abi {
     pub use core::ffi::{c_char, c_void};
     pub use windows_sys::Win32::Foundation::HANDLE;

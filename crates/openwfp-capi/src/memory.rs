@@ -1,7 +1,7 @@
-//! The memory that calls return: blocks that [`free`] knows, wipes and frees.
+//! The memory that calls return: blocks that [`free`] recognizes, wipes and frees.
 //!
-//! Everything a call returns is one block. Where its keys are is written down here and not read from the structures in
-//! it, since a caller may have changed those.
+//! Each result is one block. The place of its keys is recorded here and not read from the structures,
+//! because a caller may have changed those.
 
 use std::alloc::Layout;
 use std::collections::HashMap;
@@ -17,18 +17,18 @@ use std::sync::Once;
 use std::sync::PoisonError;
 use zeroize::Zeroize;
 
-/// The alignment of a block: that of the structures in it.
+/// Alignment of a block, in bytes: that of the structures in it.
 pub(crate) const ALIGN: usize = 8;
 
-/// A block that is not a caller's yet.
+/// A block that no caller owns yet.
 pub(crate) struct Block {
     start: NonNull<u8>,
     layout: Layout,
-    /// Where the keys are, as offsets.
+    /// The range of the keys, as offsets in bytes.
     keys: Range<usize>,
 }
 
-/// A caller's blocks by their address, in shards so that threads seldom wait for one another.
+/// The blocks that callers own, by address, in shards to reduce contention between threads.
 static BLOCKS: LazyLock<[Mutex<HashMap<usize, Given, foldhash::fast::RandomState>>; SHARDS]> =
     LazyLock::new(|| std::array::from_fn(|_| Mutex::default()));
 const SHARDS: usize = 16;
@@ -39,7 +39,7 @@ struct Given {
     keys: Range<usize>,
 }
 
-// SAFETY: a block is plain memory that belongs to whoever holds this; no thread is bound to it.
+// SAFETY: a block is plain memory that belongs to the owner of this value; it is not tied to a thread.
 unsafe impl Send for Given {}
 
 fn shard(address: usize) -> MutexGuard<'static, HashMap<usize, Given, foldhash::fast::RandomState>> {
@@ -47,21 +47,21 @@ fn shard(address: usize) -> MutexGuard<'static, HashMap<usize, Given, foldhash::
 }
 
 impl Block {
-    /// A block of so many bytes, uninitialised; none if there is no memory for it.
+    /// Allocates an uninitialized block of this many bytes; `None` if there is not enough memory.
     pub(crate) fn new(bytes: usize, keys: Range<usize>) -> Option<Block> {
-        // An empty page has an address too, which is freed like any other.
+        // An empty page needs an address too, since it is freed like any other.
         let layout = Layout::from_size_align(bytes.max(ALIGN), ALIGN).ok()?;
         // SAFETY: the layout is not of size 0.
         let start = NonNull::new(unsafe { std::alloc::alloc(layout) })?;
         Some(Block { start, layout, keys })
     }
 
-    /// Its first byte.
+    /// Returns the address of the first byte.
     pub(crate) fn start(&self) -> *mut u8 {
         self.start.as_ptr()
     }
 
-    /// Makes it the caller's, who frees it with [`free`].
+    /// Hands the block over to the caller, who frees it with [`free`].
     pub(crate) fn give<T>(self) -> *mut T {
         let block = std::mem::ManuallyDrop::new(self);
         let address = block.start.addr().get();
@@ -73,16 +73,16 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        // SAFETY: allocated with this layout, and given to nobody.
+        // SAFETY: the block was allocated with this layout, and no caller owns it.
         unsafe { wipe_and_free(self.start, self.layout, &self.keys) };
     }
 }
 
 /// # Safety
-/// The block was allocated with this layout, its keys are within it, and nobody uses it any more.
+/// The block was allocated with this layout, its keys lie within it, and nobody uses it any more.
 unsafe fn wipe_and_free(start: NonNull<u8>, layout: Layout, keys: &Range<usize>) {
-    // SAFETY: the keys lie within the block. Bytes that were never written are not read: they are only set, through
-    // volatile writes, which the type of uninitialised bytes allows.
+    // SAFETY: the keys lie within the block. Uninitialized bytes are never read, only overwritten with
+    // volatile writes, which `MaybeUninit<u8>` allows.
     unsafe {
         let keys = std::slice::from_raw_parts_mut(
             start.as_ptr().add(keys.start).cast::<std::mem::MaybeUninit<u8>>(),
@@ -93,16 +93,21 @@ unsafe fn wipe_and_free(start: NonNull<u8>, layout: Layout, keys: &Range<usize>)
     }
 }
 
-/// Frees what a call returned and sets the caller's pointer to null: `FwpmFreeMemory0`. Null is nothing to free; what no
-/// call returned, or what was freed before, is left alone, with a word in the log for the first time.
+/// Frees memory that a call returned, wipes its keys and sets the caller's pointer to null. C:
+/// `FwpmFreeMemory0`.
+///
+/// A null pointer is ignored. Memory that no call returned, or that was freed before, is left alone;
+/// the first such case in a process is logged to `tracing`, or to stderr if `tracing` has no
+/// subscriber.
 ///
 /// # Safety
-/// `place` is null or points to a pointer. If that pointer is one that a call returned, nobody uses the memory any more.
+/// `place` is null or points to a pointer. If a call returned that pointer, nobody uses its memory any
+/// more.
 pub unsafe fn free(place: *mut *mut c_void) {
     if place.is_null() || !place.is_aligned() {
         return;
     }
-    // SAFETY: a pointer, as the caller says.
+    // SAFETY: the caller guarantees that a pointer is there.
     let pointer = unsafe { *place };
     let address = pointer.addr();
     if address == 0 {
@@ -112,25 +117,28 @@ pub unsafe fn free(place: *mut *mut c_void) {
         complain(address);
         return;
     };
-    // SAFETY: a block that was given and, being out of the map now, is freed once; nobody uses it, as the caller says.
+    // SAFETY: the block was handed out and is no longer in the map, so it is freed only once. The caller
+    // guarantees that nobody uses it.
     unsafe {
         wipe_and_free(given.start, given.layout, &given.keys);
         *place = std::ptr::null_mut();
     }
 }
 
-/// To whoever listens; to the standard error where a C program has nobody who does.
+/// Warns once, through `tracing` if it has a subscriber, else on stderr.
 fn complain(address: usize) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let what = "FwpmFreeMemory0 was called for memory that no call returned, or for the second time";
-        // Neither a subscriber that panics nor a standard error that is closed is the caller's trouble.
+        let what = "FwpmFreeMemory0 ignored a pointer that no call returned, or that was freed before";
+        // A panicking subscriber or a closed stderr must not affect the caller.
         let _ = catch_unwind(|| {
             if tracing::dispatcher::has_been_set() {
                 tracing::warn!(address = format_args!("{address:#x}"), "{what}");
             } else {
-                let _ =
-                    writeln!(std::io::stderr(), "openwfp: {what} ({address:#x}); further ones are not told");
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "openwfp: {what} ({address:#x}); further cases are not reported"
+                );
             }
         });
     });
@@ -145,7 +153,7 @@ mod tests {
         let block = Block::new(100, 60..100).unwrap();
         let mut pointer: *mut c_void = block.give();
         let copy = pointer;
-        // SAFETY: a pointer that was given, nulls, and pointers that were not given.
+        // SAFETY: the pointers are null, were handed out, or were never handed out.
         unsafe {
             pointer.cast::<u8>().write_bytes(7, 100);
             free(&raw mut pointer);

@@ -1,4 +1,4 @@
-//! What OpenWFP adds: `openwfp.h`.
+//! OpenWFP's additions to the API, which `openwfp.h` declares.
 
 use crate::Flavour;
 use crate::boundary::Out;
@@ -9,7 +9,9 @@ use openwfp_api::SaContextId;
 use std::sync::atomic::Ordering;
 use windows_sys::Win32::Foundation::HANDLE;
 
-/// Counters of one direction. C: `OPENWFP_SA_COUNTERS0`.
+/// Counters of one direction of an SA context. C: `OPENWFP_SA_COUNTERS0`.
+///
+/// `last_used` is in seconds since 1970; 0 means never used or not known.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SaCounters0 {
@@ -35,10 +37,12 @@ impl From<&DirectionCounters> for SaCounters0 {
     }
 }
 
-/// The counters of a context as they are now.
+/// Returns the current counters of an SA context.
+///
+/// A null `inbound` or `outbound` skips that direction. Fails with `FWP_E_NOT_FOUND` for an unknown id.
 ///
 /// # Safety
-/// As [the module](crate::doors) says.
+/// The rules of [the module](crate::doors) apply.
 pub unsafe fn OpenwfpSaContextGetCounters0<F: Flavour>(
     engine_handle: HANDLE,
     id: u64,
@@ -46,7 +50,7 @@ pub unsafe fn OpenwfpSaContextGetCounters0<F: Flavour>(
     outbound: *mut SaCounters0,
 ) -> u32 {
     call::<F>(|| {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller upholds the safety contract.
         let (inbound, outbound) = unsafe {
             (
                 Out::optional(inbound, SaCounters0::default(), "inbound")?,

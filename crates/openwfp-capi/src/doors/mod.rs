@@ -1,11 +1,16 @@
-//! The calls, under their own names: each checks its pointers, finds its session and makes the session's call.
+//! The API's calls, under their own names. Each checks its pointers, looks up its session and calls the
+//! session's method.
 //!
 //! # Safety
 //!
-//! The same holds for all of them, as for their originals: a pointer is null, or good for what its type says for as
-//! long as the call runs (an array for as many elements as its length says, a string up to its 0); a callback, with its
-//! context, until its subscription has ended; and what a call returned is not used after it was freed. Handles may be
-//! any bits.
+//! The same rules apply to all calls, as in the original API:
+//!
+//! - A pointer is null, or valid for its type while the call runs: an array for its length, a string up
+//!   to its terminating 0.
+//! - A callback and its context stay valid until the subscription has ended.
+//! - Memory that a call returned is not used after it was freed.
+//!
+//! A handle may have any value.
 #![allow(non_snake_case, reason = "the calls' names")]
 
 mod engine;
@@ -43,7 +48,10 @@ use openwfp_api::Result;
 use openwfp_api::Session;
 use windows_sys::Win32::Foundation::HANDLE;
 
-/// A call that this version does not carry out, and whose first argument is an engine handle.
+/// Returns `ERROR_CALL_NOT_IMPLEMENTED`, or `ERROR_INVALID_HANDLE` if the engine handle is invalid.
+///
+/// Stands in for calls that this version does not implement and whose first argument is an engine
+/// handle.
 pub fn not_implemented<F: Flavour>(engine: HANDLE) -> u32 {
     call::<F>(|| {
         handle::session(engine)?;
@@ -51,17 +59,19 @@ pub fn not_implemented<F: Flavour>(engine: HANDLE) -> u32 {
     })
 }
 
-/// A call that this version does not carry out, without an engine handle.
+/// Returns `ERROR_CALL_NOT_IMPLEMENTED`.
+///
+/// Stands in for calls that this version does not implement and that have no engine handle.
 pub fn not_implemented_at_all<F: Flavour>() -> u32 {
     call::<F>(|| Err(unsupported()))
 }
 
 fn unsupported() -> Error {
-    Error::new(Code::ERROR_CALL_NOT_IMPLEMENTED, "this version of OpenWFP does not carry out this call")
-        .with_remedy("docs/c-abi.md says which calls it does")
+    Error::new(Code::ERROR_CALL_NOT_IMPLEMENTED, "this version of OpenWFP does not implement this call")
+        .with_remedy("docs/c-abi.md lists the implemented calls.")
 }
 
-/// The right to keys, if the caller has it: without it, results have keys of size 0.
+/// Returns the right to read keys if the caller has it. Without it, keys in results have size 0.
 fn keys(session: &dyn Session) -> Result<Option<KeyAccess>> {
     match session.key_access() {
         Ok(access) => Ok(Some(access)),
@@ -70,7 +80,7 @@ fn keys(session: &dyn Session) -> Result<Option<KeyAccess>> {
     }
 }
 
-/// Where a call puts a page.
+/// The result pointers of a call that returns a page.
 struct PageOut<C> {
     entries: Out<*mut *mut C>,
     returned: Out<u32>,
@@ -78,10 +88,10 @@ struct PageOut<C> {
 
 impl<C> PageOut<C> {
     /// # Safety
-    /// As [`Out::required`].
+    /// Same as [`Out::required`].
     unsafe fn new(entries: *mut *mut *mut C, returned: *mut u32) -> Result<PageOut<C>> {
-        // Both are set before either is refused: whatever goes wrong, what is there says "nothing".
-        // SAFETY: as the caller says.
+        // Initialize both before rejecting either, so that the caller sees no entries after any failure.
+        // SAFETY: the caller upholds the safety contract.
         let (entries, returned) = unsafe {
             (
                 Out::required(entries, std::ptr::null_mut(), "entries"),
@@ -91,7 +101,7 @@ impl<C> PageOut<C> {
         Ok(PageOut { entries: entries?, returned: returned? })
     }
 
-    /// Puts a claim there, accepted once nothing can fail any more.
+    /// Stores a claim's page, and accepts the claim once nothing can fail any more.
     fn claim<T>(&self, claim: Claim<T>, layout: impl FnOnce(&[T]) -> Result<Block>) -> Result {
         let block = layout(claim.entries())?;
         let len = page_len(claim.entries())?;
@@ -106,15 +116,16 @@ impl<C> PageOut<C> {
     }
 }
 
-/// How many entries a page has: as many as were asked for at most. A list of subscriptions is bounded, too.
+/// Returns the length of a page. It fits: callers request at most that many entries, and lists of
+/// subscriptions are bounded too.
 fn page_len<T>(entries: &[T]) -> Result<u32> {
-    u32::try_from(entries.len()).map_err(|_| Error::unreachable("a page of more entries than asked for"))
+    u32::try_from(entries.len()).map_err(|_| Error::unreachable("a page has more entries than requested"))
 }
 
-/// The next page of an enumerator: claimed, and written with the keys that the caller may have.
+/// Stores an enumerator's next page, with the keys that the caller may read.
 ///
 /// # Safety
-/// As [`PageOut::new`].
+/// Same as [`PageOut::new`].
 unsafe fn enumerate<T, C>(
     engine: HANDLE,
     enumerator: (HANDLE, Kind),
@@ -123,11 +134,11 @@ unsafe fn enumerate<T, C>(
     claim: impl FnOnce(&dyn Session, EnumId) -> Result<Claim<T>>,
     page: impl FnOnce(&[T], Option<&KeyAccess>) -> Result<Block>,
 ) -> Result {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let out = unsafe { PageOut::new(entries, returned) }?;
     let session = handle::session(engine)?;
     let id = handle::child(engine, enumerator.0, enumerator.1)?;
-    // First, since a session elsewhere sends keys only once they were asked for.
+    // Request the right first: a remote session sends keys only after it was requested.
     let keys = keys(&*session)?;
     let claim = claim(&*session, id)?;
     out.claim(claim, |entries| page(entries, keys.as_ref()))

@@ -1,4 +1,4 @@
-//! Objects of the filter engine, their changes, tunnel policies, net events and options.
+//! Calls that add, delete, get, enumerate, secure and watch the objects of the filter engine.
 
 use super::PageOut;
 use super::destroy_enum;
@@ -39,34 +39,34 @@ use openwfp_api::object::step::ObjectStep;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// Adds an object; its id goes to `id`, if that is not null.
+/// Adds an object and stores its id in `id`, unless that is null.
 ///
 /// # Safety
-/// As [the module](crate::doors) says.
+/// The rules of [the module](crate::doors) apply.
 unsafe fn add<I: Copy + TryFrom<u64> + Default>(
     engine: HANDLE,
     object: impl FnOnce() -> Result<Object>,
     sd: PSECURITY_DESCRIPTOR,
     id: *mut I,
 ) -> Result {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let (out, security) =
         unsafe { (Out::optional(id, I::default(), "id")?, read::object::security_descriptor(sd)?) };
     let object = object()?;
     let added =
         handle::session(engine)?.object_step(ObjectStep::Add(Box::new(ObjectAdd { object, security })))?;
     let id =
-        I::try_from(added).map_err(|_| Error::unreachable("an id that is too long for its structure"))?;
+        I::try_from(added).map_err(|_| Error::unreachable("an id exceeds the field of its structure"))?;
     out.set(id);
     Ok(())
 }
 
-/// The key that a pointer points to.
+/// Returns the name of the object whose key a required pointer points to.
 ///
 /// # Safety
-/// The pointer is null or good.
+/// The pointer is null or valid.
 unsafe fn named(key: *const GUID) -> Result<ObjectName> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe { required(key, "key") }.map(|key| ObjectName::Key(read::guid(key)))
 }
 
@@ -74,17 +74,17 @@ fn delete(engine: HANDLE, kind: ObjectKind, name: ObjectName) -> Result {
     handle::session(engine)?.object_delete(kind, name)
 }
 
-/// One object, in a block of its own.
+/// Stores one object, in a block of its own.
 ///
 /// # Safety
-/// As [`Out::required`].
+/// Same as [`Out::required`].
 unsafe fn get<C: Shape>(
     engine: HANDLE,
     kind: ObjectKind,
     name: Result<ObjectName>,
     place: *mut *mut C,
 ) -> Result {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let out = unsafe { Out::required(place, std::ptr::null_mut(), "the object's place") }?;
     let session = handle::session(engine)?;
     let keys = keys(&*session)?;
@@ -95,9 +95,9 @@ unsafe fn get<C: Shape>(
 }
 
 /// # Safety
-/// As [the module](crate::doors) says.
+/// The rules of [the module](crate::doors) apply.
 unsafe fn create_enum<T: Template>(engine: HANDLE, template: *const T, enum_handle: *mut HANDLE) -> Result {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let (out, template) = unsafe {
         (Out::required(enum_handle, std::ptr::null_mut(), "enumHandle")?, read::object::template(template)?)
     };
@@ -106,11 +106,11 @@ unsafe fn create_enum<T: Template>(engine: HANDLE, template: *const T, enum_hand
     Ok(())
 }
 
-/// What a page takes.
+/// Bytes per entry of recent pages.
 static TYPICAL: Typical = Typical::new();
 
 /// # Safety
-/// As [`super::enumerate`].
+/// Same as [`super::enumerate`].
 unsafe fn enumerate<C: Shape>(
     engine: HANDLE,
     kind: ObjectKind,
@@ -119,7 +119,7 @@ unsafe fn enumerate<C: Shape>(
     entries: *mut *mut *mut C,
     returned: *mut u32,
 ) -> Result {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe {
         super::enumerate(
             engine,
@@ -132,25 +132,25 @@ unsafe fn enumerate<C: Shape>(
     }
 }
 
-/// A callback's context.
+/// The pointer that a callback gets as its context.
 struct Context(*mut c_void);
 
-// SAFETY: the context is handed to the callback alone, and who subscribes agrees to a call on another thread.
+// SAFETY: only the callback uses the context, and subscribers accept callbacks on another thread.
 unsafe impl Send for Context {}
-// SAFETY: as above; calls come one at a time.
+// SAFETY: as above; a subscription's callbacks run one at a time.
 unsafe impl Sync for Context {}
 
 impl Context {
-    /// The pointer; a method, so that closures take the whole of it.
+    /// Returns the pointer. A method, so that closures capture the whole `Context`, which is `Send`.
     fn pointer(&self) -> *mut c_void {
         self.0
     }
 }
 
-/// Subscribes to changes of a kind: `tell` makes the structure of each and calls back.
+/// Subscribes to a topic; `tell` converts each notification and runs the callback.
 ///
 /// # Safety
-/// As [the module](crate::doors) says.
+/// The rules of [the module](crate::doors) apply.
 pub(super) unsafe fn subscribe(
     engine: HANDLE,
     kind: Kind,
@@ -159,7 +159,7 @@ pub(super) unsafe fn subscribe(
     place: *mut HANDLE,
     tell: impl Fn(*mut c_void, &Notification) + Send + Sync + 'static,
 ) -> Result {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let out = unsafe { Out::required(place, std::ptr::null_mut(), "the subscription's handle") }?;
     let (context, options) = (Context(context), options?);
     let session = handle::session(engine)?;
@@ -181,21 +181,22 @@ pub(super) fn unsubscribe(engine: HANDLE, kind: Kind, place: HANDLE) -> Result {
 }
 
 /// # Safety
-/// As [`PageOut::new`].
+/// Same as [`PageOut::new`].
 unsafe fn subscriptions<C: SubscriptionShape>(
     engine: HANDLE,
     kind: ObjectKind,
     entries: *mut *mut *mut C,
     len: *mut u32,
 ) -> Result {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let out = unsafe { PageOut::new(entries, len) }?;
     let found = handle::session(engine)?.subscriptions(TopicKind::Objects(kind))?;
     out.set(arena::build(&ObjectSubscriptions::<C>(&found, PhantomData))?, page_len(&found)?);
     Ok(())
 }
 
-/// The kind of event and the object, of what a subscriber of objects is told; what was dropped has no object.
+/// Returns the kind of event, key and id to report for a notification. For dropped events these are
+/// `FWP_E_NOTIFICATION_DROPPED`, a zero key and the number of events.
 fn change(notification: &Notification) -> Option<(i32, Guid, u64)> {
     match notification {
         Notification::Object(ObjectEvent { kind, object, .. }) => {
@@ -208,22 +209,24 @@ fn change(notification: &Notification) -> Option<(i32, Guid, u64)> {
     }
 }
 
-/// Calls that read objects in one version of their structure.
+/// Defines the calls that return objects in one version of their structure.
 macro_rules! shown {
     ($($kind:ident as $c:ident: $by_key:ident, $enumerate:ident $(, $by_id:ident($id:ty))?;)*) => {$(
         #[doc = concat!("WFP: `", stringify!($by_key), "`.")]
+        /// Returns one object by its key, in a block that the caller frees with `FwpmFreeMemory0`.
         ///
         /// # Safety
-        /// As [the module](crate::doors) says.
+        /// The rules of [the module](crate::doors) apply.
         pub unsafe fn $by_key<F: Flavour>(engine_handle: HANDLE, key: *const GUID, object: *mut *mut $c) -> u32 {
-            // SAFETY: as the caller says.
+            // SAFETY: the caller upholds the safety contract.
             call::<F>(|| unsafe { get(engine_handle, ObjectKind::$kind, named(key), object) })
         }
 
         #[doc = concat!("WFP: `", stringify!($enumerate), "`.")]
+        /// Returns the next page of objects, in one block that the caller frees with `FwpmFreeMemory0`.
         ///
         /// # Safety
-        /// As [the module](crate::doors) says.
+        /// The rules of [the module](crate::doors) apply.
         pub unsafe fn $enumerate<F: Flavour>(
             engine_handle: HANDLE,
             enum_handle: HANDLE,
@@ -231,7 +234,7 @@ macro_rules! shown {
             entries: *mut *mut *mut $c,
             num_entries_returned: *mut u32,
         ) -> u32 {
-            // SAFETY: as the caller says.
+            // SAFETY: the caller upholds the safety contract.
             call::<F>(|| unsafe {
                 let kind = ObjectKind::$kind;
                 enumerate(engine_handle, kind, enum_handle, num_entries_requested, entries, num_entries_returned)
@@ -240,12 +243,13 @@ macro_rules! shown {
 
         $(
             #[doc = concat!("WFP: `", stringify!($by_id), "`.")]
+            /// Returns one object by its id, in a block that the caller frees with `FwpmFreeMemory0`.
             ///
             /// # Safety
-            /// As [the module](crate::doors) says.
+            /// The rules of [the module](crate::doors) apply.
             pub unsafe fn $by_id<F: Flavour>(engine_handle: HANDLE, id: $id, object: *mut *mut $c) -> u32 {
                 let name = ObjectName::Id(u64::from(id));
-                // SAFETY: as the caller says.
+                // SAFETY: the caller upholds the safety contract.
                 call::<F>(|| unsafe { get(engine_handle, ObjectKind::$kind, Ok(name), object) })
             }
         )?
@@ -268,13 +272,15 @@ shown! {
     Filter as FWPM_FILTER0: FwpmFilterGetByKey0, FwpmFilterEnum0, FwpmFilterGetById0(u64);
 }
 
-/// Calls that add an object with an id.
+/// Defines the calls that add an object with an id.
 macro_rules! added {
     ($($name:ident($c:ident, $id:ty) = $read:expr;)*) => {$(
         #[doc = concat!("WFP: `", stringify!($name), "`.")]
+        /// Adds an object and stores its id in `id`, unless that is null. A null `sd` means that the object
+        /// inherits its security descriptor.
         ///
         /// # Safety
-        /// As [the module](crate::doors) says.
+        /// The rules of [the module](crate::doors) apply.
         pub unsafe fn $name<F: Flavour>(
             engine_handle: HANDLE,
             object: *const $c,
@@ -282,7 +288,7 @@ macro_rules! added {
             id: *mut $id,
         ) -> u32 {
             let read: unsafe fn(*const $c) -> Result<Object> = $read;
-            // SAFETY: as the caller says.
+            // SAFETY: the caller upholds the safety contract.
             call::<F>(|| unsafe { add(engine_handle, || read(object), sd, id) })
         }
     )*};
@@ -298,43 +304,47 @@ added! {
 }
 
 /// # Safety
-/// As [the module](crate::doors) says; the structure is of the version.
+/// The rules of [the module](crate::doors) apply; the structure has this version.
 unsafe fn context<const VERSION: u8, C>(pointer: *const C) -> Result<Object> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe { read::object::provider_context(pointer.cast(), VERSION) }.map(Object::ProviderContext)
 }
 
-/// WFP: `FwpmProviderAdd0`.
+/// Adds a provider. WFP: `FwpmProviderAdd0`.
+///
+/// A null `sd` means that the provider inherits its security descriptor.
 ///
 /// # Safety
-/// As [the module](crate::doors) says.
+/// The rules of [the module](crate::doors) apply.
 pub unsafe fn FwpmProviderAdd0<F: Flavour>(
     engine_handle: HANDLE,
     provider: *const FWPM_PROVIDER0,
     sd: PSECURITY_DESCRIPTOR,
 ) -> u32 {
-    // SAFETY: as the caller says; there is no id to be put anywhere.
+    // SAFETY: the caller upholds the safety contract; the id's pointer is null.
     call::<F>(|| unsafe {
         add(engine_handle, || read::object::provider(provider), sd, std::ptr::null_mut::<u64>())
     })
 }
 
-/// WFP: `FwpmSubLayerAdd0`.
+/// Adds a sublayer. WFP: `FwpmSubLayerAdd0`.
+///
+/// A null `sd` means that the sublayer inherits its security descriptor.
 ///
 /// # Safety
-/// As [the module](crate::doors) says.
+/// The rules of [the module](crate::doors) apply.
 pub unsafe fn FwpmSubLayerAdd0<F: Flavour>(
     engine_handle: HANDLE,
     sub_layer: *const FWPM_SUBLAYER0,
     sd: PSECURITY_DESCRIPTOR,
 ) -> u32 {
-    // SAFETY: as the caller says; there is no id to be put anywhere.
+    // SAFETY: the caller upholds the safety contract; the id's pointer is null.
     call::<F>(|| unsafe {
         add(engine_handle, || read::object::sublayer(sub_layer), sd, std::ptr::null_mut::<u64>())
     })
 }
 
-/// Calls that delete an object by its id.
+/// Defines the calls that delete an object by its id.
 macro_rules! deleted {
     ($($kind:ident: $name:ident($id:ty);)*) => {$(
         #[doc = concat!("WFP: `", stringify!($name), "`.")]
@@ -350,19 +360,20 @@ deleted! {
     Filter: FwpmFilterDeleteById0(u64);
 }
 
-/// Calls that every kind has.
+/// Defines the calls that every kind of object has.
 macro_rules! listed {
     ($($kind:ident by $template:ident: $create:ident, $destroy:ident, $get_security:ident, $set_security:ident;)*) => {$(
         #[doc = concat!("WFP: `", stringify!($create), "`.")]
+        /// Creates an enumerator of objects; a null template selects all.
         ///
         /// # Safety
-        /// As [the module](crate::doors) says.
+        /// The rules of [the module](crate::doors) apply.
         pub unsafe fn $create<F: Flavour>(
             engine_handle: HANDLE,
             enum_template: *const $template,
             enum_handle: *mut HANDLE,
         ) -> u32 {
-            // SAFETY: as the caller says.
+            // SAFETY: the caller upholds the safety contract.
             call::<F>(|| unsafe { create_enum(engine_handle, enum_template, enum_handle) })
         }
 
@@ -372,9 +383,11 @@ macro_rules! listed {
         }
 
         #[doc = concat!("WFP: `", stringify!($get_security), "`.")]
+        /// Returns the requested parts of an object's security descriptor, in one block into which the other
+        /// pointers point. A null or zero key means the descriptor of the kind.
         ///
         /// # Safety
-        /// As [the module](crate::doors) says.
+        /// The rules of [the module](crate::doors) apply.
         #[allow(clippy::too_many_arguments, reason = "Windows' signature")]
         pub unsafe fn $get_security<F: Flavour>(
             engine_handle: HANDLE,
@@ -386,7 +399,7 @@ macro_rules! listed {
             sacl: *mut *mut ACL,
             security_descriptor: *mut PSECURITY_DESCRIPTOR,
         ) -> u32 {
-            // SAFETY: as the caller says.
+            // SAFETY: the caller upholds the safety contract.
             call::<F>(|| unsafe {
                 let out = DescriptorOut::new(sid_owner, sid_group, dacl, sacl, security_descriptor)?;
                 get_security(engine_handle, ObjectKind::$kind, key, security_info, &out)
@@ -394,9 +407,11 @@ macro_rules! listed {
         }
 
         #[doc = concat!("WFP: `", stringify!($set_security), "`.")]
+        /// Changes parts of an object's security descriptor. A null or zero key means the descriptor of the
+        /// kind.
         ///
         /// # Safety
-        /// As [the module](crate::doors) says.
+        /// The rules of [the module](crate::doors) apply.
         pub unsafe fn $set_security<F: Flavour>(
             engine_handle: HANDLE,
             key: *const GUID,
@@ -406,7 +421,7 @@ macro_rules! listed {
             dacl: *const ACL,
             _sacl: *const ACL,
         ) -> u32 {
-            // SAFETY: as the caller says.
+            // SAFETY: the caller upholds the safety contract.
             call::<F>(|| unsafe {
                 let descriptor = read::descriptor(security_info, sid_owner, sid_group, dacl);
                 set_security(engine_handle, ObjectKind::$kind, key, security_info, descriptor)
@@ -430,23 +445,27 @@ listed! {
         FwpmFilterGetSecurityInfoByKey0, FwpmFilterSetSecurityInfoByKey0;
 }
 
-/// Calls of kinds whose objects come and go.
+/// Defines the calls of kinds whose objects can be added and deleted.
 macro_rules! watched {
     ($($kind:ident by $subscription:ident, $callback:ident: $delete:ident, $subscribe:ident, $unsubscribe:ident, $get:ident
         = |$change_kind:ident, $key:ident, $id:ident| $change:expr;)*) => {$(
         #[doc = concat!("WFP: `", stringify!($delete), "`.")]
+        /// Deletes an object by its key.
         ///
         /// # Safety
-        /// As [the module](crate::doors) says.
+        /// The rules of [the module](crate::doors) apply.
         pub unsafe fn $delete<F: Flavour>(engine_handle: HANDLE, key: *const GUID) -> u32 {
-            // SAFETY: as the caller says.
+            // SAFETY: the caller upholds the safety contract.
             call::<F>(|| unsafe { delete(engine_handle, ObjectKind::$kind, named(key)?) })
         }
 
         #[doc = concat!("WFP: `", stringify!($subscribe), "`.")]
+        /// Subscribes to objects being added (`flags` 1), deleted (2), or both (0 or 3). Dropped events are
+        /// reported with `changeType` `FWP_E_NOTIFICATION_DROPPED`, a zero key and, if the structure has an id,
+        /// their number as the id.
         ///
         /// # Safety
-        /// As [the module](crate::doors) says.
+        /// The rules of [the module](crate::doors) apply.
         pub unsafe fn $subscribe<F: Flavour>(
             engine_handle: HANDLE,
             subscription: *const $subscription,
@@ -457,12 +476,12 @@ macro_rules! watched {
             let tell = move |context: *mut c_void, notification: &Notification| {
                 if let (Some(callback), Some(($change_kind, $key, $id))) = (callback, change(notification)) {
                     let change = $change;
-                    // SAFETY: a callback and its context are good until the subscription has ended, as who subscribed
-                    // said.
+                    // SAFETY: the subscriber keeps the callback and its context valid until the subscription
+                    // has ended.
                     unsafe { callback(context, &raw const change) };
                 }
             };
-            // SAFETY: as the caller says.
+            // SAFETY: the caller upholds the safety contract.
             call::<F>(|| unsafe {
                 let options = required(subscription, "subscription")
                     .and_then(|c| read::object::changes(c.enumTemplate, c.flags));
@@ -478,21 +497,23 @@ macro_rules! watched {
         }
 
         #[doc = concat!("WFP: `", stringify!($get), "`.")]
+        /// Returns the subscriptions of all sessions to changes of this kind of object, in one block that the
+        /// caller frees with `FwpmFreeMemory0`.
         ///
         /// # Safety
-        /// As [the module](crate::doors) says.
+        /// The rules of [the module](crate::doors) apply.
         pub unsafe fn $get<F: Flavour>(
             engine_handle: HANDLE,
             entries: *mut *mut *mut $subscription,
             num_entries: *mut u32,
         ) -> u32 {
-            // SAFETY: as the caller says.
+            // SAFETY: the caller upholds the safety contract.
             call::<F>(|| unsafe { subscriptions(engine_handle, ObjectKind::$kind, entries, num_entries) })
         }
     )*};
 }
 
-/// A number of 32 bits; those of callouts have no more.
+/// Narrows an id to the 32 bits of a callout id; a larger number of dropped events saturates.
 fn narrow(id: u64) -> u32 {
     u32::try_from(id).unwrap_or(u32::MAX)
 }
@@ -515,10 +536,10 @@ watched! {
         = |kind, key, id| FWPM_FILTER_CHANGE0 { changeType: kind, filterKey: crate::write::guid(key), filterId: id };
 }
 
-/// The descriptor of an object, or with a null or zero key of all of its kind.
+/// Stores the security descriptor of an object; a null or zero key means that of the kind.
 ///
 /// # Safety
-/// The pointer is null or good.
+/// The pointer is null or valid.
 unsafe fn get_security(
     engine: HANDLE,
     kind: ObjectKind,
@@ -528,7 +549,7 @@ unsafe fn get_security(
 ) -> Result {
     let parts = SecurityInformation::from_bits(security_info)?;
     let session = handle::session(engine)?;
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let descriptor = match unsafe { object_of(key) }? {
         Some(key) => session.object_security_info(kind, key, parts)?,
         None => session.security_info(Securable::Objects(kind), parts)?,
@@ -537,7 +558,7 @@ unsafe fn get_security(
 }
 
 /// # Safety
-/// The pointer is null or good.
+/// The pointer is null or valid.
 unsafe fn set_security(
     engine: HANDLE,
     kind: ObjectKind,
@@ -547,19 +568,19 @@ unsafe fn set_security(
 ) -> Result {
     let session = handle::session(engine)?;
     let parts = SecurityInformation::from_bits(security_info)?;
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     match unsafe { object_of(key) }? {
         Some(key) => session.set_object_security_info(kind, key, parts, &descriptor?),
         None => session.set_security_info(Securable::Objects(kind), parts, &descriptor?),
     }
 }
 
-/// The key of one object; none for all of a kind.
+/// Returns the key that a pointer points to; `None` for a null pointer or a zero key.
 ///
 /// # Safety
-/// The pointer is null or good.
+/// The pointer is null or valid.
 pub(super) unsafe fn object_of(key: *const GUID) -> Result<Option<Guid>> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let key = unsafe { crate::boundary::optional(key, "key") }?.map(read::guid);
     Ok(key.filter(|key| *key != Guid::default()))
 }

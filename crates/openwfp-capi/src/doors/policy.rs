@@ -1,4 +1,4 @@
-//! Tunnel policies, net events, options of the engine and ids of applications.
+//! Calls on tunnel policies, net events, engine options and application ids.
 
 use super::PageOut;
 use super::destroy_enum;
@@ -37,10 +37,12 @@ use openwfp_api::object::step::TunnelAdd;
 use openwfp_api::object::value::Value;
 use std::marker::PhantomData;
 
-/// WFP: `FwpmIPsecTunnelAdd0`.
+/// Adds a tunnel policy with all objects that belong to it. WFP: `FwpmIPsecTunnelAdd0`.
+///
+/// `main_mode_policy` may be null.
 ///
 /// # Safety
-/// As [the module](crate::doors) says.
+/// The rules of [the module](crate::doors) apply.
 pub unsafe fn FwpmIPsecTunnelAdd0<F: Flavour>(
     engine_handle: HANDLE,
     flags: u32,
@@ -50,7 +52,7 @@ pub unsafe fn FwpmIPsecTunnelAdd0<F: Flavour>(
     filter_conditions: *const FWPM_FILTER_CONDITION0,
     sd: PSECURITY_DESCRIPTOR,
 ) -> u32 {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     call::<F>(|| unsafe {
         tunnel_add(
             engine_handle,
@@ -63,28 +65,30 @@ pub unsafe fn FwpmIPsecTunnelAdd0<F: Flavour>(
     })
 }
 
-/// WFP: `FwpmIPsecTunnelDeleteByKey0`.
+/// Deletes a tunnel policy with all objects that belong to it. WFP: `FwpmIPsecTunnelDeleteByKey0`.
 ///
 /// # Safety
-/// As [the module](crate::doors) says.
+/// The rules of [the module](crate::doors) apply.
 pub unsafe fn FwpmIPsecTunnelDeleteByKey0<F: Flavour>(engine_handle: HANDLE, key: *const GUID) -> u32 {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     call::<F>(|| unsafe {
         let key = read::guid(required(key, "key")?);
         handle::session(engine_handle)?.object_step(ObjectStep::TunnelDelete(key)).map(drop)
     })
 }
 
-/// WFP: `FwpmEngineGetOption0`.
+/// Returns the value of an engine option, an `FWP_UINT32`. WFP: `FwpmEngineGetOption0`.
+///
+/// The caller frees the value with `FwpmFreeMemory0`.
 ///
 /// # Safety
-/// As [the module](crate::doors) says.
+/// The rules of [the module](crate::doors) apply.
 pub unsafe fn FwpmEngineGetOption0<F: Flavour>(
     engine_handle: HANDLE,
     option: i32,
     value: *mut *mut FWP_VALUE0,
 ) -> u32 {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     call::<F>(|| unsafe {
         let out = Out::required(value, std::ptr::null_mut(), "value")?;
         let session = handle::session(engine_handle)?;
@@ -94,35 +98,44 @@ pub unsafe fn FwpmEngineGetOption0<F: Flavour>(
     })
 }
 
-/// WFP: `FwpmEngineSetOption0`.
+/// Sets an engine option. WFP: `FwpmEngineSetOption0`.
+///
+/// Fails with `FWP_E_TYPE_MISMATCH` if the value is not an `FWP_UINT32`.
 ///
 /// # Safety
-/// As [the module](crate::doors) says.
+/// The rules of [the module](crate::doors) apply.
 pub unsafe fn FwpmEngineSetOption0<F: Flavour>(
     engine_handle: HANDLE,
     option: i32,
     new_value: *const FWP_VALUE0,
 ) -> u32 {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     call::<F>(|| unsafe {
         let value = read::value::value(required(new_value, "newValue")?, "newValue")?;
         let Value::Uint32(value) = value else {
-            return Err(Error::new(Code::FWP_E_TYPE_MISMATCH, "an option's value is FWP_UINT32"));
+            return Err(Error::new(
+                Code::FWP_E_TYPE_MISMATCH,
+                "the value of an option must be of type FWP_UINT32",
+            ));
         };
         handle::session(engine_handle)?
             .set_engine_option(EngineOption::from_wfp(option.cast_unsigned())?, value)
     })
 }
 
-/// WFP: `FwpmGetAppIdFromFileName0`.
+/// Returns the application id of a file: its canonical path. WFP: `FwpmGetAppIdFromFileName0`.
+///
+/// The id is UTF-16 with a terminating 0; the caller frees it with `FwpmFreeMemory0`. Fails with
+/// `ERROR_FILE_NOT_FOUND` (2) for a missing file, `ERROR_ACCESS_DENIED` for a path that the caller may
+/// not follow, and `FWP_E_INVALID_PARAMETER` for any other I/O error.
 ///
 /// # Safety
-/// As [the module](crate::doors) says.
+/// The rules of [the module](crate::doors) apply.
 pub unsafe fn FwpmGetAppIdFromFileName0<F: Flavour>(
     file_name: *const u16,
     app_id: *mut *mut FWP_BYTE_BLOB,
 ) -> u32 {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     call::<F>(|| unsafe {
         let out = Out::required(app_id, std::ptr::null_mut(), "appId")?;
         let name = wide::read(required(file_name, "fileName")?, "fileName")?;
@@ -131,16 +144,17 @@ pub unsafe fn FwpmGetAppIdFromFileName0<F: Flavour>(
     })
 }
 
-/// WFP: `FwpmNetEventCreateEnumHandle0`.
+/// Creates an enumerator of the net events that the engine keeps; a null template selects all. WFP:
+/// `FwpmNetEventCreateEnumHandle0`.
 ///
 /// # Safety
-/// As [the module](crate::doors) says.
+/// The rules of [the module](crate::doors) apply.
 pub unsafe fn FwpmNetEventCreateEnumHandle0<F: Flavour>(
     engine_handle: HANDLE,
     enum_template: *const FWPM_NET_EVENT_ENUM_TEMPLATE0,
     enum_handle: *mut HANDLE,
 ) -> u32 {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     call::<F>(|| unsafe {
         let out = Out::required(enum_handle, std::ptr::null_mut(), "enumHandle")?;
         let template = read::object::net_events(enum_template)?;
@@ -150,26 +164,28 @@ pub unsafe fn FwpmNetEventCreateEnumHandle0<F: Flavour>(
     })
 }
 
-/// WFP: `FwpmNetEventDestroyEnumHandle0`.
+/// Frees an enumerator of net events. WFP: `FwpmNetEventDestroyEnumHandle0`.
 pub fn FwpmNetEventDestroyEnumHandle0<F: Flavour>(engine_handle: HANDLE, enum_handle: HANDLE) -> u32 {
     call::<F>(|| destroy_enum(engine_handle, enum_handle, Kind::NetEvents))
 }
 
-/// WFP: `FwpmNetEventUnsubscribe0`.
+/// Ends a subscription to net events. WFP: `FwpmNetEventUnsubscribe0`.
 pub fn FwpmNetEventUnsubscribe0<F: Flavour>(engine_handle: HANDLE, events_handle: HANDLE) -> u32 {
     call::<F>(|| unsubscribe(engine_handle, Kind::NetEventSubscription, events_handle))
 }
 
-/// WFP: `FwpmNetEventSubscriptionsGet0`.
+/// Returns the subscriptions of all sessions to net events. WFP: `FwpmNetEventSubscriptionsGet0`.
+///
+/// The list is one block, which the caller frees with `FwpmFreeMemory0`.
 ///
 /// # Safety
-/// As [the module](crate::doors) says.
+/// The rules of [the module](crate::doors) apply.
 pub unsafe fn FwpmNetEventSubscriptionsGet0<F: Flavour>(
     engine_handle: HANDLE,
     entries: *mut *mut *mut FWPM_NET_EVENT_SUBSCRIPTION0,
     num_entries: *mut u32,
 ) -> u32 {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     call::<F>(|| unsafe {
         let out = PageOut::new(entries, num_entries)?;
         let found = handle::session(engine_handle)?.subscriptions(TopicKind::NetEvents)?;
@@ -178,13 +194,15 @@ pub unsafe fn FwpmNetEventSubscriptionsGet0<F: Flavour>(
     })
 }
 
-/// Calls that add a tunnel policy, in each version.
+/// Defines the calls that add a tunnel policy, in versions 1 to 3.
 macro_rules! tunnels {
     ($($name:ident($c:ident) = $version:literal;)*) => {$(
         #[doc = concat!("WFP: `", stringify!($name), "`.")]
+        /// Adds a tunnel policy with all objects that belong to it. `main_mode_policy` and `key_mod_key` may be
+        /// null.
         ///
         /// # Safety
-        /// As [the module](crate::doors) says.
+        /// The rules of [the module](crate::doors) apply.
         #[allow(clippy::too_many_arguments, reason = "Windows' signature")]
         pub unsafe fn $name<F: Flavour>(
             engine_handle: HANDLE,
@@ -198,7 +216,7 @@ macro_rules! tunnels {
         ) -> u32 {
             let policies = (main_mode_policy.cast(), tunnel_policy.cast(), $version);
             let conditions = (filter_conditions, num_filter_conditions);
-            // SAFETY: as the caller says.
+            // SAFETY: the caller upholds the safety contract.
             call::<F>(|| unsafe { tunnel_add(engine_handle, flags, policies, conditions, key_mod_key, sd) })
         }
     )*};
@@ -210,13 +228,15 @@ tunnels! {
     FwpmIPsecTunnelAdd3(FWPM_PROVIDER_CONTEXT3) = 3;
 }
 
-/// Calls that show net events in one version of their structure.
+/// Defines the calls that return net events in one version of their structure.
 macro_rules! net_events_shown {
     ($($name:ident($c:ident);)*) => {$(
         #[doc = concat!("WFP: `", stringify!($name), "`.")]
+        /// Returns the next page of net events, the oldest first, in one block that the caller frees with
+        /// `FwpmFreeMemory0`.
         ///
         /// # Safety
-        /// As [the module](crate::doors) says.
+        /// The rules of [the module](crate::doors) apply.
         pub unsafe fn $name<F: Flavour>(
             engine_handle: HANDLE,
             enum_handle: HANDLE,
@@ -224,7 +244,7 @@ macro_rules! net_events_shown {
             entries: *mut *mut *mut $c,
             num_entries_returned: *mut u32,
         ) -> u32 {
-            // SAFETY: as the caller says.
+            // SAFETY: the caller upholds the safety contract.
             call::<F>(|| unsafe {
                 net_events(engine_handle, enum_handle, num_entries_requested, entries, num_entries_returned)
             })
@@ -241,13 +261,15 @@ net_events_shown! {
     FwpmNetEventEnum5(FWPM_NET_EVENT5);
 }
 
-/// Calls that subscribe to net events, whose structure is that of the next version.
+/// Defines the calls that subscribe to net events. The events' structure is one version ahead of the
+/// call.
 macro_rules! net_events_told {
     ($($name:ident($c:ident, $callback:ident);)*) => {$(
         #[doc = concat!("WFP: `", stringify!($name), "`.")]
+        /// Subscribes to net events. Dropped events are not reported: WFP's structure has no field for them.
         ///
         /// # Safety
-        /// As [the module](crate::doors) says.
+        /// The rules of [the module](crate::doors) apply.
         pub unsafe fn $name<F: Flavour>(
             engine_handle: HANDLE,
             subscription: *const FWPM_NET_EVENT_SUBSCRIPTION0,
@@ -255,7 +277,7 @@ macro_rules! net_events_told {
             context: *mut c_void,
             events_handle: *mut HANDLE,
         ) -> u32 {
-            // SAFETY: as the caller says.
+            // SAFETY: the caller upholds the safety contract.
             call::<F>(|| unsafe {
                 subscribe_net_events::<$c>(engine_handle, subscription, callback, context, events_handle)
             })
@@ -272,7 +294,7 @@ net_events_told! {
 }
 
 /// # Safety
-/// As [the module](crate::doors) says; the policies are of the version's structure.
+/// The rules of [the module](crate::doors) apply; the policies' structures have this version.
 unsafe fn tunnel_add(
     engine: HANDLE,
     flags: u32,
@@ -281,7 +303,7 @@ unsafe fn tunnel_add(
     key_module: *const GUID,
     sd: PSECURITY_DESCRIPTOR,
 ) -> Result {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let add = unsafe {
         TunnelAdd {
             flags,
@@ -298,7 +320,7 @@ unsafe fn tunnel_add(
     handle::session(engine)?.object_step(ObjectStep::TunnelAdd(Box::new(add))).map(drop)
 }
 
-/// The application that a file is: its path without links, in units of 16 bits with their 0.
+/// Returns the application id of a file: its canonical path in UTF-16, with a terminating 0.
 fn app_id_of(name: &str) -> Result<Block> {
     let path = std::fs::canonicalize(name).map_err(|error| {
         let code = match error.kind() {
@@ -314,11 +336,11 @@ fn app_id_of(name: &str) -> Result<Block> {
     arena::build(&OneBlob(&bytes))
 }
 
-/// What a page of net events takes.
+/// Bytes per entry of recent pages of net events.
 static TYPICAL_EVENTS: Typical = Typical::new();
 
 /// # Safety
-/// As [`super::enumerate`].
+/// Same as [`super::enumerate`].
 unsafe fn net_events<C: NetEventShape>(
     engine: HANDLE,
     enum_handle: HANDLE,
@@ -326,7 +348,7 @@ unsafe fn net_events<C: NetEventShape>(
     entries: *mut *mut *mut C,
     returned: *mut u32,
 ) -> Result {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe {
         super::enumerate(
             engine,
@@ -342,7 +364,7 @@ unsafe fn net_events<C: NetEventShape>(
 }
 
 /// # Safety
-/// As [the module](crate::doors) says.
+/// The rules of [the module](crate::doors) apply.
 unsafe fn subscribe_net_events<C: NetEventShape + 'static>(
     engine: HANDLE,
     subscription: *const FWPM_NET_EVENT_SUBSCRIPTION0,
@@ -350,7 +372,7 @@ unsafe fn subscribe_net_events<C: NetEventShape + 'static>(
     context: *mut c_void,
     place: *mut HANDLE,
 ) -> Result {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let options = unsafe {
         required(subscription, "subscription")
             .and_then(|c| read::object::net_events(c.enumTemplate))
@@ -358,17 +380,17 @@ unsafe fn subscribe_net_events<C: NetEventShape + 'static>(
     };
     let options = if callback.is_none() { Err(no_callback()) } else { options };
     let tell = move |context: *mut c_void, notification: &Notification| {
-        // What was dropped has no place in WFP's structure of an event.
+        // WFP's structure of an event cannot report dropped events.
         let (Some(callback), Notification::Net(event)) = (callback, notification) else { return };
         let Ok(block) = arena::build(&NetEvents::<C>(std::slice::from_ref(event), PhantomData)) else {
             return;
         };
-        // The page of one: its first pointer, and behind it the event.
+        // A page of one event: its pointer, then the event.
         let page: *mut *mut C = block.start().cast();
-        // SAFETY: the block holds a page of one event for as long as the callback runs; the callback and its context are
-        // good until the subscription has ended, as who subscribed said.
+        // SAFETY: the block holds a page of one event while the callback runs; the subscriber keeps the
+        // callback and its context valid until the subscription has ended.
         unsafe { callback(context, *page) };
     };
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe { subscribe(engine, Kind::NetEventSubscription, options, context, place, tell) }
 }

@@ -1,4 +1,4 @@
-//! Single SAs, and statistics of all.
+//! Calls that enumerate single SAs and return the IPsec statistics.
 
 use super::destroy_enum;
 use crate::Flavour;
@@ -24,17 +24,18 @@ use openwfp_api::Result;
 use openwfp_api::SaEnumOptions;
 use windows_sys::Win32::Foundation::HANDLE;
 
-/// Creates an enumerator of single SAs.
+/// Creates an enumerator of single SAs, one entry per direction; a null template selects both
+/// directions.
 ///
 /// # Safety
-/// As [the module](crate::doors) says.
+/// The rules of [the module](crate::doors) apply.
 pub unsafe fn IPsecSaCreateEnumHandle0<F: Flavour>(
     engine_handle: HANDLE,
     enum_template: *const IPSEC_SA_ENUM_TEMPLATE0,
     enum_handle: *mut HANDLE,
 ) -> u32 {
     call::<F>(|| {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller upholds the safety contract.
         let (out, direction) = unsafe {
             (Out::required(enum_handle, std::ptr::null_mut(), "enumHandle")?, read::direction(enum_template)?)
         };
@@ -44,10 +45,12 @@ pub unsafe fn IPsecSaCreateEnumHandle0<F: Flavour>(
     })
 }
 
-/// The next page of single SAs, as version 0 has them.
+/// Returns the next page of single SAs, in version 0's structure.
+///
+/// The page is one block, which the caller frees with `FwpmFreeMemory0`.
 ///
 /// # Safety
-/// As [the module](crate::doors) says.
+/// The rules of [the module](crate::doors) apply.
 pub unsafe fn IPsecSaEnum0<F: Flavour>(
     engine_handle: HANDLE,
     enum_handle: HANDLE,
@@ -55,7 +58,7 @@ pub unsafe fn IPsecSaEnum0<F: Flavour>(
     entries: *mut *mut *mut IPSEC_SA_DETAILS0,
     num_entries_returned: *mut u32,
 ) -> u32 {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     call::<F>(|| unsafe {
         enumerate::<Version0>(
             engine_handle,
@@ -67,10 +70,12 @@ pub unsafe fn IPsecSaEnum0<F: Flavour>(
     })
 }
 
-/// The next page of single SAs.
+/// Returns the next page of single SAs, in version 1's structure.
+///
+/// The page is one block, which the caller frees with `FwpmFreeMemory0`.
 ///
 /// # Safety
-/// As [the module](crate::doors) says.
+/// The rules of [the module](crate::doors) apply.
 pub unsafe fn IPsecSaEnum1<F: Flavour>(
     engine_handle: HANDLE,
     enum_handle: HANDLE,
@@ -78,7 +83,7 @@ pub unsafe fn IPsecSaEnum1<F: Flavour>(
     entries: *mut *mut *mut IPSEC_SA_DETAILS1,
     num_entries_returned: *mut u32,
 ) -> u32 {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     call::<F>(|| unsafe {
         enumerate::<Version1>(
             engine_handle,
@@ -90,11 +95,11 @@ pub unsafe fn IPsecSaEnum1<F: Flavour>(
     })
 }
 
-/// What a page takes.
+/// Bytes per entry of recent pages.
 static TYPICAL: Typical = Typical::new();
 
 /// # Safety
-/// As [`super::enumerate`].
+/// Same as [`super::enumerate`].
 unsafe fn enumerate<V: Version>(
     engine: HANDLE,
     enum_handle: HANDLE,
@@ -102,7 +107,7 @@ unsafe fn enumerate<V: Version>(
     entries: *mut *mut *mut V::Details,
     returned: *mut u32,
 ) -> Result {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe {
         super::enumerate(
             engine,
@@ -120,16 +125,16 @@ pub fn IPsecSaDestroyEnumHandle0<F: Flavour>(engine_handle: HANDLE, enum_handle:
     call::<F>(|| destroy_enum(engine_handle, enum_handle, Kind::Sas))
 }
 
-/// The statistics, as version 0 has them.
+/// Returns the IPsec statistics in version 0's structure. Counters that nobody keeps are 0.
 ///
 /// # Safety
-/// As [the module](crate::doors) says.
+/// The rules of [the module](crate::doors) apply.
 pub unsafe fn IPsecGetStatistics0<F: Flavour>(
     engine_handle: HANDLE,
     ipsec_statistics: *mut IPSEC_STATISTICS0,
 ) -> u32 {
     call::<F>(|| {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller upholds the safety contract.
         let out =
             unsafe { Out::required(ipsec_statistics, IPSEC_STATISTICS0::default(), "ipsecStatistics") }?;
         out.set(statistics0(&handle::session(engine_handle)?.statistics()?));
@@ -137,16 +142,16 @@ pub unsafe fn IPsecGetStatistics0<F: Flavour>(
     })
 }
 
-/// The statistics.
+/// Returns the IPsec statistics in version 1's structure. Counters that nobody keeps are 0.
 ///
 /// # Safety
-/// As [the module](crate::doors) says.
+/// The rules of [the module](crate::doors) apply.
 pub unsafe fn IPsecGetStatistics1<F: Flavour>(
     engine_handle: HANDLE,
     ipsec_statistics: *mut IPSEC_STATISTICS1,
 ) -> u32 {
     call::<F>(|| {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller upholds the safety contract.
         let out =
             unsafe { Out::required(ipsec_statistics, IPSEC_STATISTICS1::default(), "ipsecStatistics") }?;
         out.set(statistics1(&handle::session(engine_handle)?.statistics()?));

@@ -1,4 +1,4 @@
-//! Security descriptors of the engine and of the database of SAs.
+//! Calls that read and change the security descriptors of the engine, net events and the SA database.
 
 use crate::Flavour;
 use crate::abi::ACL;
@@ -19,9 +19,12 @@ use windows_sys::Win32::Foundation::HANDLE;
 macro_rules! security_info {
     ($get:ident, $set:ident, $of:expr, $what:literal) => {
         #[doc = concat!("Reads the security descriptor of ", $what, ".")]
+        /// The requested parts are in one block, into which the other pointers point; the caller frees it with
+        /// `FwpmFreeMemory0`. Fails with `ERROR_NOT_SUPPORTED` for the audit list (SACL) and with
+        /// `FWP_E_INVALID_FLAGS` for unknown parts.
         ///
         /// # Safety
-        /// As [the module](crate::doors) says.
+        /// The rules of [the module](crate::doors) apply.
         pub unsafe fn $get<F: Flavour>(
             engine_handle: HANDLE,
             security_info: u32,
@@ -31,7 +34,7 @@ macro_rules! security_info {
             sacl: *mut *mut ACL,
             security_descriptor: *mut PSECURITY_DESCRIPTOR,
         ) -> u32 {
-            // SAFETY: as the caller says.
+            // SAFETY: the caller upholds the safety contract.
             call::<F>(|| unsafe {
                 let out = DescriptorOut::new(sid_owner, sid_group, dacl, sacl, security_descriptor)?;
                 out.get(engine_handle, $of, security_info)
@@ -39,9 +42,11 @@ macro_rules! security_info {
         }
 
         #[doc = concat!("Changes parts of the security descriptor of ", $what, ".")]
+        /// Fails with `ERROR_NOT_SUPPORTED` for the audit list (SACL) and with `FWP_E_INVALID_FLAGS` for
+        /// unknown parts.
         ///
         /// # Safety
-        /// As [the module](crate::doors) says.
+        /// The rules of [the module](crate::doors) apply.
         pub unsafe fn $set<F: Flavour>(
             engine_handle: HANDLE,
             security_info: u32,
@@ -53,7 +58,7 @@ macro_rules! security_info {
             call::<F>(|| {
                 let session = handle::session(engine_handle)?;
                 let parts = SecurityInformation::from_bits(security_info)?;
-                // SAFETY: as the caller says.
+                // SAFETY: the caller upholds the safety contract.
                 let descriptor = unsafe { read::descriptor(security_info, sid_owner, sid_group, dacl) }?;
                 session.set_security_info($of, parts, &descriptor)
             })
@@ -70,16 +75,17 @@ security_info!(
 );
 security_info!(IPsecSaDbGetSecurityInfo0, IPsecSaDbSetSecurityInfo0, Securable::SaDb, "the database of SAs");
 
-/// Where a descriptor and its parts go.
+/// The result pointers for a security descriptor and its parts.
 pub(super) struct DescriptorOut {
-    /// Owner, group, audit list and access list, in the order of their offsets in the descriptor.
+    /// Owner, group, audit list (SACL) and access list (DACL), in the order of their offsets in the
+    /// descriptor.
     parts: [Out<*mut u8>; 4],
     descriptor: Out<PSECURITY_DESCRIPTOR>,
 }
 
 impl DescriptorOut {
     /// # Safety
-    /// As [`Out::required`].
+    /// Same as [`Out::required`].
     pub(super) unsafe fn new(
         owner: *mut PSID,
         group: *mut PSID,
@@ -88,7 +94,7 @@ impl DescriptorOut {
         descriptor: *mut PSECURITY_DESCRIPTOR,
     ) -> Result<DescriptorOut> {
         let null = std::ptr::null_mut::<u8>;
-        // SAFETY: as the caller says.
+        // SAFETY: the caller upholds the safety contract.
         unsafe {
             let parts = [
                 Out::optional(owner.cast(), null(), "sidOwner")?,
@@ -101,16 +107,16 @@ impl DescriptorOut {
         }
     }
 
-    /// Puts the asked parts there: one block, into which the others point.
+    /// Stores the requested parts: one block, into which the other pointers point.
     fn get(&self, engine: HANDLE, of: Securable, security_info: u32) -> Result {
         let session = handle::session(engine)?;
         self.put(&session.security_info(of, SecurityInformation::from_bits(security_info)?)?.to_bytes()?)
     }
 
-    /// Puts a self-relative descriptor there.
+    /// Stores a self-relative descriptor, and pointers to its parts.
     pub(super) fn put(&self, bytes: &[u8]) -> Result {
         let start: *mut u8 = arena::build(&Descriptor(bytes))?.give();
-        // The header: four bytes, then four offsets of four bytes each.
+        // The header has four bytes, then four offsets of four bytes each.
         let offsets = bytes.iter().skip(4).copied().collect::<Vec<u8>>();
         for (part, offset) in self.parts.iter().zip(offsets.as_chunks().0) {
             let offset = u32::from_le_bytes(*offset) as usize;

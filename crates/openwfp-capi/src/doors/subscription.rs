@@ -1,4 +1,4 @@
-//! Subscriptions to events of SA contexts.
+//! Calls that subscribe to changes of SA contexts.
 
 use super::PageOut;
 use super::page_len;
@@ -23,35 +23,39 @@ use windows_sys::Win32::Foundation::HANDLE;
 
 type Callback = unsafe extern "system" fn(*mut c_void, *const IPSEC_SA_CONTEXT_CHANGE0);
 
-/// A callback with its context.
+/// A callback and its context.
 struct Subscriber {
     callback: Callback,
     context: *mut c_void,
 }
 
-// SAFETY: the context is handed to the callback alone, and who subscribes agrees to a call on another thread.
+// SAFETY: only the callback uses the context, and subscribers accept callbacks on another thread.
 unsafe impl Send for Subscriber {}
-// SAFETY: as above; calls come one at a time.
+// SAFETY: as above; a subscription's callbacks run one at a time.
 unsafe impl Sync for Subscriber {}
 
 impl Subscriber {
     fn tell(&self, notification: &Notification) {
         let (kind, id) = match notification {
             Notification::Event(event) => (event.kind as i32, event.id.0),
-            // What WFP's structure can say of it: the code in the place of the kind, how many in that of the id.
+            // WFP's structure has no fields for this: report the code as the kind and the count as the id.
             Notification::Dropped { count, .. } => (Code::FWP_E_NOTIFICATION_DROPPED.0.cast_signed(), *count),
             _ => return,
         };
         let change = IPSEC_SA_CONTEXT_CHANGE0 { changeType: kind, saContextId: id };
-        // SAFETY: a callback and its context are good until the subscription has ended, as who subscribed said.
+        // SAFETY: the subscriber keeps the callback and its context valid until the subscription has ended.
         unsafe { (self.callback)(self.context, &raw const change) };
     }
 }
 
-/// Subscribes to events.
+/// Subscribes to additions and deletions of SA contexts.
+///
+/// The callback runs on a thread of the engine, one call at a time. Dropped events are reported with
+/// `changeType` `FWP_E_NOTIFICATION_DROPPED` and their number in `saContextId`. Fails with
+/// `FWP_E_NULL_POINTER` without a callback.
 ///
 /// # Safety
-/// As [the module](crate::doors) says.
+/// The rules of [the module](crate::doors) apply.
 pub unsafe fn IPsecSaContextSubscribe0<F: Flavour>(
     engine_handle: HANDLE,
     subscription: *const IPSEC_SA_CONTEXT_SUBSCRIPTION0,
@@ -60,7 +64,7 @@ pub unsafe fn IPsecSaContextSubscribe0<F: Flavour>(
     events_handle: *mut HANDLE,
 ) -> u32 {
     call::<F>(|| {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller upholds the safety contract.
         let (out, options) = unsafe {
             (
                 Out::required(events_handle, std::ptr::null_mut(), "eventsHandle")?,
@@ -76,7 +80,8 @@ pub unsafe fn IPsecSaContextSubscribe0<F: Flavour>(
     })
 }
 
-/// Ends a subscription; its callback does not run once this has returned, except the one that calls it.
+/// Ends a subscription. Its callback does not run after this returns, except a callback that makes this
+/// call itself.
 pub fn IPsecSaContextUnsubscribe0<F: Flavour>(engine_handle: HANDLE, events_handle: HANDLE) -> u32 {
     call::<F>(|| {
         let session = handle::session(engine_handle)?;
@@ -87,17 +92,19 @@ pub fn IPsecSaContextUnsubscribe0<F: Flavour>(engine_handle: HANDLE, events_hand
     })
 }
 
-/// The subscriptions of all sessions.
+/// Returns the subscriptions of all sessions to changes of SA contexts.
+///
+/// The list is one block, which the caller frees with `FwpmFreeMemory0`.
 ///
 /// # Safety
-/// As [the module](crate::doors) says.
+/// The rules of [the module](crate::doors) apply.
 pub unsafe fn IPsecSaContextSubscriptionsGet0<F: Flavour>(
     engine_handle: HANDLE,
     entries: *mut *mut *mut IPSEC_SA_CONTEXT_SUBSCRIPTION0,
     num_entries: *mut u32,
 ) -> u32 {
     call::<F>(|| {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller upholds the safety contract.
         let out = unsafe { PageOut::new(entries, num_entries) }?;
         let subscriptions =
             handle::session(engine_handle)?.subscriptions(openwfp_api::TopicKind::SaContexts)?;

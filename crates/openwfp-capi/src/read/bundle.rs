@@ -1,4 +1,4 @@
-//! Bundles of SAs.
+//! Reads bundles of SAs.
 
 use super::guid;
 use super::number;
@@ -34,13 +34,13 @@ use openwfp_api::Transform;
 use openwfp_api::WfpAlgorithm;
 use std::net::Ipv4Addr;
 
-/// The longest key that is looked at, in bytes; no algorithm has one as long.
+/// Maximum length of a key, in bytes; no algorithm has one as long.
 const KEY_LEN_MAX: u32 = 4096;
-/// The longest state of a keying module, and the most tokens of an identity.
+/// Maximum length of a keying module's state, in bytes, and maximum number of tokens of an identity.
 const STATE_LEN_MAX: u32 = 1 << 20;
 const TOKENS_MAX: u32 = 4096;
 
-/// Version 0's bundle as version 1 has it: with what it lacks left 0.
+/// Converts version 0's bundle to version 1; the fields that version 0 lacks are 0.
 pub(crate) fn bundle0(bundle: &IPSEC_SA_BUNDLE0) -> IPSEC_SA_BUNDLE1 {
     let mut wider = IPSEC_SA_BUNDLE1 {
         flags: bundle.flags,
@@ -58,31 +58,33 @@ pub(crate) fn bundle0(bundle: &IPSEC_SA_BUNDLE0) -> IPSEC_SA_BUNDLE1 {
         pfsGroup: bundle.pfsGroup,
         ..Default::default()
     };
-    // SAFETY: the union has one member, a number.
+    // SAFETY: the union's only member is a number.
     wider.Anonymous.peerV4PrivateAddress = unsafe { bundle.Anonymous.peerV4PrivateAddress };
     wider
 }
 
-/// `IPSEC_SA_BUNDLE1`.
+/// Reads an `IPSEC_SA_BUNDLE1`.
 ///
 /// # Errors
-/// Those of the spec's validation: `FWP_E_ZERO_LENGTH_ARRAY`, `FWP_E_OUT_OF_BOUNDS`, `FWP_E_NULL_POINTER`,
-/// `FWP_E_INVALID_ENUMERATOR` and those of [`Transform::from_wfp`].
+/// `FWP_E_ZERO_LENGTH_ARRAY` without an SA, `FWP_E_OUT_OF_BOUNDS` for more than one SA unless they are
+/// ESP and AH in this order, and for a key or list that is too long, `FWP_E_INVALID_PARAMETER` for an
+/// SPI of 0, `FWP_E_NULL_POINTER`, `FWP_E_INVALID_ENUMERATOR`, and the errors of
+/// [`Transform::from_wfp`].
 ///
 /// # Safety
-/// The pointers in it are null or good, down to the keys.
+/// The structure's pointers, down to those of the keys, are null or valid.
 pub(crate) unsafe fn bundle1(bundle: &IPSEC_SA_BUNDLE1) -> Result<SaBundle> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let sas = unsafe { sa_list(bundle) }?;
     let version = IpVersion::from_wfp(number(bundle.ipVersion))?;
-    // SAFETY: the union has one member, a number.
+    // SAFETY: the union's only member is a number.
     let peer = unsafe { bundle.Anonymous.peerV4PrivateAddress };
     let keying = KeyingExtras {
         nd_allow_clear_timeout_seconds: bundle.ndAllowClearTimeoutSeconds,
-        // SAFETY: as the caller says.
+        // SAFETY: the caller upholds the safety contract.
         ipsec_id: unsafe { ipsec_id(bundle.ipsecId) }?,
         nap_context: bundle.napContext,
-        // SAFETY: as the caller says.
+        // SAFETY: the caller upholds the safety contract.
         key_module_state: unsafe { key_module_state(bundle) }?,
         peer_v4_private_address: (version == IpVersion::V4 && peer != 0).then(|| Ipv4Addr::from(peer)),
         sa_lookup_context: guid(&bundle.saLookupContext),
@@ -105,42 +107,43 @@ pub(crate) unsafe fn bundle1(bundle: &IPSEC_SA_BUNDLE1) -> Result<SaBundle> {
 }
 
 /// # Safety
-/// As [`bundle1`].
+/// Same as [`bundle1`].
 unsafe fn sa_list(bundle: &IPSEC_SA_BUNDLE1) -> Result<SaList> {
     match bundle.numSAs {
-        0 => return Err(Error::new(Code::FWP_E_ZERO_LENGTH_ARRAY, "the bundle has no SA: numSAs is 0")),
+        0 => return Err(Error::new(Code::FWP_E_ZERO_LENGTH_ARRAY, "the bundle contains no SA: numSAs is 0")),
         1 | 2 => {}
         more => {
-            let what = format!("the bundle has {more} SAs; it holds one, or ESP and AH");
+            let what = format!("the bundle contains {more} SAs; the limit is 2, ESP and AH");
             return Err(Error::new(Code::FWP_E_OUT_OF_BOUNDS, what));
         }
     }
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let list = unsafe { array(bundle.saList, bundle.numSAs, "saList") }?;
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let sas = list.iter().map(|sa| unsafe { self::sa(sa) }).collect::<Result<Vec<_>>>()?;
     if let [first, second] = &sas[..]
         && (first.transform.protocol(), second.transform.protocol()) != (Protocol::Esp, Protocol::Ah)
     {
         return Err(Error::new(
             Code::FWP_E_OUT_OF_BOUNDS,
-            "a bundle of two SAs has ESP at index 0 and AH at 1",
+            "a bundle of two SAs must have ESP at index 0 and AH at index 1",
         ));
     }
     SaList::new(sas)
 }
 
 /// # Safety
-/// As [`bundle1`].
+/// Same as [`bundle1`].
 unsafe fn sa(sa: &IPSEC_SA0) -> Result<Sa> {
     let spi = Spi::new(sa.spi).ok_or_else(|| {
         Error::new(
             Code::FWP_E_INVALID_PARAMETER,
-            "an SA's spi is 0, which is never one (RFC 4303 section 2.1)",
+            "an SA's spi is 0, which is not a valid SPI (RFC 4303 section 2.1)",
         )
     })?;
     let transform_type = number(sa.saTransformType);
-    // SAFETY: every member of the union is a pointer; the type says to what, and the caller that it is null or good.
+    // SAFETY: every member of the union is a pointer. The type selects its target, and the caller
+    // guarantees that it is null or valid.
     let transform = unsafe {
         match transform_type {
             1 | 2 => {
@@ -168,10 +171,10 @@ unsafe fn sa(sa: &IPSEC_SA0) -> Result<Sa> {
 }
 
 /// # Safety
-/// As [`bundle1`].
+/// Same as [`bundle1`].
 unsafe fn auth(information: &IPSEC_SA_AUTH_INFORMATION0) -> Result<WfpAlgorithm<'_>> {
     let IPSEC_AUTH_TRANSFORM0 { authTransformId: id, cryptoModuleId: module } = information.authTransform;
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let (module, key) = unsafe { (optional(module, "cryptoModuleId")?, key(&information.authKey)?) };
     Ok(WfpAlgorithm {
         algorithm: number(id.authType),
@@ -182,11 +185,11 @@ unsafe fn auth(information: &IPSEC_SA_AUTH_INFORMATION0) -> Result<WfpAlgorithm<
 }
 
 /// # Safety
-/// As [`bundle1`].
+/// Same as [`bundle1`].
 unsafe fn cipher(information: &IPSEC_SA_CIPHER_INFORMATION0) -> Result<WfpAlgorithm<'_>> {
     let IPSEC_CIPHER_TRANSFORM0 { cipherTransformId: id, cryptoModuleId: module } =
         information.cipherTransform;
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let (module, key) = unsafe { (optional(module, "cryptoModuleId")?, key(&information.cipherKey)?) };
     Ok(WfpAlgorithm {
         algorithm: number(id.cipherType),
@@ -197,35 +200,35 @@ unsafe fn cipher(information: &IPSEC_SA_CIPHER_INFORMATION0) -> Result<WfpAlgori
 }
 
 /// # Safety
-/// As [`bundle1`].
+/// Same as [`bundle1`].
 unsafe fn key(blob: &FWP_BYTE_BLOB) -> Result<&[u8]> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe { bytes(blob, KEY_LEN_MAX, "a key") }
 }
 
 /// # Safety
-/// As [`bundle1`].
+/// Same as [`bundle1`].
 unsafe fn bytes<'a>(blob: &'a FWP_BYTE_BLOB, max: u32, name: &str) -> Result<&'a [u8]> {
     if blob.size > max {
-        let what = format!("{name} of {} bytes is longer than {max}", blob.size);
+        let what = format!("{name} is too long: {} bytes, the limit is {max}", blob.size);
         return Err(Error::new(Code::FWP_E_OUT_OF_BOUNDS, what));
     }
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe { array(blob.data, blob.size, name) }
 }
 
 /// # Safety
-/// As [`bundle1`].
+/// Same as [`bundle1`].
 unsafe fn ipsec_id(id: *const IPSEC_ID0) -> Result<Option<IpsecId>> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let Some(id) = (unsafe { optional(id, "ipsecId") })? else {
         return Ok(None);
     };
     if id.numTokens > TOKENS_MAX {
-        let what = format!("an ipsecId of {} tokens has more than {TOKENS_MAX}", id.numTokens);
+        let what = format!("an ipsecId has too many tokens: {}, the limit is {TOKENS_MAX}", id.numTokens);
         return Err(Error::new(Code::FWP_E_OUT_OF_BOUNDS, what));
     }
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let (main, extended, tokens) = unsafe {
         (
             wide::read(id.mmTargetName, "mmTargetName")?,
@@ -249,13 +252,13 @@ unsafe fn ipsec_id(id: *const IPSEC_ID0) -> Result<Option<IpsecId>> {
 }
 
 /// # Safety
-/// As [`bundle1`].
+/// Same as [`bundle1`].
 unsafe fn key_module_state(bundle: &IPSEC_SA_BUNDLE1) -> Result<Option<KeyModuleState>> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let Some(state) = (unsafe { optional(bundle.keyModuleState, "keyModuleState") })? else {
         return Ok(None);
     };
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let blob = unsafe { bytes(&state.stateBlob, STATE_LEN_MAX, "the state of a keying module") }?;
     Ok(Some(KeyModuleState { key_module_key: guid(&state.keyModuleKey), state_blob: blob.into() }))
 }

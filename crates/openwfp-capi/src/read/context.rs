@@ -1,4 +1,4 @@
-//! The values of an update: an SA context as a caller changed it.
+//! Reads the values of an update: an SA context as a caller changed it.
 
 use super::bundle1;
 use super::traffic::udp_encapsulation;
@@ -16,16 +16,16 @@ use openwfp_api::SaContextId;
 use openwfp_api::SaDetails;
 use openwfp_api::Traffic;
 
-/// `IPSEC_SA_CONTEXT1`, as `IPsecSaContextUpdate0` takes it. Transport filters are not looked at.
+/// Reads an `IPSEC_SA_CONTEXT1` for `IPsecSaContextUpdate0`. Transport filters are ignored.
 ///
 /// # Errors
-/// `FWP_E_NULL_POINTER` without any direction, `FWP_E_TRAFFIC_MISMATCH` for directions that disagree, and those of
-/// traffic and bundles.
+/// `FWP_E_NULL_POINTER` if both directions are null, `FWP_E_TRAFFIC_MISMATCH` if their traffic differs,
+/// and the errors of traffic and bundles.
 ///
 /// # Safety
-/// The pointers in it are null or good, down to the keys.
+/// The structure's pointers, down to those of the keys, are null or valid.
 pub(crate) unsafe fn update_values(context: &IPSEC_SA_CONTEXT1) -> Result<SaContext> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let (inbound, outbound) = unsafe {
         (
             optional(context.inboundSa, "inboundSa")?.map(|sa| details(sa)).transpose()?,
@@ -36,7 +36,7 @@ pub(crate) unsafe fn update_values(context: &IPSEC_SA_CONTEXT1) -> Result<SaCont
         (Some((inbound, _)), Some((outbound, _))) if inbound != outbound => {
             return Err(Error::new(
                 Code::FWP_E_TRAFFIC_MISMATCH,
-                "the traffic of inboundSa and of outboundSa differ in more than their filters",
+                "inboundSa and outboundSa differ in their traffic; only the filter ids may differ",
             ));
         }
         (_, Some((traffic, _))) | (Some((traffic, _)), None) => traffic.clone(),
@@ -51,11 +51,12 @@ pub(crate) unsafe fn update_values(context: &IPSEC_SA_CONTEXT1) -> Result<SaCont
 }
 
 /// # Safety
-/// As [`update_values`].
+/// Same as [`update_values`].
 unsafe fn details(details: &IPSEC_SA_DETAILS1) -> Result<(Traffic, SaDetails)> {
     let (traffic, filter_id) = traffic1(&details.traffic)?;
     let v4 = traffic.endpoints.ip_version() == IpVersion::V4;
-    // SAFETY: as the caller says; the union's one member counts for IPv4.
+    // SAFETY: the caller upholds the safety contract; the union's only member is used for
+    // IPv4 alone.
     let (bundle, udp_encapsulation) = unsafe {
         let ports = if v4 { details.Anonymous.udpEncapsulation } else { std::ptr::null_mut() };
         (bundle1(&details.saBundle)?, udp_encapsulation(ports)?)

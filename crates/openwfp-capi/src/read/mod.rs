@@ -1,5 +1,6 @@
-//! What callers hand over: C structures into the API's types. Whatever is wrong with them is found here or in the
-//! types' own checks, before anything happens.
+//! Converts the C structures that callers pass to the API's types.
+//!
+//! Invalid structures are rejected here or by the checks of these types, before anything changes.
 
 mod bundle;
 mod context;
@@ -25,7 +26,7 @@ pub(crate) fn guid(guid: &GUID) -> Guid {
     Guid::new(guid.data1, guid.data2, guid.data3, guid.data4)
 }
 
-/// An enumerator's number; those of `windows-sys` are signed.
+/// Returns the number of an enumerator; `windows-sys` declares them signed.
 fn number(enumerator: i32) -> u32 {
     enumerator.cast_unsigned()
 }

@@ -1,4 +1,4 @@
-//! Objects, their templates and subscriptions.
+//! Reads objects, their templates, and subscriptions to their changes.
 
 use super::guid;
 use super::number;
@@ -28,15 +28,15 @@ use openwfp_api::object::*;
 use openwfp_api::record::Blob;
 use windows_sys::Win32::Foundation::FILETIME;
 
-/// `FWPM_PROVIDER0`.
+/// Reads an `FWPM_PROVIDER0`.
 ///
 /// # Errors
-/// Those of its parts.
+/// The errors of its parts.
 ///
 /// # Safety
-/// The pointer is null or good, and those in it; so for all of this module.
+/// The pointer, and those in the structure, are null or valid. The same applies to the whole module.
 pub(crate) unsafe fn provider(pointer: *const FWPM_PROVIDER0) -> Result<Object> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe {
         let c = required(pointer, "provider")?;
         let (name, description) = display(&c.displayData)?;
@@ -51,18 +51,20 @@ pub(crate) unsafe fn provider(pointer: *const FWPM_PROVIDER0) -> Result<Object> 
     }
 }
 
-/// `FWPM_PROVIDER_CONTEXT0` to `3`, which are laid out alike but for what the policy's pointer points to.
+/// Reads an `FWPM_PROVIDER_CONTEXT0` to `3`. Their layouts differ only in the target of the policy's
+/// pointer.
 ///
 /// # Errors
-/// Those of its parts.
+/// The errors of its parts.
 ///
 /// # Safety
-/// As [`provider`].
+/// Same as [`provider`].
 pub(crate) unsafe fn provider_context(
     pointer: *const FWPM_PROVIDER_CONTEXT3,
     version: u8,
 ) -> Result<ProviderContext> {
-    // SAFETY: as the caller says; every member of the union is a pointer.
+    // SAFETY: the caller upholds the safety contract; every member of the union is a
+    // pointer.
     unsafe {
         let c = required(pointer, "providerContext")?;
         let (name, description) = display(&c.displayData)?;
@@ -79,15 +81,15 @@ pub(crate) unsafe fn provider_context(
     }
 }
 
-/// `FWPM_SUBLAYER0`.
+/// Reads an `FWPM_SUBLAYER0`.
 ///
 /// # Errors
-/// Those of its parts.
+/// The errors of its parts.
 ///
 /// # Safety
-/// As [`provider`].
+/// Same as [`provider`].
 pub(crate) unsafe fn sublayer(pointer: *const FWPM_SUBLAYER0) -> Result<Object> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe {
         let c = required(pointer, "subLayer")?;
         let (name, description) = display(&c.displayData)?;
@@ -103,15 +105,15 @@ pub(crate) unsafe fn sublayer(pointer: *const FWPM_SUBLAYER0) -> Result<Object> 
     }
 }
 
-/// `FWPM_CALLOUT0`.
+/// Reads an `FWPM_CALLOUT0`.
 ///
 /// # Errors
-/// Those of its parts.
+/// The errors of its parts.
 ///
 /// # Safety
-/// As [`provider`].
+/// Same as [`provider`].
 pub(crate) unsafe fn callout(pointer: *const FWPM_CALLOUT0) -> Result<Object> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe {
         let c = required(pointer, "callout")?;
         let (name, description) = display(&c.displayData)?;
@@ -128,15 +130,16 @@ pub(crate) unsafe fn callout(pointer: *const FWPM_CALLOUT0) -> Result<Object> {
     }
 }
 
-/// `FWPM_FILTER0`.
+/// Reads an `FWPM_FILTER0`.
 ///
 /// # Errors
-/// Those of its parts.
+/// The errors of its parts, and `FWP_E_INVALID_ACTION_TYPE`.
 ///
 /// # Safety
-/// As [`provider`].
+/// Same as [`provider`].
 pub(crate) unsafe fn filter(pointer: *const FWPM_FILTER0) -> Result<Object> {
-    // SAFETY: as the caller says; the flag says which member of the context's union counts.
+    // SAFETY: the caller upholds the safety contract; the flag selects the member of
+    // the context's union.
     unsafe {
         let c = required(pointer, "filter")?;
         let (name, description) = display(&c.displayData)?;
@@ -168,17 +171,19 @@ pub(crate) unsafe fn filter(pointer: *const FWPM_FILTER0) -> Result<Object> {
     }
 }
 
-/// The descriptor of an object that is added; null: what is inherited.
+/// Reads the security descriptor of an object to be added, self-relative or absolute. Null means that
+/// the object inherits one.
 ///
 /// # Errors
-/// As [`SecurityDescriptor::parse`].
+/// Same as [`SecurityDescriptor::parse`].
 ///
 /// # Safety
-/// As [`provider`]; both forms of descriptors are known, self-relative and absolute.
+/// Same as [`provider`].
 pub(crate) unsafe fn security_descriptor(
     pointer: PSECURITY_DESCRIPTOR,
 ) -> Result<Option<SecurityDescriptor>> {
-    // SAFETY: as the caller says: 20 bytes of a self-relative descriptor, 40 of an absolute one.
+    // SAFETY: the caller guarantees the 20 bytes of a self-relative descriptor, or the 40 of an absolute
+    // one.
     unsafe {
         let Some(header) = optional(pointer.cast::<[u32; 5]>(), "sd")? else { return Ok(None) };
         let control = header[0] >> 16;
@@ -202,18 +207,18 @@ fn any(guid: Guid) -> Option<Guid> {
     (guid != Guid::default()).then_some(guid)
 }
 
-/// What a template of each kind says.
+/// An enumeration template of one kind of object.
 pub(crate) trait Template {
-    /// The kind that it selects.
+    /// The kind of object that the template selects.
     const KIND: ObjectKind;
 
-    /// The template.
+    /// Reads the template.
     ///
     /// # Errors
-    /// Those of its parts.
+    /// The errors of its parts.
     ///
     /// # Safety
-    /// The pointers in it are null or good.
+    /// The template's pointers are null or valid.
     unsafe fn read(&self) -> Result<ObjectTemplate>;
 }
 
@@ -237,7 +242,7 @@ impl Template for FWPM_SUBLAYER_ENUM_TEMPLATE0 {
     const KIND: ObjectKind = ObjectKind::SubLayer;
 
     unsafe fn read(&self) -> Result<ObjectTemplate> {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller upholds the safety contract.
         let provider = unsafe { optional_guid(self.providerKey, "providerKey") }?;
         Ok(ObjectTemplate { provider, ..ObjectTemplate::all(Self::KIND) })
     }
@@ -247,7 +252,7 @@ impl Template for FWPM_PROVIDER_CONTEXT_ENUM_TEMPLATE0 {
     const KIND: ObjectKind = ObjectKind::ProviderContext;
 
     unsafe fn read(&self) -> Result<ObjectTemplate> {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller upholds the safety contract.
         let provider = unsafe { optional_guid(self.providerKey, "providerKey") }?;
         let context_type = Some(number(self.providerContextType));
         Ok(ObjectTemplate { provider, context_type, ..ObjectTemplate::all(Self::KIND) })
@@ -258,7 +263,7 @@ impl Template for FWPM_CALLOUT_ENUM_TEMPLATE0 {
     const KIND: ObjectKind = ObjectKind::Callout;
 
     unsafe fn read(&self) -> Result<ObjectTemplate> {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller upholds the safety contract.
         let provider = unsafe { optional_guid(self.providerKey, "providerKey") }?;
         Ok(ObjectTemplate { provider, layer: any(guid(&self.layerKey)), ..ObjectTemplate::all(Self::KIND) })
     }
@@ -268,18 +273,18 @@ impl Template for FWPM_FILTER_ENUM_TEMPLATE0 {
     const KIND: ObjectKind = ObjectKind::Filter;
 
     unsafe fn read(&self) -> Result<ObjectTemplate> {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller upholds the safety contract.
         unsafe {
             let context = match optional(self.providerContextTemplate, "providerContextTemplate")? {
                 Some(template) => Some(Box::new(template.read()?)),
                 None => None,
             };
             if number(self.enumType) > 1 {
-                let what = format!("{} is no FWP_FILTER_ENUM_TYPE", self.enumType);
+                let what = format!("invalid FWP_FILTER_ENUM_TYPE {}", self.enumType);
                 return Err(Error::new(Code::FWP_E_INVALID_ENUMERATOR, what));
             }
             if self.flags & !0x3F != 0 {
-                let what = format!("the template has unknown flags: {:#x}", self.flags & !0x3F);
+                let what = format!("unknown template flags {:#x}", self.flags & !0x3F);
                 return Err(Error::new(Code::FWP_E_INVALID_FLAGS, what));
             }
             Ok(ObjectTemplate {
@@ -297,15 +302,15 @@ impl Template for FWPM_FILTER_ENUM_TEMPLATE0 {
     }
 }
 
-/// A template of a kind; null selects all.
+/// Reads a template; null selects all objects of the kind.
 ///
 /// # Errors
-/// Those of its parts.
+/// The errors of its parts.
 ///
 /// # Safety
-/// As [`provider`].
+/// Same as [`provider`].
 pub(crate) unsafe fn template<T: Template>(pointer: *const T) -> Result<ObjectTemplate> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe {
         match optional(pointer, "enumTemplate")? {
             Some(template) => template.read(),
@@ -314,37 +319,37 @@ pub(crate) unsafe fn template<T: Template>(pointer: *const T) -> Result<ObjectTe
     }
 }
 
-/// A subscription to changes of a kind: its template and flags.
+/// Reads a subscription to changes of objects: its template and flags.
 ///
 /// # Errors
-/// `FWP_E_INVALID_FLAGS`, and those of the template.
+/// `FWP_E_INVALID_FLAGS` for unknown flags, and the errors of the template.
 ///
 /// # Safety
-/// As [`provider`].
+/// Same as [`provider`].
 pub(crate) unsafe fn changes<T: Template>(pointer: *const T, flags: u32) -> Result<SubscriptionOptions> {
     let kinds = match flags {
         0 | 3 => EventKinds::WFP,
         1 => EventKinds::of(&[EventKind::Add]),
         2 => EventKinds::of(&[EventKind::Delete]),
         other => {
-            let what = format!("the subscription flags {:#x} have no meaning", other & !3);
+            let what = format!("unknown subscription flags {:#x}", other & !3);
             return Err(Error::new(Code::FWP_E_INVALID_FLAGS, what));
         }
     };
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let topic = Topic::Objects(unsafe { template(pointer) }?);
     Ok(SubscriptionOptions { kinds, ..SubscriptionOptions::about(topic) })
 }
 
-/// `FWPM_NET_EVENT_ENUM_TEMPLATE0`; null selects all.
+/// Reads an `FWPM_NET_EVENT_ENUM_TEMPLATE0`; null selects all events.
 ///
 /// # Errors
-/// Those of its conditions.
+/// The errors of its conditions.
 ///
 /// # Safety
-/// As [`provider`].
+/// Same as [`provider`].
 pub(crate) unsafe fn net_events(pointer: *const FWPM_NET_EVENT_ENUM_TEMPLATE0) -> Result<NetEventTemplate> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe {
         let Some(c) = optional(pointer, "enumTemplate")? else { return Ok(NetEventTemplate::default()) };
         Ok(NetEventTemplate {
@@ -355,7 +360,8 @@ pub(crate) unsafe fn net_events(pointer: *const FWPM_NET_EVENT_ENUM_TEMPLATE0) -
     }
 }
 
-/// Seconds since 1970 from units of 100 ns since 1601; 0 stays 0, and the end of time is no end.
+/// Converts units of 100 ns since 1601 to seconds since 1970. 0 stays 0. A time beyond the signed range
+/// means no limit and becomes 0.
 fn timestamp(time: FILETIME) -> Timestamp {
     let units = u64::from(time.dwHighDateTime) << 32 | u64::from(time.dwLowDateTime);
     Timestamp(if units > u64::MAX / 2 { 0 } else { (units / 10_000_000).saturating_sub(11_644_473_600) })

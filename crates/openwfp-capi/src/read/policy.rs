@@ -1,4 +1,5 @@
-//! The policies of provider contexts, of all versions: what an older one lacks stays as the newest has it by default.
+//! Reads the policies of provider contexts, in all versions. Fields that an older version lacks get
+//! their defaults.
 
 use super::guid;
 use super::number;
@@ -23,13 +24,14 @@ use openwfp_api::record::Network;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 
-/// The policy behind the pointer of a provider context, by its type and the context's version.
+/// Reads the policy of a provider context. The context's type and version determine its structure.
 ///
 /// # Errors
-/// `FWP_E_NULL_POINTER`, `FWP_E_INVALID_ENUMERATOR` for a type that the version does not have, and those of values.
+/// `FWP_E_NULL_POINTER`, `FWP_E_INVALID_ENUMERATOR` for a type that the version does not have, and the
+/// errors of values.
 ///
 /// # Safety
-/// The pointer is null or good as the type says, and those behind it.
+/// The pointer is null or valid for the type, and so are the pointers in the structure.
 pub(super) unsafe fn policy(context_type: u32, pointer: *const c_void, version: u8) -> Result<Policy> {
     let known = match version {
         0 => context_type <= 8,
@@ -38,10 +40,10 @@ pub(super) unsafe fn policy(context_type: u32, pointer: *const c_void, version: 
         _ => context_type <= 13,
     };
     if !known {
-        let what = format!("FWPM_PROVIDER_CONTEXT{version} has no type {context_type}");
+        let what = format!("invalid type {context_type} of a FWPM_PROVIDER_CONTEXT{version}");
         return Err(Error::new(Code::FWP_E_INVALID_ENUMERATOR, what));
     }
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe {
         Ok(match context_type {
             0 => Policy::Keying(keying(pointer, version)?),
@@ -92,9 +94,10 @@ pub(super) unsafe fn policy(context_type: u32, pointer: *const c_void, version: 
 }
 
 /// # Safety
-/// As [`policy`].
+/// Same as [`policy`].
 unsafe fn keying(pointer: *const c_void, version: u8) -> Result<KeyingPolicy> {
-    // SAFETY: as the caller says; version 1's structure begins with version 0's.
+    // SAFETY: the caller upholds the safety contract; version 1's structure starts with
+    // version 0's.
     unsafe {
         let common = required(pointer.cast::<IPSEC_KEYING_POLICY0>(), "keyingPolicy")?;
         let modules = list(common.keyModKeys, common.numKeyMods, "keyModKeys")?;
@@ -107,9 +110,10 @@ unsafe fn keying(pointer: *const c_void, version: u8) -> Result<KeyingPolicy> {
 }
 
 /// # Safety
-/// As [`policy`].
+/// Same as [`policy`].
 unsafe fn ike(pointer: *const c_void, version: u8) -> Result<IkePolicy> {
-    // SAFETY: as the caller says; the later structures begin with version 0's but for the type of the methods.
+    // SAFETY: the caller upholds the safety contract; the later structures start with
+    // version 0's, except for the type of the methods.
     unsafe {
         let common = required(pointer.cast::<IKEEXT_POLICY0>(), "the main-mode policy")?;
         let proposals = list(common.ikeProposals, common.numIkeProposals, "ikeProposals")?;
@@ -143,10 +147,10 @@ unsafe fn ike(pointer: *const c_void, version: u8) -> Result<IkePolicy> {
 }
 
 /// # Safety
-/// The pointer is null or good for `len` methods of the version.
+/// The pointer is null or valid for `len` methods of this version.
 unsafe fn methods(pointer: *const c_void, len: u32, version: u8) -> Result<Vec<AuthenticationMethod>> {
     let name = "authenticationMethods";
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe {
         match version {
             0 => list(pointer.cast(), len, name)?.iter().map(|method| method0(method)).collect(),
@@ -156,7 +160,7 @@ unsafe fn methods(pointer: *const c_void, len: u32, version: u8) -> Result<Vec<A
     }
 }
 
-/// A method by its type: the parts that all versions have alike.
+/// Reads an authentication method by its type: the parts that all versions share.
 macro_rules! method {
     ($method:ident, $preshared_flags:expr, $proxy:expr, $certificate:ident, $further:expr) => {{
         let kind = number($method.authenticationMethodType);
@@ -197,15 +201,15 @@ macro_rules! method {
 fn unknown_method(kind: u32) -> Error {
     Error::new(
         Code::FWP_E_INVALID_ENUMERATOR,
-        format!("{kind} is no IKEEXT_AUTHENTICATION_METHOD_TYPE of this version"),
+        format!("invalid IKEEXT_AUTHENTICATION_METHOD_TYPE {kind} for this version of the structure"),
     )
 }
 
 /// # Safety
-/// The pointers in it are null or good, as its type says.
+/// The method's pointers are null or valid for its type.
 unsafe fn method0(method: &IKEEXT_AUTHENTICATION_METHOD0) -> Result<AuthenticationMethod> {
     let further = |kind, _: &IKEEXT_AUTHENTICATION_METHOD0_0| Err(unknown_method(kind));
-    // SAFETY: as the caller says; the type says which member counts.
+    // SAFETY: the caller upholds the safety contract; the type selects the union member.
     unsafe {
         method!(
             method,
@@ -218,16 +222,16 @@ unsafe fn method0(method: &IKEEXT_AUTHENTICATION_METHOD0) -> Result<Authenticati
 }
 
 /// # Safety
-/// As [`method0`].
+/// Same as [`method0`].
 unsafe fn method1(method: &IKEEXT_AUTHENTICATION_METHOD1) -> Result<AuthenticationMethod> {
     let further = |kind, union: &IKEEXT_AUTHENTICATION_METHOD1_0| match kind {
         11 => Ok(AuthenticationDetail::Eap(FlagsAuthentication {
-            // SAFETY: the type says which member counts.
+            // SAFETY: the type selects the union member.
             flags: unsafe { union.eapAuthentication.flags },
         })),
         kind => Err(unknown_method(kind)),
     };
-    // SAFETY: as for `method0`.
+    // SAFETY: same as in `method0`.
     unsafe {
         method!(
             method,
@@ -240,21 +244,21 @@ unsafe fn method1(method: &IKEEXT_AUTHENTICATION_METHOD1) -> Result<Authenticati
 }
 
 /// # Safety
-/// As [`method0`].
+/// Same as [`method0`].
 unsafe fn method2(method: &IKEEXT_AUTHENTICATION_METHOD2) -> Result<AuthenticationMethod> {
     let further = |kind, union: &IKEEXT_AUTHENTICATION_METHOD2_0| match kind {
         11 => Ok(AuthenticationDetail::Eap(FlagsAuthentication {
-            // SAFETY: the type says which member counts.
+            // SAFETY: the type selects the union member.
             flags: unsafe { union.eapAuthentication.flags },
         })),
         12 => {
-            // SAFETY: the type says which member counts.
+            // SAFETY: the type selects the union member.
             let flags = unsafe { union.reservedAuthentication.flags };
             Ok(AuthenticationDetail::Reserved(FlagsAuthentication { flags }))
         }
         kind => Err(unknown_method(kind)),
     };
-    // SAFETY: as for `method0`.
+    // SAFETY: same as in `method0`.
     unsafe {
         method!(
             method,
@@ -267,11 +271,12 @@ unsafe fn method2(method: &IKEEXT_AUTHENTICATION_METHOD2) -> Result<Authenticati
 }
 
 /// # Safety
-/// The pointers in it are null or good.
+/// The structure's pointers are null or valid.
 unsafe fn certificate0(
     certificate: &IKEEXT_CERTIFICATE_AUTHENTICATION0,
 ) -> Result<CertificateAuthentication> {
-    // SAFETY: as the caller says; an explicit trust list is an array, what else there is one root.
+    // SAFETY: the caller upholds the safety contract; an explicit trust list is an array,
+    // the other types have at most one root.
     unsafe {
         let (inbound, outbound) = (&certificate.Anonymous1, &certificate.Anonymous2);
         Ok(CertificateAuthentication {
@@ -292,11 +297,11 @@ unsafe fn certificate0(
 }
 
 /// # Safety
-/// As [`certificate0`].
+/// Same as [`certificate0`].
 unsafe fn certificate1(
     certificate: &IKEEXT_CERTIFICATE_AUTHENTICATION1,
 ) -> Result<CertificateAuthentication> {
-    // SAFETY: as for `certificate0`.
+    // SAFETY: same as in `certificate0`.
     unsafe {
         let (inbound, outbound) = (&certificate.Anonymous1, &certificate.Anonymous2);
         Ok(CertificateAuthentication {
@@ -320,11 +325,12 @@ unsafe fn certificate1(
 }
 
 /// # Safety
-/// As [`certificate0`].
+/// Same as [`certificate0`].
 unsafe fn certificate2(
     certificate: &IKEEXT_CERTIFICATE_AUTHENTICATION2,
 ) -> Result<CertificateAuthentication> {
-    // SAFETY: as the caller says; the members of each union are laid out alike.
+    // SAFETY: the caller upholds the safety contract; the members of each union have the
+    // same layout.
     unsafe {
         let inbound = &certificate.Anonymous1.Anonymous1;
         let outbound = &certificate.Anonymous2.Anonymous1;
@@ -349,26 +355,26 @@ unsafe fn certificate2(
 }
 
 /// # Safety
-/// The pointers are null or good, as the type says.
+/// The pointers are null or valid for the type.
 unsafe fn roots(
     config_type: u32,
     (len, array): (u32, *mut IKEEXT_CERT_ROOT_CONFIG0),
     one: *mut IKEEXT_CERT_ROOT_CONFIG0,
 ) -> Result<CertificateConfig> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let found: Vec<&IKEEXT_CERT_ROOT_CONFIG0> = unsafe {
         match config_type {
             0 => list(array, len, "the certificate roots")?.iter().collect(),
             1 | 2 => optional(one, "the certificate root")?.into_iter().collect(),
             3 => Vec::new(),
             other => {
-                let what = format!("{other} is no IKEEXT_CERT_CONFIG_TYPE");
+                let what = format!("invalid IKEEXT_CERT_CONFIG_TYPE {other}");
                 return Err(Error::new(Code::FWP_E_INVALID_ENUMERATOR, what));
             }
         }
     };
     let root = |root: &IKEEXT_CERT_ROOT_CONFIG0| {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller upholds the safety contract.
         let data = unsafe { blob(&root.certData, "certData") }?;
         Ok(CertificateRoot { data: Blob::from(data), flags: root.flags })
     };
@@ -377,18 +383,18 @@ unsafe fn roots(
 }
 
 /// # Safety
-/// The pointer is null or good for `len` criteria, and those in them.
+/// The pointer is null or valid for `len` criteria, and so are the pointers in them.
 unsafe fn criteria(
     config_type: u32,
     len: u32,
     pointer: *const IKEEXT_CERTIFICATE_CRITERIA0,
 ) -> Result<CertificateConfig> {
-    // An unspecified configuration has none, whatever its fields say.
+    // An unspecified configuration has no criteria, whatever its fields contain.
     let len = if config_type == 3 { 0 } else { len };
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let found = unsafe { list(pointer, len, "the certificate criteria") }?;
     let one = |criteria: &IKEEXT_CERTIFICATE_CRITERIA0| -> Result<CertificateCriteria> {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller upholds the safety contract.
         unsafe {
             let ekus = match optional(criteria.eku, "eku")? {
                 Some(ekus) => {
@@ -418,22 +424,23 @@ unsafe fn criteria(
     Ok(CertificateConfig { config_type, roots: Vec::new(), criteria })
 }
 
-/// A string of bytes.
+/// Reads a string of bytes; invalid UTF-8 is replaced.
 ///
 /// # Safety
-/// The pointer is null or points to a string that ends with a 0.
+/// The pointer is null or points to a string with a terminating 0.
 unsafe fn ascii(pointer: *const u8) -> Result<String> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe { required(pointer, "a string")? };
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let text = unsafe { core::ffi::CStr::from_ptr(pointer.cast()) };
     Ok(text.to_string_lossy().into_owned())
 }
 
 /// # Safety
-/// The pointer is null or good, as the version says.
+/// The pointer is null or valid for this version.
 unsafe fn em(pointer: *const c_void, version: u8) -> Result<Option<EmPolicy>> {
-    // SAFETY: as the caller says; the versions differ in the type of the methods alone.
+    // SAFETY: the caller upholds the safety contract; the versions differ only in the type
+    // of the methods.
     unsafe {
         let Some(policy) = optional(pointer.cast::<IKEEXT_EM_POLICY0>(), "emPolicy")? else {
             return Ok(None);
@@ -454,9 +461,10 @@ fn idle(idle: IPSEC_SA_IDLE_TIMEOUT0) -> SaIdleTimeout {
 }
 
 /// # Safety
-/// As [`policy`].
+/// Same as [`policy`].
 unsafe fn transport(pointer: *const IPSEC_TRANSPORT_POLICY0, version: u8) -> Result<TransportPolicy> {
-    // SAFETY: as the caller says; the versions differ in the type of the extended-mode policy alone.
+    // SAFETY: the caller upholds the safety contract; the versions differ only in the type
+    // of the extended-mode policy.
     unsafe {
         let policy = required(pointer, "the transport policy")?;
         Ok(TransportPolicy {
@@ -470,18 +478,18 @@ unsafe fn transport(pointer: *const IPSEC_TRANSPORT_POLICY0, version: u8) -> Res
 }
 
 /// # Safety
-/// The pointer is null or good for `len` proposals, and those in them.
+/// The pointer is null or valid for `len` proposals, and so are the pointers in them.
 unsafe fn proposals(pointer: *const IPSEC_PROPOSAL0, len: u32) -> Result<Vec<IpsecProposal>> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let found = unsafe { list(pointer, len, "ipsecProposals") }?;
     let one = |proposal: &IPSEC_PROPOSAL0| {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller upholds the safety contract.
         let transforms = unsafe { list(proposal.saTransforms, proposal.numSaTransforms, "saTransforms") }?;
         Ok(IpsecProposal {
             lifetime_seconds: proposal.lifetime.lifetimeSeconds,
             lifetime_kilobytes: proposal.lifetime.lifetimeKilobytes,
             lifetime_packets: proposal.lifetime.lifetimePackets,
-            // SAFETY: as the caller says.
+            // SAFETY: the caller upholds the safety contract.
             transforms: transforms.iter().map(|one| unsafe { transform(one) }).collect::<Result<_>>()?,
             pfs_group: number(proposal.pfsGroup),
         })
@@ -490,11 +498,11 @@ unsafe fn proposals(pointer: *const IPSEC_PROPOSAL0, len: u32) -> Result<Vec<Ips
 }
 
 /// # Safety
-/// The pointers in it are null or good.
+/// The structure's pointers are null or valid.
 unsafe fn transform(transform: &IPSEC_SA_TRANSFORM0) -> Result<SaTransform> {
     let kind = number(transform.ipsecTransformType);
     let union = &transform.Anonymous;
-    // SAFETY: as the caller says; the type says which member counts.
+    // SAFETY: the caller upholds the safety contract; the type selects the union member.
     unsafe {
         let auth = |auth: &IPSEC_AUTH_TRANSFORM0| {
             Ok::<_, Error>(Some(TransformId {
@@ -519,7 +527,7 @@ unsafe fn transform(transform: &IPSEC_SA_TRANSFORM0) -> Result<SaTransform> {
                 (auth(&both.authTransform)?, cipher(&both.cipherTransform)?)
             }
             other => {
-                let what = format!("{other} is no IPSEC_TRANSFORM_TYPE");
+                let what = format!("invalid IPSEC_TRANSFORM_TYPE {other}");
                 return Err(Error::new(Code::FWP_E_INVALID_ENUMERATOR, what));
             }
         };
@@ -534,7 +542,7 @@ fn address(version: IpVersion, v4: u32, v6: [u8; 16]) -> Address {
     }
 }
 
-/// The two ends, of whichever version's structure.
+/// Reads both endpoints of a tunnel, from any version's structure.
 macro_rules! ends {
     ($endpoints:expr) => {{
         let endpoints = $endpoints;
@@ -552,9 +560,10 @@ macro_rules! ends {
 }
 
 /// # Safety
-/// The pointers in it are null or good.
+/// The structure's pointers are null or valid.
 unsafe fn endpoints2(endpoints: &IPSEC_TUNNEL_ENDPOINTS2) -> Result<TunnelEndpoints> {
-    // SAFETY: as the caller says; both members of the unions are numbers.
+    // SAFETY: the caller upholds the safety contract; both members of the unions are
+    // numbers.
     unsafe {
         let further = list(endpoints.remoteAddresses, endpoints.numAddresses, "remoteAddresses")?;
         let one = |endpoint: &IPSEC_TUNNEL_ENDPOINT0| {
@@ -571,7 +580,7 @@ unsafe fn endpoints2(endpoints: &IPSEC_TUNNEL_ENDPOINTS2) -> Result<TunnelEndpoi
 }
 
 /// # Safety
-/// As [`policy`].
+/// Same as [`policy`].
 unsafe fn tunnel(pointer: *const c_void, version: u8) -> Result<TunnelPolicy> {
     macro_rules! common {
         ($policy:ident, $endpoints:expr) => {
@@ -586,7 +595,7 @@ unsafe fn tunnel(pointer: *const c_void, version: u8) -> Result<TunnelPolicy> {
         };
     }
     let name = "the tunnel policy";
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe {
         Ok(match version {
             0 => {
@@ -635,9 +644,9 @@ unsafe fn tunnel(pointer: *const c_void, version: u8) -> Result<TunnelPolicy> {
 }
 
 /// # Safety
-/// The pointer is null or good for `len` selectors.
+/// The pointer is null or valid for `len` selectors.
 unsafe fn selectors_of(pointer: *const IPSEC_TRAFFIC_SELECTOR0, len: u32) -> Result<Vec<TrafficSelector>> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let found = unsafe { list(pointer, len, "the traffic selectors") }?;
     let one = |selector: &IPSEC_TRAFFIC_SELECTOR0| {
         let version = IpVersion::from_wfp(number(selector.ipVersion))?;
@@ -660,16 +669,16 @@ unsafe fn selectors_of(pointer: *const IPSEC_TRAFFIC_SELECTOR0, len: u32) -> Res
 }
 
 /// # Safety
-/// The pointers in it are null or good.
+/// The structure's pointers are null or valid.
 unsafe fn dosp(options: &IPSEC_DOSP_OPTIONS0) -> Result<DospOptions> {
     let network = |mask: &FWP_V6_ADDR_AND_MASK| {
         let network = IpNet::new(Ipv6Addr::from(mask.addr).into(), mask.prefixLength).map_err(|_| {
-            let what = format!("a prefix of {} bits is longer than 128", mask.prefixLength);
+            let what = format!("a prefix of {} bits exceeds 128", mask.prefixLength);
             Error::new(Code::FWP_E_INVALID_NET_MASK, what)
         })?;
         Ok::<_, Error>(Some(Network(network)))
     };
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let (public, internal) = unsafe {
         (
             list(options.publicIFLuids, options.numPublicIFLuids, "publicIFLuids")?,

@@ -1,4 +1,4 @@
-//! Security descriptors, which callers hand over in parts.
+//! Reads security descriptors, which callers pass in parts.
 
 use crate::abi::ACL;
 use crate::abi::SID;
@@ -9,13 +9,14 @@ use openwfp_api::Sid;
 
 const PROTECTED: u32 = 0x8000_0000;
 
-/// The descriptor that the parts make up, with whether its access list is protected from inheritance.
+/// Builds a descriptor from its parts. `bits` contains whether its access list is protected from
+/// inheritance.
 ///
 /// # Errors
-/// As [`SecurityDescriptor::parse`].
+/// Same as [`SecurityDescriptor::parse`].
 ///
 /// # Safety
-/// The pointers are null or good, as long as a SID's count and an access list's size say.
+/// The pointers are null, or valid for the length in a SID's count or an access list's size.
 pub(crate) unsafe fn descriptor(
     bits: u32,
     owner: *const SID,
@@ -24,13 +25,13 @@ pub(crate) unsafe fn descriptor(
 ) -> Result<SecurityDescriptor> {
     let mut bytes = vec![0; 20];
     let mut control: u16 = 0x8000;
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let parts = unsafe { [(4, sid(owner, "sidOwner")?), (8, sid(group, "sidGroup")?), (16, acl(dacl)?)] };
     for (place, part) in parts {
         let Some(part) = part else {
             continue;
         };
-        // At most 20 bytes, two SIDs of 68 and an access list of 64 KiB.
+        // The total is at most 20 bytes, two SIDs of 68 bytes and an access list of 64 KiB.
         let offset = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         bytes[place..place + 4].copy_from_slice(&offset.to_le_bytes());
         bytes.extend_from_slice(part);
@@ -47,15 +48,15 @@ pub(crate) unsafe fn descriptor(
 }
 
 /// # Safety
-/// As [`descriptor`].
+/// Same as [`descriptor`].
 pub(super) unsafe fn sid<'a>(sid: *const SID, name: &str) -> Result<Option<&'a [u8]>> {
-    // SAFETY: a SID's header of 8 bytes is there, as the caller says; the pointer is not used beyond it before its count
-    // is known.
+    // SAFETY: the caller guarantees the SID's header of 8 bytes; nothing beyond it is read before its
+    // count is known.
     unsafe {
         let Some(header) = optional(sid.cast::<[u32; 2]>(), name)? else {
             return Ok(None);
         };
-        // A count that no SID has is refused when the header is parsed, and is no reason to read as far.
+        // The parser rejects a header whose count is too high, so there is no need to read further.
         let count = usize::from(header[0].to_le_bytes()[1]);
         let count = if count > Sid::SUBAUTHORITIES_MAX { 0 } else { count };
         Ok(Some(std::slice::from_raw_parts(sid.cast(), 8 + 4 * count)))
@@ -63,9 +64,9 @@ pub(super) unsafe fn sid<'a>(sid: *const SID, name: &str) -> Result<Option<&'a [
 }
 
 /// # Safety
-/// As [`descriptor`].
+/// Same as [`descriptor`].
 unsafe fn acl<'a>(acl: *const ACL) -> Result<Option<&'a [u8]>> {
-    // SAFETY: the header is there, and as many bytes as it says, as the caller says.
+    // SAFETY: the caller guarantees the header, and as many bytes as its size field contains.
     unsafe {
         let Some(header) = optional(acl, "dacl")? else {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! How a session is opened.
+//! Reads the options of a new session.
 
 use super::guid;
 use crate::Flavour;
@@ -9,13 +9,13 @@ use openwfp_api::Result;
 use openwfp_api::dynamic_session;
 use std::time::Duration;
 
-/// `FWPM_SESSION0`; none: one with nothing said.
+/// Reads an `FWPM_SESSION0`; `None` means the default options.
 ///
 /// # Errors
-/// `FWP_E_RESERVED`, `FWP_E_INVALID_FLAGS`.
+/// `FWP_E_RESERVED` for a reserved flag, `FWP_E_INVALID_FLAGS` for an unknown one.
 ///
 /// # Safety
-/// The strings in it are null or good.
+/// The structure's strings are null or valid.
 pub(crate) unsafe fn session<F: Flavour>(session: Option<&FWPM_SESSION0>) -> Result<SessionOptions> {
     let mut options =
         SessionOptions::new().process(std::process::id()).user_name(crate::engines::user_name());
@@ -25,7 +25,7 @@ pub(crate) unsafe fn session<F: Flavour>(session: Option<&FWPM_SESSION0>) -> Res
     let Some(session) = session else {
         return Ok(options);
     };
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let (name, description) = unsafe {
         (
             wide::read(session.displayData.name, "displayData.name")?,

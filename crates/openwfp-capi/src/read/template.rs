@@ -1,4 +1,4 @@
-//! Templates and subscriptions.
+//! Reads the templates and subscriptions of SA contexts, and the templates of single SAs.
 
 use super::number;
 use crate::abi::FWP_BYTE_ARRAY16_TYPE;
@@ -28,17 +28,18 @@ use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 
-/// `IPSEC_SA_CONTEXT_ENUM_TEMPLATE0`; null selects all.
+/// Reads an `IPSEC_SA_CONTEXT_ENUM_TEMPLATE0`; null selects all contexts.
 ///
 /// # Errors
-/// `FWP_E_TYPE_MISMATCH`, `FWP_E_INVALID_NET_MASK`, `FWP_E_INVALID_RANGE`, `FWP_E_NULL_POINTER`.
+/// `FWP_E_TYPE_MISMATCH` for a value that is not an address, a network or a range of addresses,
+/// `FWP_E_INVALID_NET_MASK`, `FWP_E_INVALID_RANGE`, `FWP_E_NULL_POINTER`.
 ///
 /// # Safety
-/// The pointer and those in it are null or good.
+/// The pointer, and those in the structure, are null or valid.
 pub(crate) unsafe fn context_template(
     template: *const IPSEC_SA_CONTEXT_ENUM_TEMPLATE0,
 ) -> Result<ContextTemplate> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe {
         let Some(template) = optional(template, "enumTemplate")? else {
             return Ok(ContextTemplate::default());
@@ -51,9 +52,9 @@ pub(crate) unsafe fn context_template(
 }
 
 /// # Safety
-/// As [`context_template`].
+/// Same as [`context_template`].
 unsafe fn address_match(value: &FWP_CONDITION_VALUE0, name: &str) -> Result<AddressMatch> {
-    // SAFETY: the type says which member of the union counts; pointers are null or good, as the caller says.
+    // SAFETY: the type selects the union member; pointers are null or valid, as the caller guarantees.
     unsafe {
         match value.r#type {
             FWP_EMPTY => Ok(AddressMatch::Any),
@@ -80,9 +81,9 @@ unsafe fn address_match(value: &FWP_CONDITION_VALUE0, name: &str) -> Result<Addr
 }
 
 /// # Safety
-/// As [`context_template`].
+/// Same as [`context_template`].
 unsafe fn address(value: &FWP_VALUE0, name: &str) -> Result<IpAddr> {
-    // SAFETY: as for `address_match`.
+    // SAFETY: same as in `address_match`.
     unsafe {
         match value.r#type {
             FWP_UINT32 => Ok(Ipv4Addr::from(value.Anonymous.uint32).into()),
@@ -95,33 +96,34 @@ unsafe fn address(value: &FWP_VALUE0, name: &str) -> Result<IpAddr> {
 }
 
 fn no_address(found: i32, name: &str) -> Error {
-    Error::new(Code::FWP_E_TYPE_MISMATCH, format!("{name} is of the type {found}, which is no address"))
+    Error::new(Code::FWP_E_TYPE_MISMATCH, format!("{name} has type {found}, which is not an address"))
         .with_remedy(
-            "use FWP_EMPTY, FWP_V4_ADDR_MASK, FWP_V6_ADDR_MASK, FWP_UINT32, FWP_BYTE_ARRAY16_TYPE or a FWP_RANGE_TYPE of \
-             two addresses",
+            "Use FWP_EMPTY, FWP_V4_ADDR_MASK, FWP_V6_ADDR_MASK, FWP_UINT32, FWP_BYTE_ARRAY16_TYPE, or FWP_RANGE_TYPE with \
+             two addresses.",
         )
 }
 
-/// `IPSEC_SA_ENUM_TEMPLATE0`; null selects both directions.
+/// Reads an `IPSEC_SA_ENUM_TEMPLATE0`; null selects both directions.
 ///
 /// # Errors
-/// `FWP_E_INVALID_ENUMERATOR`.
+/// `FWP_E_INVALID_ENUMERATOR` for an unknown direction.
 ///
 /// # Safety
-/// The pointer is null or good.
+/// The pointer is null or valid.
 pub(crate) unsafe fn direction(template: *const IPSEC_SA_ENUM_TEMPLATE0) -> Result<Option<Direction>> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let template = unsafe { optional(template, "enumTemplate") }?;
     template.map(|template| Direction::from_wfp(number(template.saDirection))).transpose()
 }
 
-/// `IPSEC_SA_CONTEXT_SUBSCRIPTION0`. Its flags are 0 for both kinds of events; the session key is the engine's to say.
+/// Reads an `IPSEC_SA_CONTEXT_SUBSCRIPTION0`. Flag 1 selects additions, 2 deletions; 0 or 3 selects
+/// both. The session key is ignored, since the engine sets it.
 ///
 /// # Errors
-/// `FWP_E_INVALID_FLAGS`, and those of the template.
+/// `FWP_E_INVALID_FLAGS` for unknown flags, and the errors of the template.
 ///
 /// # Safety
-/// The pointers in it are null or good.
+/// The structure's pointers are null or valid.
 pub(crate) unsafe fn subscription(
     subscription: &IPSEC_SA_CONTEXT_SUBSCRIPTION0,
 ) -> Result<SubscriptionOptions> {
@@ -130,11 +132,11 @@ pub(crate) unsafe fn subscription(
         1 => EventKinds::of(&[EventKind::Add]),
         2 => EventKinds::of(&[EventKind::Delete]),
         other => {
-            let what = format!("the subscription flags {:#x} have no meaning", other & !3);
+            let what = format!("unknown subscription flags {:#x}", other & !3);
             return Err(Error::new(Code::FWP_E_INVALID_FLAGS, what));
         }
     };
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let template = unsafe { context_template(subscription.enumTemplate) }?;
     Ok(SubscriptionOptions { kinds, ..SubscriptionOptions::about(Topic::SaContexts(template)) })
 }

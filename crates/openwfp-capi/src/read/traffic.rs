@@ -1,4 +1,4 @@
-//! Traffic, and the requests that hold it.
+//! Reads traffic, and the requests that contain it.
 
 use super::number;
 use crate::abi::IPSEC_GETSPI0;
@@ -22,9 +22,9 @@ use openwfp_api::VirtualIfTunnel;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 
-/// Version 0's traffic as version 1 has it: with what it lacks left 0.
+/// Converts version 0's traffic to version 1; the fields that version 0 lacks are 0.
 pub(crate) fn traffic0(traffic: &IPSEC_TRAFFIC0) -> IPSEC_TRAFFIC1 {
-    // SAFETY: the unions of both versions have the same members; all of their bytes are copied as they are.
+    // SAFETY: the unions of both versions have the same members; all bytes are copied unchanged.
     let (local, remote, filter) = unsafe {
         (
             traffic.Anonymous1.localV6Address,
@@ -44,17 +44,17 @@ pub(crate) fn traffic0(traffic: &IPSEC_TRAFFIC0) -> IPSEC_TRAFFIC1 {
     wider
 }
 
-/// The traffic, and the filter or tunnel policy that it names.
+/// Reads an `IPSEC_TRAFFIC1`: the traffic, and the filter or tunnel policy that it names.
 ///
 /// # Errors
-/// `FWP_E_INVALID_ENUMERATOR`.
+/// `FWP_E_INVALID_ENUMERATOR` for an unknown IP version or traffic type.
 pub(crate) fn traffic1(traffic: &IPSEC_TRAFFIC1) -> Result<(Traffic, FilterId)> {
     let version = IpVersion::from_wfp(number(traffic.ipVersion))?;
     let mode = match TrafficType::from_wfp(number(traffic.trafficType))? {
         TrafficType::Transport => Mode::Transport,
         TrafficType::Tunnel => Mode::Tunnel,
     };
-    // SAFETY: every member of these unions is a number or bytes, which any bits are.
+    // SAFETY: every member of these unions is a number or bytes, for which all bits are valid.
     let (endpoints, filter) = unsafe {
         let endpoints = match version {
             IpVersion::V4 => Endpoints::V4 {
@@ -79,10 +79,10 @@ pub(crate) fn traffic1(traffic: &IPSEC_TRAFFIC1) -> Result<(Traffic, FilterId)> 
     Ok((traffic, filter))
 }
 
-/// The arguments of `IPsecSaContextCreate1`.
+/// Reads the arguments of `IPsecSaContextCreate1`.
 ///
 /// # Errors
-/// Those of the traffic.
+/// The errors of the traffic.
 pub(crate) fn create(
     traffic: &IPSEC_TRAFFIC1,
     tunnel: Option<&IPSEC_VIRTUAL_IF_TUNNEL_INFO0>,
@@ -93,7 +93,7 @@ pub(crate) fn create(
     Ok(new)
 }
 
-/// A tunnel over a virtual interface; none where nothing is said.
+/// Reads a tunnel over a virtual interface; `None` if both of its ids are 0.
 pub(super) fn virtual_if_tunnel(tunnel: &IPSEC_VIRTUAL_IF_TUNNEL_INFO0) -> Option<VirtualIfTunnel> {
     let tunnel = VirtualIfTunnel {
         virtual_if_tunnel_id: tunnel.virtualIfTunnelId,
@@ -102,15 +102,15 @@ pub(super) fn virtual_if_tunnel(tunnel: &IPSEC_VIRTUAL_IF_TUNNEL_INFO0) -> Optio
     (tunnel.virtual_if_tunnel_id != 0 || tunnel.traffic_selector_id != 0).then_some(tunnel)
 }
 
-/// `IPSEC_GETSPI0`.
+/// Reads an `IPSEC_GETSPI0`.
 ///
 /// # Errors
-/// As [`get_spi1`].
+/// Same as [`get_spi1`].
 ///
 /// # Safety
-/// As [`get_spi1`].
+/// Same as [`get_spi1`].
 pub(crate) unsafe fn get_spi0(request: &IPSEC_GETSPI0) -> Result<InboundRequest> {
-    // SAFETY: the union has one member; whether it is a pointer to follow, `get_spi1` decides.
+    // SAFETY: the union has one member; `get_spi1` decides whether to follow it.
     let encapsulation = unsafe { request.Anonymous.inboundUdpEncapsulation };
     let mut wider = IPSEC_GETSPI1 {
         inboundIpsecTraffic: traffic0(&request.inboundIpsecTraffic),
@@ -118,18 +118,18 @@ pub(crate) unsafe fn get_spi0(request: &IPSEC_GETSPI0) -> Result<InboundRequest>
         ..Default::default()
     };
     wider.Anonymous.inboundUdpEncapsulation = encapsulation;
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe { get_spi1(&wider) }
 }
 
-/// `IPSEC_GETSPI1`. One of its two IP versions may be left 0: IPv6 in either place counts, as real callers leave the
-/// traffic's.
+/// Reads an `IPSEC_GETSPI1`. Either of its two IP versions can select IPv6, because real callers leave
+/// that of the traffic 0.
 ///
 /// # Errors
-/// `FWP_E_INVALID_ENUMERATOR`.
+/// `FWP_E_INVALID_ENUMERATOR` for an unknown IP version or traffic type.
 ///
 /// # Safety
-/// `inboundUdpEncapsulation` is null or good for IPv4, and not used for IPv6.
+/// For IPv4, `inboundUdpEncapsulation` is null or valid; for IPv6 it is not used.
 pub(crate) unsafe fn get_spi1(request: &IPSEC_GETSPI1) -> Result<InboundRequest> {
     let own = IpVersion::from_wfp(number(request.ipVersion))?;
     let mut traffic = request.inboundIpsecTraffic;
@@ -139,18 +139,18 @@ pub(crate) unsafe fn get_spi1(request: &IPSEC_GETSPI1) -> Result<InboundRequest>
     let (traffic, filter) = traffic1(&traffic)?;
     let mut inbound = InboundRequest::new(traffic).filter(filter);
     if inbound.traffic.endpoints.ip_version() == IpVersion::V4 {
-        // SAFETY: the union has one member, null or good for IPv4, as the caller says.
+        // SAFETY: the union's only member is null or valid for IPv4, as the caller guarantees.
         inbound.udp_encapsulation = unsafe { udp_encapsulation(request.Anonymous.inboundUdpEncapsulation) }?;
     }
     Ok(inbound)
 }
 
 /// # Safety
-/// The pointer is null or good.
+/// The pointer is null or valid.
 pub(super) unsafe fn udp_encapsulation(
     ports: *const IPSEC_V4_UDP_ENCAPSULATION0,
 ) -> Result<Option<UdpEncapsulation>> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let ports = unsafe { optional(ports, "udpEncapsulation") }?;
     Ok(ports.map(|ports| UdpEncapsulation {
         local_port: ports.localUdpEncapPort,

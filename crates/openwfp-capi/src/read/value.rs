@@ -1,4 +1,4 @@
-//! Values, conditions and other parts of objects.
+//! Reads values, conditions and other parts of objects.
 
 use super::guid;
 use super::number;
@@ -30,57 +30,57 @@ use openwfp_api::record::Blob;
 use windows_sys::Win32::Security::SID;
 use windows_sys::Win32::Security::SID_AND_ATTRIBUTES;
 
-/// The longest blob, and the most entries of a list, that is looked at.
+/// Maximum length of a blob, in bytes, and maximum number of entries of a list.
 const BLOB_MAX: u32 = 1 << 24;
 const LIST_MAX: u32 = 1 << 20;
 
-/// A list of a caller's.
+/// Returns the entries of a list.
 ///
 /// # Errors
-/// `FWP_E_OUT_OF_BOUNDS` for one that is longer than any good one, `FWP_E_NULL_POINTER`.
+/// `FWP_E_OUT_OF_BOUNDS` for more than `LIST_MAX` entries, `FWP_E_NULL_POINTER`.
 ///
 /// # Safety
-/// The pointer is null or good for `len` entries.
+/// The pointer is null or valid for `len` entries.
 pub(super) unsafe fn list<'a, T>(pointer: *const T, len: u32, name: &str) -> Result<&'a [T]> {
     if len > LIST_MAX {
         return Err(Error::new(
             Code::FWP_E_OUT_OF_BOUNDS,
-            format!("{name} of {len} entries is longer than {LIST_MAX}"),
+            format!("{name} has too many entries: {len}, the limit is {LIST_MAX}"),
         ));
     }
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe { array(pointer, len, name) }
 }
 
 /// # Safety
-/// As [`list`].
+/// Same as [`list`].
 pub(super) unsafe fn blob<'a>(blob: &'a FWP_BYTE_BLOB, name: &str) -> Result<&'a [u8]> {
     if blob.size > BLOB_MAX {
         return Err(Error::new(
             Code::FWP_E_OUT_OF_BOUNDS,
-            format!("{name} of {} bytes is too long", blob.size),
+            format!("{name} is too long: {} bytes", blob.size),
         ));
     }
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe { array(blob.data, blob.size, name) }
 }
 
 /// # Safety
-/// The pointer is null or good.
+/// The pointer is null or valid.
 pub(super) unsafe fn optional_guid(
     pointer: *const windows_sys::core::GUID,
     name: &str,
 ) -> Result<Option<Guid>> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     Ok(unsafe { optional(pointer, name) }?.map(guid))
 }
 
-/// Name and description.
+/// Reads a name and a description.
 ///
 /// # Safety
-/// The pointers in it are null or good.
+/// The structure's pointers are null or valid.
 pub(super) unsafe fn display(data: &FWPM_DISPLAY_DATA0) -> Result<(String, String)> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe {
         Ok((
             wide::read(data.name, "displayData.name")?,
@@ -89,27 +89,28 @@ pub(super) unsafe fn display(data: &FWPM_DISPLAY_DATA0) -> Result<(String, Strin
     }
 }
 
-/// A SID of a caller's.
+/// Reads a SID.
 ///
 /// # Safety
-/// The pointer is null or good for as many bytes as the SID's count says.
+/// The pointer is null or valid for the length in the SID's count.
 pub(super) unsafe fn sid(pointer: *const SID, name: &str) -> Result<Sid> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let bytes = unsafe { super::security::sid(pointer, name) }?
         .ok_or_else(|| Error::new(Code::FWP_E_NULL_POINTER, format!("{name} is null")))?;
     Sid::parse(bytes).map(|(sid, _)| sid)
 }
 
-/// `FWP_VALUE0`.
+/// Reads an `FWP_VALUE0`.
 ///
 /// # Errors
-/// `FWP_E_TYPE_MISMATCH` for an unknown type, `FWP_E_NULL_POINTER`, `FWP_E_OUT_OF_BOUNDS`.
+/// `FWP_E_TYPE_MISMATCH` for an unknown type, `FWP_E_NULL_POINTER`, `FWP_E_OUT_OF_BOUNDS` for a blob or
+/// list that is too long, `FWP_E_INVALID_PARAMETER` for an invalid SID.
 ///
 /// # Safety
-/// The pointers in it are null or good.
+/// The structure's pointers are null or valid.
 pub(crate) unsafe fn value(value: &FWP_VALUE0, name: &str) -> Result<Value> {
     let union = &value.Anonymous;
-    // SAFETY: the type says which member counts; pointers are null or good, as the caller says.
+    // SAFETY: the type selects the union member; pointers are null or valid, as the caller guarantees.
     unsafe {
         Ok(match value.r#type {
             0 => Value::EMPTY,
@@ -132,7 +133,7 @@ pub(crate) unsafe fn value(value: &FWP_VALUE0, name: &str) -> Result<Value> {
             17 => Value::UnicodeString(wide::read(union.unicodeString, name)?),
             18 => Value::ByteArray6(required(union.byteArray6, name)?.byteArray6),
             other => {
-                let what = format!("{name} is of the type {other}, which no value has");
+                let what = format!("{name} has the unknown type {other}");
                 return Err(Error::new(Code::FWP_E_TYPE_MISMATCH, what));
             }
         })
@@ -140,16 +141,16 @@ pub(crate) unsafe fn value(value: &FWP_VALUE0, name: &str) -> Result<Value> {
 }
 
 /// # Safety
-/// The pointer is null or good, and that in it.
+/// The pointer and the one in the structure are null or valid.
 unsafe fn bytes(pointer: *const FWP_BYTE_BLOB, name: &str) -> Result<Blob> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe { blob(required(pointer, name)?, name) }.map(Blob::from)
 }
 
 /// # Safety
-/// The pointers in it are null or good.
+/// The structure's pointers are null or valid.
 unsafe fn token(token: &FWP_TOKEN_INFORMATION) -> Result<TokenInformation> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     unsafe {
         Ok(TokenInformation {
             sids: sids(list(token.sids, token.sidCount, "sids")?)?,
@@ -159,29 +160,30 @@ unsafe fn token(token: &FWP_TOKEN_INFORMATION) -> Result<TokenInformation> {
 }
 
 /// # Safety
-/// The pointers in it are null or good.
+/// The structure's pointers are null or valid.
 unsafe fn sids(entries: &[SID_AND_ATTRIBUTES]) -> Result<Vec<SidAndAttributes>> {
     let one = |entry: &SID_AND_ATTRIBUTES| {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller upholds the safety contract.
         let sid = unsafe { sid(entry.Sid.cast(), "a SID of a token") }?;
         Ok(SidAndAttributes { sid, attributes: entry.Attributes })
     };
     entries.iter().map(one).collect()
 }
 
-/// `FWP_CONDITION_VALUE0`.
+/// Reads an `FWP_CONDITION_VALUE0`.
 ///
 /// # Errors
-/// As [`value`], and `FWP_E_INVALID_NET_MASK`.
+/// Same as [`value`], and `FWP_E_INVALID_NET_MASK`.
 ///
 /// # Safety
-/// As [`value`].
+/// Same as [`value`].
 pub(super) unsafe fn condition_value(condition: &FWP_CONDITION_VALUE0, name: &str) -> Result<Value> {
     let network = |wanted: AddressMatch| match wanted {
         AddressMatch::Subnet(network) => Ok(Value::network(network)),
         _ => Err(Error::unreachable("a mask that makes no network")),
     };
-    // SAFETY: as for `value`; below the types of conditions the two unions have the same members.
+    // SAFETY: same as in `value`; for types that are not specific to conditions, both unions have the
+    // same members.
     unsafe {
         match condition.r#type {
             FWP_V4_ADDR_MASK => {
@@ -201,24 +203,24 @@ pub(super) unsafe fn condition_value(condition: &FWP_CONDITION_VALUE0, name: &st
     }
 }
 
-/// Conditions of a filter or a template.
+/// Reads the conditions of a filter or a template.
 ///
 /// # Errors
-/// As [`condition_value`], and `FWP_E_INVALID_ENUMERATOR`.
+/// Same as [`condition_value`], and `FWP_E_INVALID_ENUMERATOR` for an unknown match type.
 ///
 /// # Safety
-/// The pointer is null or good for `len` conditions, and those in them.
+/// The pointer is null or valid for `len` conditions, and so are the pointers in them.
 pub(crate) unsafe fn conditions(
     pointer: *const FWPM_FILTER_CONDITION0,
     len: u32,
 ) -> Result<Vec<FilterCondition>> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller upholds the safety contract.
     let conditions = unsafe { list(pointer, len, "filterCondition") }?;
     let one = |condition: &FWPM_FILTER_CONDITION0| {
         Ok(FilterCondition {
             field: guid(&condition.fieldKey),
             match_type: MatchType::from_wfp(number(condition.matchType))?,
-            // SAFETY: as the caller says.
+            // SAFETY: the caller upholds the safety contract.
             value: unsafe { condition_value(&condition.conditionValue, "conditionValue") }?,
         })
     };

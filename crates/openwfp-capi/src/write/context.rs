@@ -1,4 +1,4 @@
-//! SA contexts and single SAs: the hot way.
+//! Writes SA contexts and single SAs, the hot path.
 
 use super::filter::transport_filter;
 use super::guid;
@@ -51,7 +51,7 @@ use openwfp_api::WfpCipher;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// A version of the structures: version 0 is version 1 without what that added.
+/// A version of the structures. Version 0 lacks the fields that version 1 added.
 pub(crate) trait Version {
     /// `IPSEC_SA_CONTEXT0/1`.
     type Context: Copy;
@@ -60,11 +60,11 @@ pub(crate) trait Version {
 
     fn context(id: u64, inbound: *mut Self::Details, outbound: *mut Self::Details) -> Self::Context;
 
-    /// Fills all zeros in.
+    /// Fills in details that are all zeros.
     fn details(c: &mut Self::Details, parts: &Parts<'_>);
 }
 
-/// What the details of one direction are made of; the pointers are into the block.
+/// The parts of one direction's details; the pointers point into the block.
 pub(crate) struct Parts<'a> {
     context: &'a SaContext,
     direction: Direction,
@@ -142,7 +142,7 @@ fn traffic0(traffic: &IPSEC_TRAFFIC1) -> IPSEC_TRAFFIC0 {
         remotePort: traffic.remotePort,
         ..Default::default()
     };
-    // SAFETY: the unions of both versions have the same members; all of their bytes are copied as they are.
+    // SAFETY: the unions of both versions have the same members; all bytes are copied unchanged.
     unsafe {
         older.Anonymous1.localV6Address = traffic.Anonymous1.localV6Address;
         older.Anonymous2.remoteV6Address = traffic.Anonymous2.remoteV6Address;
@@ -168,12 +168,12 @@ fn bundle0(bundle: &IPSEC_SA_BUNDLE1) -> IPSEC_SA_BUNDLE0 {
         pfsGroup: bundle.pfsGroup,
         ..Default::default()
     };
-    // SAFETY: the union has one member, a number.
+    // SAFETY: the union's only member is a number.
     older.Anonymous.peerV4PrivateAddress = unsafe { bundle.Anonymous.peerV4PrivateAddress };
     older
 }
 
-/// A page of contexts, with their keys if there is a right to them.
+/// A page of contexts, with their keys if the caller may read them.
 pub(crate) struct Contexts<'a, V> {
     contexts: &'a [Arc<SaContext>],
     encoder: Encoder<'a>,
@@ -212,7 +212,7 @@ impl<'a, V> One<'a, V> {
     }
 }
 
-/// How many contexts ahead memory is asked for: about as long as it takes to come.
+/// How many contexts ahead to prefetch; about as long as memory takes to arrive.
 const AHEAD: usize = 4;
 
 impl<V: Version> Layout for Contexts<'_, V> {
@@ -262,7 +262,7 @@ impl<'a> Encoder<'a> {
         V::context(context.id.0, inbound, outbound)
     }
 
-    /// Null for a direction without an SA.
+    /// Writes the details of a direction; null if it has no SA.
     #[inline]
     fn details<V: Version, S: Sink>(
         &self,
@@ -278,7 +278,7 @@ impl<'a> Encoder<'a> {
         place.start()
     }
 
-    /// The details of a direction that has an SA.
+    /// Writes the details of a direction to a reserved place; all zeros if it has no SA.
     #[inline]
     fn details_at<V: Version, S: Sink>(
         &self,
@@ -318,7 +318,8 @@ impl<'a> Encoder<'a> {
         sink.fill(places, index, |c| V::details(c, &parts));
     }
 
-    /// WFP's view of the SAs: one, or ESP and AH. Compression, which WFP does not know, is shown where it stands alone.
+    /// Writes WFP's view of the SAs: one SA, or ESP and AH. Compression, which WFP does not know, is shown
+    /// only if it is the bundle's only SA.
     #[inline]
     fn sa_list<S: Sink>(&self, sink: &mut S, bundle: &SaBundle) -> (u32, *mut IPSEC_SA0) {
         let shown = |sa: &&Sa| {
@@ -330,7 +331,7 @@ impl<'a> Encoder<'a> {
         for (index, sa) in bundle.sas.iter().filter(shown).enumerate() {
             self.sa(sink, sa, &list, index);
         }
-        // At most three protocols.
+        // A bundle has at most three SAs, one per protocol.
         (u32::try_from(count).unwrap_or(0), list.start())
     }
 
@@ -346,7 +347,7 @@ impl<'a> Encoder<'a> {
             cipherTransform: cipher_transform(sink, cipher),
             cipherKey: cipher_key,
         });
-        // The union's members are all pointers.
+        // All members of the union are pointers.
         let information: *mut c_void = match (auth, cipher) {
             (Some(auth), Some(cipher)) => {
                 let both = sink.reserve::<IPSEC_SA_AUTH_AND_CIPHER_INFORMATION0>(1);
@@ -367,7 +368,7 @@ impl<'a> Encoder<'a> {
         });
     }
 
-    /// The blobs of the key for integrity and of the one for the cipher; what is for both is there twice.
+    /// Returns the blobs of the integrity key and of the cipher key; an AEAD key is in both.
     #[inline]
     fn keys_of<S: Sink>(&self, sink: &mut S, transform: &Transform) -> (FWP_BYTE_BLOB, FWP_BYTE_BLOB) {
         let none = FWP_BYTE_BLOB::default();
@@ -463,7 +464,7 @@ fn cipher_transform(sink: &mut impl Sink, cipher: WfpCipher) -> IPSEC_CIPHER_TRA
 }
 
 fn key_module_state(sink: &mut impl Sink, state: &KeyModuleState) -> *mut IPSEC_KEYMODULE_STATE0 {
-    // Opaque, and perhaps secret: it goes where the keys are, to be wiped like them.
+    // The state is opaque and may be secret, so it is stored with the keys and wiped like them.
     let blob = FWP_BYTE_BLOB {
         size: u32::try_from(state.state_blob.len()).unwrap_or(u32::MAX),
         data: sink.key(&state.state_blob),

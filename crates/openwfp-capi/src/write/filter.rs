@@ -1,4 +1,4 @@
-//! Filters: those of SA contexts, and objects; conditions and values.
+//! Writes the filters of SA contexts, filter objects, conditions and values.
 #![allow(clippy::field_reassign_with_default, reason = "unions are set field by field")]
 
 use super::blob;
@@ -28,7 +28,7 @@ use openwfp_api::object::value::Value;
 use openwfp_api::record::Network;
 use windows_sys::Win32::Security::SID_AND_ATTRIBUTES;
 
-/// The filter of an SA context, with its conditions.
+/// Writes the filter of an SA context with its conditions.
 #[inline]
 pub(super) fn transport_filter<S: Sink>(sink: &mut S, filter: &TransportFilter<'_>) -> *mut FWPM_FILTER0 {
     if let Some(object) = filter.object() {
@@ -46,7 +46,7 @@ pub(super) fn transport_filter<S: Sink>(sink: &mut S, filter: &TransportFilter<'
     });
     sink.fill(&place, 0, |c| {
         c.layerKey = guid(filter.layer_key());
-        // A context has as many selectors as its policies say, and each makes five conditions at most.
+        // This fits: policies limit the number of selectors, and each adds at most five conditions.
         c.numFilterConditions = u32::try_from(len).unwrap_or(0);
         c.filterCondition = places.start();
         c.filterId = filter.filter_id().0;
@@ -54,7 +54,7 @@ pub(super) fn transport_filter<S: Sink>(sink: &mut S, filter: &TransportFilter<'
     place.start()
 }
 
-/// A filter object.
+/// Writes a filter object.
 pub(super) fn filter(sink: &mut impl Sink, filter: &Filter) -> FWPM_FILTER0 {
     let (list, len) = conditions(sink, &filter.conditions);
     let mut c = FWPM_FILTER0 {
@@ -82,7 +82,7 @@ pub(super) fn filter(sink: &mut impl Sink, filter: &Filter) -> FWPM_FILTER0 {
     c
 }
 
-/// An array of conditions, and its length.
+/// Writes an array of conditions; returns its address, null if it is empty, and its length.
 pub(super) fn conditions<S: Sink>(
     sink: &mut S,
     conditions: &[FilterCondition],
@@ -110,7 +110,7 @@ fn set_condition<S: Sink>(
     });
 }
 
-/// A value of a condition.
+/// Writes the value of a condition.
 #[inline(always)]
 pub(super) fn condition_value(sink: &mut impl Sink, wanted: &Value) -> FWP_CONDITION_VALUE0 {
     let mut c = FWP_CONDITION_VALUE0::default();
@@ -131,21 +131,22 @@ pub(super) fn condition_value(sink: &mut impl Sink, wanted: &Value) -> FWP_CONDI
         }
         other => {
             let plain = value(sink, other);
-            // SAFETY: below the types of conditions alone, the two structures have the same members.
+            // SAFETY: for types that are not specific to conditions, both structures have the same
+            // members.
             c = unsafe { std::mem::transmute::<FWP_VALUE0, FWP_CONDITION_VALUE0>(plain) };
         }
     }
     c
 }
 
-/// A 64-bit number as a value.
+/// Writes a 64-bit number as a value.
 fn number(sink: &mut impl Sink, number: u64) -> FWP_VALUE0 {
     let mut c = FWP_VALUE0 { r#type: FWP_UINT64, ..Default::default() };
     c.Anonymous.uint64 = sink.put(number);
     c
 }
 
-/// A value; networks and ranges are conditions' alone, and empty here.
+/// Writes a value. Networks and ranges occur only in conditions and become `FWP_EMPTY` here.
 pub(crate) fn value(sink: &mut impl Sink, value: &Value) -> FWP_VALUE0 {
     let mut c = FWP_VALUE0::default();
     c.r#type = value.data_type().cast_signed();

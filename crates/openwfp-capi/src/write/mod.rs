@@ -1,4 +1,4 @@
-//! What calls return: the API's types into C structures, each result in one block.
+//! Converts the API's types to the C structures that calls return, each result in one block.
 
 mod context;
 mod filter;
@@ -33,7 +33,8 @@ pub(crate) fn guid(guid: Guid) -> GUID {
     GUID { data1: guid.data1, data2: guid.data2, data3: guid.data3, data4: guid.data4 }
 }
 
-/// An array of pointers to entries, then the entries: what a page is. `entry` makes each entry, with what hangs on it.
+/// Writes a page: an array of pointers, then the entries. `entry` creates each entry and writes what it
+/// points to.
 fn page<S: Sink, T, C: Copy>(sink: &mut S, items: &[T], mut entry: impl FnMut(&mut S, &T) -> C) {
     let pointers = sink.reserve::<*mut C>(items.len());
     let entries = sink.reserve::<C>(items.len());
@@ -44,7 +45,7 @@ fn page<S: Sink, T, C: Copy>(sink: &mut S, items: &[T], mut entry: impl FnMut(&m
     }
 }
 
-/// An array of values, and its length; null for none.
+/// Writes an array of values; returns its address, null if it is empty, and its length.
 fn array<T: Copy>(sink: &mut impl Sink, items: &[T]) -> (*mut T, u32) {
     let places = sink.reserve::<T>(items.len());
     for (index, item) in items.iter().enumerate() {
@@ -54,12 +55,12 @@ fn array<T: Copy>(sink: &mut impl Sink, items: &[T]) -> (*mut T, u32) {
     (start, u32::try_from(items.len()).unwrap_or(0))
 }
 
-/// Bytes with their number.
+/// Writes bytes and returns them as a blob.
 fn blob(sink: &mut impl Sink, bytes: &[u8]) -> FWP_BYTE_BLOB {
     FWP_BYTE_BLOB { size: u32::try_from(bytes.len()).unwrap_or(0), data: sink.bytes(bytes) }
 }
 
-/// Name and description; a description that is empty is null.
+/// Writes a name and a description; an empty description becomes null.
 fn display(sink: &mut impl Sink, name: &str, description: &str) -> FWPM_DISPLAY_DATA0 {
     let description = match description.is_empty() {
         true => std::ptr::null_mut(),
@@ -68,12 +69,12 @@ fn display(sink: &mut impl Sink, name: &str, description: &str) -> FWPM_DISPLAY_
     FWPM_DISPLAY_DATA0 { name: crate::wide::put(sink, name), description }
 }
 
-/// A GUID in a place of its own; null for none.
+/// Writes a GUID and returns its address; null for `None`.
 fn optional_guid(sink: &mut impl Sink, key: Option<Guid>) -> *mut GUID {
     key.map_or(std::ptr::null_mut(), |key| sink.put(guid(key)))
 }
 
-/// A network as a condition's value.
+/// Writes a network as the value of a condition.
 #[inline(always)]
 fn network(sink: &mut impl Sink, network: IpNet) -> FWP_CONDITION_VALUE0 {
     let mut c = FWP_CONDITION_VALUE0::default();

@@ -1,4 +1,4 @@
-//! Net events, of all versions.
+//! Writes net events, in all versions.
 #![allow(clippy::field_reassign_with_default, reason = "unions are set field by field")]
 
 use super::array;
@@ -19,7 +19,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use windows_sys::Win32::Foundation::FILETIME;
 
-/// Units of 100 ns since 1601 from seconds since 1970; 0 stays 0.
+/// Converts seconds since 1970 to units of 100 ns since 1601; 0 stays 0.
 pub(super) fn filetime(time: Timestamp) -> FILETIME {
     let units = match time.0 {
         0 => 0,
@@ -29,9 +29,9 @@ pub(super) fn filetime(time: Timestamp) -> FILETIME {
     FILETIME { dwLowDateTime: units as u32, dwHighDateTime: (units >> 32) as u32 }
 }
 
-/// How a net event is written as a C structure.
+/// A C structure of a net event.
 pub(crate) trait NetEventShape: Copy {
-    /// The structure of one.
+    /// Writes one net event.
     fn write(sink: &mut impl Sink, event: &NetEvent) -> Self;
 }
 
@@ -39,7 +39,7 @@ pub(crate) trait NetEventShape: Copy {
 macro_rules! header {
     ($sink:ident, $event:ident, $c:ident) => {
         $c.timeStamp = filetime($event.time);
-        // Which fields are set: the protocol and ports as said, the addresses where they are there.
+        // The event's own flags, plus those of the addresses and the protocol if they are present.
         $c.flags = $event.flags
             | if $event.local.is_some() {
                 FWPM_NET_EVENT_FLAG_LOCAL_ADDR_SET | FWPM_NET_EVENT_FLAG_IP_VERSION_SET
@@ -78,7 +78,7 @@ macro_rules! header {
     };
 }
 
-/// Sets what happened, for versions from 1 on.
+/// Sets the type and detail of an event, in version 1 and later.
 macro_rules! detail {
     ($sink:ident, $event:ident, $c:ident, $main:ident, $quick:ident, $drop:ident) => {
         $c.r#type = $event.detail.event_type().cast_signed();
@@ -212,7 +212,7 @@ fn main2(sink: &mut impl Sink, failure: &IkeFailure) -> *mut FWPM_NET_EVENT_IKEE
     sink.put(c)
 }
 
-/// Version 1 is the beginning of version 2.
+/// Version 2's structure starts with version 1's.
 fn main1(sink: &mut impl Sink, failure: &IkeFailure) -> *mut FWPM_NET_EVENT_IKEEXT_MM_FAILURE1 {
     main2(sink, failure).cast()
 }
@@ -272,7 +272,7 @@ fn quick1(sink: &mut impl Sink, failure: &IkeFailure) -> *mut FWPM_NET_EVENT_IKE
     sink.put(c)
 }
 
-/// Version 0 is the beginning of version 1.
+/// Version 1's structure starts with version 0's.
 fn quick0(sink: &mut impl Sink, failure: &IkeFailure) -> *mut FWPM_NET_EVENT_IKEEXT_QM_FAILURE0 {
     quick1(sink, failure).cast()
 }
@@ -290,7 +290,7 @@ fn drop2(sink: &mut impl Sink, drop: &ClassifyEvent) -> *mut FWPM_NET_EVENT_CLAS
     })
 }
 
-/// Version 1 is the beginning of version 2.
+/// Version 2's structure starts with version 1's.
 fn drop1(sink: &mut impl Sink, drop: &ClassifyEvent) -> *mut FWPM_NET_EVENT_CLASSIFY_DROP1 {
     drop2(sink, drop).cast()
 }

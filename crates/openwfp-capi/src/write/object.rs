@@ -1,4 +1,4 @@
-//! Objects, and the subscriptions to their changes.
+//! Writes objects, and subscriptions to their changes.
 
 use super::blob;
 use super::display;
@@ -22,9 +22,9 @@ use openwfp_api::object::*;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// How objects are written as a C structure.
+/// A C structure of an object.
 pub(crate) trait Shape: Copy {
-    /// The structure of one; another kind's object, which no call asks for, is all zeros.
+    /// Writes one object. An object of another kind, which no call requests, becomes all zeros.
     fn write(sink: &mut impl Sink, object: &Object, keys: Option<&KeyAccess>) -> Self;
 }
 
@@ -153,7 +153,7 @@ impl<C: Shape> Layout for Objects<'_, C> {
     }
 }
 
-/// One object, which is the first thing in its block.
+/// One object, at the start of its block.
 pub(crate) struct OneObject<'a, C> {
     pub(crate) object: &'a Object,
     pub(crate) keys: Option<&'a KeyAccess>,
@@ -168,7 +168,7 @@ impl<C: Shape> Layout for OneObject<'_, C> {
     }
 }
 
-/// A value, which is the first thing in its block.
+/// One value, at the start of its block.
 pub(crate) struct OneValue<'a>(pub(crate) &'a Value);
 
 impl Layout for OneValue<'_> {
@@ -179,7 +179,7 @@ impl Layout for OneValue<'_> {
     }
 }
 
-/// Bytes with their number, which is the first thing in their block.
+/// One blob, at the start of its block.
 pub(crate) struct OneBlob<'a>(pub(crate) &'a [u8]);
 
 impl Layout for OneBlob<'_> {
@@ -190,9 +190,9 @@ impl Layout for OneBlob<'_> {
     }
 }
 
-/// How a subscription to changes of a kind is written.
+/// A C structure of a subscription to changes of objects.
 pub(crate) trait SubscriptionShape: Copy {
-    /// The structure of one.
+    /// Writes one subscription.
     fn write(sink: &mut impl Sink, template: &ObjectTemplate, flags: u32, session: GUID) -> Self;
 }
 
@@ -269,7 +269,7 @@ impl<C: SubscriptionShape> Layout for ObjectSubscriptions<'_, C> {
     }
 }
 
-/// The flags of a subscription by its kinds of events.
+/// Returns the flags of a subscription: 1 for additions, 2 for deletions, 0 for both.
 pub(super) fn flags(subscription: &SubscriptionInfo) -> u32 {
     let kinds = subscription.options.kinds;
     match (kinds.contain(EventKind::Add), kinds.contain(EventKind::Delete)) {

@@ -1,4 +1,5 @@
-//! The policies of provider contexts, of all versions: what an older one lacks is left away.
+//! Writes the policies of provider contexts, in all versions. Fields that an older version lacks are
+//! dropped.
 #![allow(clippy::field_reassign_with_default, reason = "unions are set field by field")]
 #![allow(non_snake_case, reason = "names of fields of C structures")]
 
@@ -19,15 +20,14 @@ use openwfp_api::record::Address;
 use openwfp_api::record::Network;
 use std::net::IpAddr;
 
-/// What the policies are written with: the version of their context, and the right to keys.
+/// The way to write policies: the version of their context, and the right to keys.
 #[derive(Clone, Copy)]
 pub(super) struct Manner<'k> {
     pub(super) version: u8,
     pub(super) keys: Option<&'k KeyAccess>,
 }
 
-/// The policy, and the type that a context of the version has for it; an older version shows what it does not know
-/// without it.
+/// Writes a policy and returns its address; null if the context's version does not know its type.
 pub(super) fn policy(sink: &mut impl Sink, policy: &Policy, manner: Manner<'_>) -> *mut FWP_BYTE_BLOB {
     let version = manner.version;
     let pointer: *mut c_void = match policy {
@@ -103,7 +103,7 @@ fn ike(sink: &mut impl Sink, policy: &IkePolicy, manner: Manner<'_>) -> *mut c_v
         })
         .collect();
     let (proposals, num_proposals) = array(sink, &proposals);
-    // Of the versions, the newest is the longest, and its beginning is theirs.
+    // The newest version is the longest, and starts with each of the older ones.
     let c = IKEEXT_POLICY2 {
         softExpirationTime: policy.soft_expiration_time,
         numAuthenticationMethods: len(&policy.authentication_methods),
@@ -118,7 +118,7 @@ fn ike(sink: &mut impl Sink, policy: &IkePolicy, manner: Manner<'_>) -> *mut c_v
     sink.put(c).cast()
 }
 
-/// Writes a method: the parts that all versions have alike.
+/// Writes an authentication method: the parts that all versions share.
 macro_rules! method {
     ($sink:ident, $method:ident, $manner:ident, $c:ident, $preshared:expr, $certificate:ident, $kerberos:expr) => {
         $c.authenticationMethodType = $method.method.cast_signed();
@@ -215,7 +215,7 @@ fn roots(sink: &mut impl Sink, config: &CertificateConfig) -> (*mut IKEEXT_CERT_
     (start, len(&config.roots))
 }
 
-/// Both sides of versions 0 and 1: an array for an explicit list, else one root.
+/// Writes both sides in versions 0 and 1: an array for an explicit list, else one root.
 macro_rules! sides {
     ($sink:ident, $certificate:ident, $c:ident) => {
         $c.inboundConfigType = $certificate.inbound.config_type.cast_signed();
@@ -393,7 +393,7 @@ fn transform(sink: &mut impl Sink, transform: &SaTransform) -> IPSEC_SA_TRANSFOR
     c
 }
 
-/// Sets both ends, of whichever version's structure.
+/// Sets both endpoints of a tunnel, in any version's structure.
 macro_rules! ends {
     ($endpoints:ident, $c:ident) => {
         match ($endpoints.local.0, $endpoints.remote.0) {
@@ -490,7 +490,7 @@ fn tunnel(sink: &mut impl Sink, policy: &TunnelPolicy, manner: Manner<'_>) -> *m
                 };
                 sink.set(&places, index, c);
             }
-            // Version 2's structure is the beginning of version 3's.
+            // Version 3's structure starts with version 2's.
             let c = IPSEC_TUNNEL_POLICY3 {
                 flags: policy.flags,
                 numIpsecProposals: num,

@@ -1,4 +1,4 @@
-//! Security descriptors.
+//! Writes security descriptors.
 
 use crate::arena::Layout;
 use crate::arena::Sink;

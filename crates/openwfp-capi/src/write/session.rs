@@ -1,4 +1,4 @@
-//! Sessions.
+//! Writes sessions.
 
 use super::guid;
 use super::page;

@@ -1,4 +1,4 @@
-//! Statistics. WFP's counters of 32 bits stop at their highest value.
+//! Converts statistics to C structures. WFP's 32-bit counters saturate.
 
 use crate::abi::IPSEC_AGGREGATE_DROP_PACKET_STATISTICS0;
 use crate::abi::IPSEC_AGGREGATE_DROP_PACKET_STATISTICS1;
@@ -19,12 +19,12 @@ fn narrow(count: u64) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// What nobody counts is 0.
+/// Returns a counter; 0 if nobody counts it.
 fn known(count: Option<u64>) -> u32 {
     narrow(count.unwrap_or(0))
 }
 
-/// `IPSEC_STATISTICS1`.
+/// Returns the statistics as an `IPSEC_STATISTICS1`.
 pub(crate) fn statistics1(statistics: &Statistics) -> IPSEC_STATISTICS1 {
     IPSEC_STATISTICS1 {
         aggregateSaStatistics: sas(&statistics.sas),
@@ -36,7 +36,8 @@ pub(crate) fn statistics1(statistics: &Statistics) -> IPSEC_STATISTICS1 {
     }
 }
 
-/// `IPSEC_STATISTICS0`, without what version 1 added: all dropped packets, and packets.
+/// Returns the statistics as an `IPSEC_STATISTICS0`, which lacks the totals that version 1 added: of
+/// dropped packets and of successful packets.
 pub(crate) fn statistics0(statistics: &Statistics) -> IPSEC_STATISTICS0 {
     let newer = statistics1(statistics);
     let drops = newer.aggregateDropPacketStatistics;

@@ -1,4 +1,4 @@
-//! Subscriptions, with the templates that they were made with.
+//! Writes subscriptions to SA contexts, with their templates.
 
 use super::guid;
 use super::page;
@@ -51,7 +51,7 @@ fn address_match(sink: &mut impl Sink, wanted: &AddressMatch) -> FWP_CONDITION_V
         AddressMatch::Address(address) => {
             let value = address_value(sink, *address);
             c.r#type = value.r#type;
-            // SAFETY: an address is one of these two members of both unions, by its type.
+            // SAFETY: an address is in one of these two members of both unions, depending on its type.
             unsafe {
                 if value.r#type == FWP_UINT32 {
                     c.Anonymous.uint32 = value.Anonymous.uint32;

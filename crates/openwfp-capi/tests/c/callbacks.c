@@ -1,5 +1,5 @@
-/* Subscriptions with C callbacks: in order, by template, never after they were ended, ended from inside, and told when
- * events were dropped. */
+/* Tests subscriptions with C callbacks. Callbacks run in order, only for what the template selects, and never after
+ * the subscription has ended. They may end their own subscription or session, and they learn of dropped events. */
 #include "fill.h"
 
 #include <pthread.h>
@@ -32,7 +32,7 @@ static void CALLBACK told(void *context, const IPSEC_SA_CONTEXT_CHANGE0 *change)
         s->dropped += change->saContextId;
     }
     if (s->end_at_first) {
-        /* The handle is written before the subscriber lets go of the lock. */
+        /* subscribe() stores the handle before it releases the lock. */
         SUCCEEDS(IPsecSaContextUnsubscribe0(s->engine, s->handle));
         s->ended = 1;
     }
@@ -112,7 +112,7 @@ static void none_after_the_end(HANDLE engine)
             id = establish(engine, i);
         }
         SUCCEEDS(IPsecSaContextUnsubscribe0(engine, s[round].handle));
-        /* Whatever comes now fails the check in the callback. */
+        /* A callback from now on fails the check in told(). */
         pthread_mutex_lock(&s[round].lock);
         s[round].ended = 1;
         pthread_mutex_unlock(&s[round].lock);
@@ -144,7 +144,7 @@ static void CALLBACK closes(void *context, const IPSEC_SA_CONTEXT_CHANGE0 *chang
     pthread_mutex_unlock(&s->lock);
 }
 
-/* The whole session, from inside its callback. */
+/* Closes the whole session from inside its callback. */
 static void closed_from_inside(HANDLE engine)
 {
     static SUBSCRIBER s;
@@ -162,7 +162,7 @@ static void closed_from_inside(HANDLE engine)
     CHECK(s.calls == 1);
 }
 
-/* A callback that does not come back while more happens than its queue holds. */
+/* Blocks in a callback while events arrive: more than its queue holds, unless DROP_ROUNDS is small. */
 static void told_of_drops(HANDLE engine)
 {
     static SUBSCRIBER s;

@@ -1,4 +1,4 @@
-/* What the programs here share. Each is plain WFP code in either form of the API: with -DKERNEL, in kernel-mode form. */
+/* Code that the programs here share. They are WFP code for both forms of the API; -DKERNEL selects kernel mode. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -25,7 +25,7 @@ typedef DWORD RESULT;
 #define INVALID_HANDLE ERROR_INVALID_HANDLE
 #endif
 
-/* mingw-w64's headers lack what has a value alone. */
+/* mingw-w64's headers that are included here do not define these constants. */
 #ifndef RPC_C_AUTHN_DEFAULT
 #define RPC_C_AUTHN_DEFAULT 0xFFFFFFFF
 #endif
@@ -42,14 +42,14 @@ static inline void fail(const char *file, int line, const char *what, unsigned l
     exit(1);
 }
 
-/* The condition holds. */
+/* Exits with an error unless the condition holds. */
 #define CHECK(condition)                                                                                               \
     do {                                                                                                               \
         if (!(condition))                                                                                              \
             fail(__FILE__, __LINE__, #condition, 0);                                                                   \
     } while (0)
 
-/* The call answers this code. */
+/* Exits with an error unless the call returns this code. */
 #define ANSWERS(code, call)                                                                                            \
     do {                                                                                                               \
         RESULT answer = (call);                                                                                        \
@@ -59,7 +59,7 @@ static inline void fail(const char *file, int line, const char *what, unsigned l
 
 #define SUCCEEDS(call) ANSWERS(SUCCESS, call)
 
-/* The engine that TEST_SERVER names, else the local one. */
+/* Opens a session with the engine that TEST_SERVER names, else with the local one. */
 static inline HANDLE open_engine(void)
 {
     HANDLE engine = NULL;

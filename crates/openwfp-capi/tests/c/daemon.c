@@ -1,5 +1,5 @@
-/* A keying daemon as it is found in the field: it mixes versions, chooses its SPIs, changes what it got in place, and
- * has it freed. */
+/* A typical keying daemon: it mixes structure versions, chooses its own SPIs, changes an SA context that it was given
+ * in place, and frees it. */
 #include "fill.h"
 
 int main(void)
@@ -38,7 +38,7 @@ int main(void)
     bundle.flags = 0x800; /* IPSEC_SA_BUNDLE_FLAG_ASSUME_UDP_CONTEXT_OUTBOUND */
     SUCCEEDS(IPsecSaContextAddOutbound0(engine, id, &bundle));
 
-    /* A peer's new port: got, changed in place with a pointer into this function's own memory, handed back, freed. */
+    /* The peer's port changed: get the context, point it at this function's own ports, update, and free it. */
     SUCCEEDS(IPsecSaContextGetById1(engine, id, &context));
     CHECK(context->inboundSa->udpEncapsulation == NULL);
     context->inboundSa->udpEncapsulation = &ports;

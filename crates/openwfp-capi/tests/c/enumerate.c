@@ -1,5 +1,5 @@
-/* The documented example of the family: open, create the handle, page until nothing is left, free, destroy, close. It
- * prints what it finds, a line an SA; with an argument, its key as well. */
+/* The documented way to list SA contexts: open an engine, create an enumerator, read and free pages until none is left,
+ * destroy the enumerator, close the engine. Prints one line per SA; with an argument, also its key. */
 #include "check.h"
 
 static int show_keys;
@@ -19,7 +19,7 @@ static void print_details(const IPSEC_SA_CONTEXT1 *context, const IPSEC_SA_DETAI
 {
     const IPSEC_TRAFFIC1 *traffic = &details->traffic;
     UINT32 i;
-    /* As real callers do: without a null check. */
+    /* Like real callers, do not check for null. */
     CHECK(details->transportFilter->numFilterConditions >= 2);
     for (i = 0; i < details->transportFilter->numFilterConditions; i++)
         CHECK(details->transportFilter->filterCondition[i].conditionValue.type != FWP_EMPTY);

@@ -1,9 +1,9 @@
-/* Each error path: what is null, closed, foreign, made up, out of its range, or not to be called now. */
+/* Provokes errors: null pointers, closed, foreign or invented handles, values out of range, calls in a wrong state. */
 #include "fill.h"
 
 #include <openwfp.h>
 
-/* Nothing stands where results go. */
+/* The call returns this code and clears its results. */
 #define CLEARED(code, call)                                                                                            \
     do {                                                                                                               \
         contexts = (IPSEC_SA_CONTEXT1 **)&contexts;                                                                    \
@@ -39,14 +39,14 @@ static void handles(void)
     CLEARED(INVALID_HANDLE, IPsecSaContextEnum1(engine, engine, 1, &contexts, &returned));
     CLEARED(INVALID_HANDLE, IPsecSaContextEnum1(handle, handle, 1, &contexts, &returned));
     ANSWERS(INVALID_HANDLE, IPsecSaDestroyEnumHandle0(engine, handle));
-    /* Closed ones. */
+    /* Closed handles. */
     SUCCEEDS(IPsecSaContextDestroyEnumHandle0(engine, handle));
     ANSWERS(INVALID_HANDLE, IPsecSaContextDestroyEnumHandle0(engine, handle));
     CLEARED(INVALID_HANDLE, IPsecSaContextEnum1(engine, handle, 1, &contexts, &returned));
     SUCCEEDS(FwpmEngineClose0(engine));
     ANSWERS(INVALID_HANDLE, FwpmEngineClose0(engine));
     CLEARED(INVALID_HANDLE, IPsecSaContextEnum1(engine, sas, 1, &contexts, &returned));
-    /* Carried out or not, a call looks at its handle first. */
+    /* A call checks its handle first, even if it is not implemented. */
     ANSWERS(INVALID_HANDLE, IkeextSaDeleteById0(engine, 1));
 #ifdef KERNEL
     ANSWERS(STATUS_NOT_IMPLEMENTED, IkeextSaDeleteById0(other, 1));
@@ -82,12 +82,12 @@ static void pointers(HANDLE engine)
     ANSWERS(FWP(NULL_POINTER), IPsecSaContextGetById1(engine, 1, NULL));
     ANSWERS(FWP(NULL_POINTER), IPsecGetStatistics1(engine, NULL));
     ANSWERS(FWP(NULL_POINTER), IPsecSaContextSubscribe0(engine, NULL, NULL, NULL, &handle));
-    /* A structure's own pointers. */
+    /* A null pointer inside a structure. */
     memset(&template, 0, sizeof(template));
     template.localSubNet.type = FWP_V4_ADDR_MASK;
     ANSWERS(FWP(NULL_POINTER), IPsecSaContextCreateEnumHandle0(engine, &template, &handle));
     CHECK(handle == NULL);
-    /* An address that no structure has. */
+    /* A misaligned pointer. */
     ANSWERS(FWP(INVALID_PARAMETER), IPsecSaContextGetById1(engine, 1, (IPSEC_SA_CONTEXT1 **)((char *)&context + 1)));
 }
 
@@ -190,7 +190,7 @@ static void bundles(HANDLE engine)
     ANSWERS(FWP(INVALID_FLAGS), IPsecSaContextAddInbound1(engine, id, &b.bundle));
     make_bundle(&b, 0x4321, 1);
     CHECK(IPsecSaContextAddInbound1(engine, id, &b.bundle) != SUCCESS);
-    /* All of that changed nothing. */
+    /* None of the failed calls changed the context. */
     make_bundle(&b, 0x1234, 1);
     SUCCEEDS(IPsecSaContextAddInbound1(engine, id, &b.bundle));
     SUCCEEDS(IPsecSaContextDeleteById0(engine, id));

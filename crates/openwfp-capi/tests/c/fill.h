@@ -1,16 +1,16 @@
-/* Whole SA contexts through the API: AES-GCM with 128 bits, transport mode, IPv4. */
+/* Creates complete SA contexts through the API: AES-GCM with 128-bit keys, transport mode, IPv4. */
 #ifndef FILL_H
 #define FILL_H
 
 #include "check.h"
 
 #define LOCAL_ADDRESS 0x0A000001u /* 10.0.0.1 */
-#define REMOTE_ADDRESS 0x0A010000u /* 10.1.0.0, and from there on */
+#define REMOTE_ADDRESS 0x0A010000u /* 10.1.0.0; a context's number is added */
 
-/* Key and salt of a context: the context's number in every byte. */
+/* Length of a key with its salt, in bytes. Every byte has the value that make_bundle() was given. */
 enum { KEY_LEN = 20 };
 
-/* The structures of one bundle, with room for all that they point to. */
+/* A bundle with all structures and keys that it points to. */
 typedef struct {
     UINT8 auth_key[KEY_LEN];
     UINT8 cipher_key[KEY_LEN];
@@ -52,7 +52,7 @@ static inline IPSEC_TRAFFIC1 make_traffic(UINT32 number)
     return traffic;
 }
 
-/* A complete context; its id. */
+/* Establishes a complete SA context and returns its id. */
 static inline UINT64 establish(HANDLE engine, UINT32 number)
 {
     IPSEC_TRAFFIC1 traffic = make_traffic(number);

@@ -1,4 +1,4 @@
-/* GUIDs as constants of the library, and defined in place. The second file of this program includes <initguid.h>. */
+/* Uses GUIDs as constants of the library and defined in place. The program's second file includes <initguid.h>. */
 #include "check.h"
 
 extern int defined_in_place(const GUID *layer, const GUID *condition);

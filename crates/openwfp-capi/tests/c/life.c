@@ -1,4 +1,4 @@
-/* The life of an SA context, and every field of it on the way back. */
+/* Takes an SA context through its life and checks the fields that calls return. */
 #include "fill.h"
 
 static IPSEC_SA_CONTEXT1 *get(HANDLE engine, UINT64 id)
@@ -41,7 +41,7 @@ static void compare(const IPSEC_SA_DETAILS1 *details, FWP_DIRECTION direction, U
     CHECK(details->transportFilter->filterCondition[1].conditionValue.v4AddrMask->mask == 0xFFFFFFFF);
 }
 
-/* Both SAs of a pair: ESP with SHA-256 and AES-CBC, and AH. */
+/* Uses bundles of two SAs: ESP with AES-CBC and SHA-256, and AH. */
 static void two_sas(HANDLE engine)
 {
     IPSEC_TRAFFIC1 traffic = make_traffic(9);
@@ -153,7 +153,7 @@ static void ipv6_tunnel(HANDLE engine)
     traffic.trafficType = IPSEC_TRAFFIC_TYPE_TUNNEL;
     traffic.tunnelPolicyId = 500;
     SUCCEEDS(IPsecSaContextCreate1(engine, &traffic, NULL, NULL, &id));
-    /* As real callers do: the traffic's own version left 0. */
+    /* Like real callers, leave the traffic's own IP version 0. */
     memset(&request, 0, sizeof(request));
     request.inboundIpsecTraffic = traffic;
     request.inboundIpsecTraffic.ipVersion = (FWP_IP_VERSION)0;
@@ -208,7 +208,7 @@ int main(void)
     CHECK(memcmp(&older.aggregateSaStatistics, &statistics.aggregateSaStatistics,
               sizeof(older.aggregateSaStatistics)) == 0);
 
-    /* The outbound SA goes at once. */
+    /* Expiry removes the outbound SA immediately. */
     SUCCEEDS(IPsecSaContextExpire0(engine, id));
     context = get(engine, id);
     CHECK(context->outboundSa == NULL && context->inboundSa != NULL);

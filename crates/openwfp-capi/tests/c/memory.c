@@ -1,4 +1,4 @@
-/* FwpmFreeMemory0: null, empty pages, what it never gave, what it gave before. */
+/* FwpmFreeMemory0 with null, empty pages, foreign pointers, and memory that was freed before. */
 #include "fill.h"
 
 int main(void)
@@ -21,7 +21,7 @@ int main(void)
         free_memory(&page);
         CHECK(page == NULL);
         free_memory(&page);
-        /* What was freed, and what never was ours, is left alone. */
+        /* A block that was freed before is left alone. */
         free_memory(&copy);
         CHECK(copy != NULL);
     }
@@ -32,7 +32,7 @@ int main(void)
     CHECK(foreign != NULL);
     free(foreign);
 
-    /* Only the block goes, whatever its pointers were changed to; entries of a page are no blocks of their own. */
+    /* Freeing a pointer into a block does nothing; freeing the block ignores what its pointers were changed to. */
     SUCCEEDS(IPsecSaContextGetById1(engine, id, &context));
     context->inboundSa = (IPSEC_SA_DETAILS1 *)&local;
     context->outboundSa->saBundle.saList->espAuthAndCipherInformation->saCipherInformation.cipherKey.size = 0xFFFFFFFF;

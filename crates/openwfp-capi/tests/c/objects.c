@@ -1,5 +1,5 @@
-/* Objects: what a keying daemon does, from open to close, with the objects of each kind, their changes, tunnel policies,
- * net events and options. */
+/* Acts like a keying daemon, from open to close: uses objects of each kind, change subscriptions, tunnel policies,
+ * net events and engine options. */
 #include "check.h"
 #include "fill.h"
 
@@ -95,7 +95,7 @@ static void look_at_layers(HANDLE engine)
     ANSWERS(FWP(BUILTIN_OBJECT), FwpmCalloutDeleteByKey0(engine, &FWPM_CALLOUT_IPSEC_OUTBOUND_TUNNEL_V4));
 }
 
-/* A proposal with a transform of two parts. */
+/* Fills a proposal whose transform has two parts, authentication and cipher. */
 static void fill_proposal(IPSEC_PROPOSAL0 *proposal, IPSEC_SA_TRANSFORM0 *transform,
                           IPSEC_AUTH_AND_CIPHER_TRANSFORM0 *both)
 {
@@ -151,7 +151,7 @@ static UINT64 add_context(HANDLE engine)
     return id;
 }
 
-/* A main-mode policy with a key, read back in each version. */
+/* Adds a main-mode policy with a preshared key and reads it back in each version. */
 static void add_main_mode(HANDLE engine)
 {
     FWPM_PROVIDER_CONTEXT2 context, *got2 = NULL;
@@ -226,7 +226,7 @@ static void add_main_mode(HANDLE engine)
     SUCCEEDS(FwpmProviderContextDeleteByKey0(engine, &MAIN));
 }
 
-/* Values of every type as data of classification options, there and back. */
+/* Stores values of many types as classification options and reads them back. */
 static void values_come_back(HANDLE engine)
 {
     FWPM_PROVIDER_CONTEXT1 context, *got = NULL;
@@ -489,7 +489,7 @@ static void applications_have_ids(void)
 }
 #endif
 
-/* The SA context of the filter shows the filter itself. */
+/* An SA context that names a filter shows the filter itself. */
 static void protect(HANDLE engine, UINT64 filter)
 {
     IPSEC_TRAFFIC1 traffic;

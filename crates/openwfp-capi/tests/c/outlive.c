@@ -1,7 +1,7 @@
-/* A program that outlives its daemon: it says that it has a session, and makes calls until that has ended. */
+/* A program that outlives its daemon: it reports that it has a session, and makes calls until the session has ended. */
 #include "check.h"
 
-/* The daemon may go between the two. */
+/* The daemon may exit between two calls. */
 #define SUCCEEDS_OR_ENDS(call)                                                                                         \
     do {                                                                                                               \
         RESULT answer = (call);                                                                                        \

@@ -1,5 +1,5 @@
-/* How real callers page: one at a time until none comes back, by thousands until a short page, all at once; an empty
- * page is freed like any other; handle and engine go in either order. */
+/* Pages like real callers: one entry at a time until none is left, in one page of 1,000, and all at once. An empty page
+ * is freed like any other. The engine may be closed before its enumerators are destroyed. */
 #include "fill.h"
 
 enum { COUNT = 25 };
@@ -56,7 +56,7 @@ int main(void)
     CHECK(page(engine, handle, 0xFFFFFFFF, &last) == COUNT);
     SUCCEEDS(IPsecSaContextDestroyEnumHandle0(engine, handle));
 
-    /* A snapshot: what comes and goes after the handle was created does not count. */
+    /* The enumerator is a snapshot: contexts added or deleted after its creation do not change it. */
     handle = enumerator(engine);
     last = 0;
     CHECK(page(engine, handle, 10, &last) == 10);
@@ -87,7 +87,7 @@ int main(void)
     CHECK(page(engine, handle, 1000, &last) == 0);
     SUCCEEDS(IPsecSaContextDestroyEnumHandle0(engine, handle));
 
-    /* The engine first: what is still open goes with it. */
+    /* Closing the engine also closes the enumerators that are still open. */
     handle = enumerator(engine);
     SUCCEEDS(FwpmEngineClose0(engine));
     ANSWERS(INVALID_HANDLE, IPsecSaContextDestroyEnumHandle0(engine, handle));

@@ -1,4 +1,4 @@
-/* Who is connected, who may do what, and what others see of a transaction. */
+/* Enumerates sessions, isolates changes in transactions, and restricts access. */
 #include "fill.h"
 
 static void enumerate_sessions(HANDLE engine)
@@ -79,7 +79,7 @@ static void security(HANDLE engine)
         &sacl, &descriptor));
     CHECK(owner != NULL && dacl != NULL && sacl == NULL && descriptor != NULL);
     CHECK((char *)dacl > (char *)descriptor && dacl->AceCount > 0);
-    /* What was read can be written. */
+    /* An access list that was read can be written back. */
     SUCCEEDS(IPsecSaDbSetSecurityInfo0(engine, DACL_SECURITY_INFORMATION, NULL, NULL, dacl, NULL));
     FwpmFreeMemory0(&descriptor);
     SUCCEEDS(FwpmEngineGetSecurityInfo0(engine, DACL_SECURITY_INFORMATION, NULL, NULL, &dacl, NULL, &descriptor));
@@ -97,7 +97,7 @@ static void security(HANDLE engine)
             IPsecSaDbSetSecurityInfo0(engine, OWNER_SECURITY_INFORMATION, &crooked, NULL, NULL, NULL));
     }
 
-    /* One entry: everyone (S-1-1-0) may read, enumerate and change the list again; protected from inheritance. */
+    /* One entry lets everyone (S-1-1-0) enumerate, read and change the list. The list is protected from inheritance. */
     memset(&list, 0, sizeof(list));
     list.acl.AclRevision = ACL_REVISION;
     list.acl.AclSize = sizeof(ACL) + sizeof(ACE_HEADER) + sizeof(ACCESS_MASK) + 12;
@@ -116,7 +116,7 @@ static void security(HANDLE engine)
     CHECK(IPsecSaDbSetSecurityInfo0(engine, DACL_SECURITY_INFORMATION, NULL, NULL, &list.acl, NULL) != SUCCESS);
 }
 
-/* What the list of `security` leaves: no key, no change; a kernel-mode caller is not asked. */
+/* After security(), user-mode callers get no keys and may change nothing. Kernel-mode callers are not checked. */
 static void without_rights(HANDLE engine, UINT64 id)
 {
     IPSEC_SA_CONTEXT1 *context;

@@ -1,4 +1,4 @@
-/* UTF-16 whatever the compiler's wchar_t is: OPENWFP_TEXT and, with UNICODE, TEXT always; L"" with -fshort-wchar. */
+/* UTF-16 strings: OPENWFP_TEXT, and TEXT with UNICODE, work for every wchar_t; L"" needs -fshort-wchar. */
 #define UNICODE
 #include "check.h"
 

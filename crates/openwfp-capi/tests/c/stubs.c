@@ -1,5 +1,5 @@
-/* Calls that are not carried out, by the names in the arguments; the first says what they look at: `handle`, `none`, or
- * `socket` for those of sockets. */
+/* Makes unimplemented calls, which the arguments name. The first argument is what the calls check: `handle`, `none`,
+ * or `socket` for socket calls, which return SOCKET_ERROR. */
 #define _GNU_SOURCE
 #include "check.h"
 

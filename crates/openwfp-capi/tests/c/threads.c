@@ -1,5 +1,5 @@
-/* Threads that page one handle get every entry exactly once; an engine that is closed while others are inside its calls
- * harms nobody. */
+/* Threads that page through one handle get every entry exactly once. Closing an engine is safe while other threads are
+ * inside its calls. */
 #define _GNU_SOURCE
 #include "fill.h"
 

@@ -1,5 +1,5 @@
-/* Which versions the unnumbered names are for the Windows that NTDDI_VERSION names: with -DTARGET=0 to 5 for Vista, 7, 8,
- * 8.1, 10 and 11. It is compiled, not run. */
+/* Checks which versions the unnumbered names stand for, by NTDDI_VERSION or _WIN32_WINNT. -DTARGET=0 to 5 expects
+ * Vista, 7, 8, 8.1, 10 and 11. The program is compiled, not run. */
 #include <assert.h>
 
 #include <windows.h>
@@ -10,7 +10,7 @@
 
 static int same_call(void)
 {
-    /* A call's version is told by its type. */
+    /* The type of a call identifies its version. */
 #if TARGET == 0
     DWORD(WINAPI * e)(HANDLE, HANDLE, UINT32, IPSEC_SA_CONTEXT0 ***, UINT32 *) = IPsecSaContextEnum;
     DWORD(WINAPI * s)(HANDLE, IPSEC_STATISTICS0 *) = IPsecGetStatistics;

@@ -1,4 +1,4 @@
-/* A program for Windows Vista, written with the unnumbered names: they are the structures and calls of version 0. */
+/* A program for Windows Vista. It uses the unnumbered names, which stand for version 0 of structures and calls. */
 #define _WIN32_WINNT 0x0600
 #include "fill.h"
 
@@ -15,7 +15,7 @@ int main(void)
     UINT64 id, filter;
     UINT32 spi, returned;
 
-    /* The sizes are Vista's. */
+    /* The structures have the sizes of Vista. */
     CHECK(sizeof(IPSEC_SA_DETAILS) == 168 && sizeof(IPSEC_SA_BUNDLE) == 88 && sizeof(IPSEC_TRAFFIC) == 56);
     CHECK(sizeof(IPSEC_STATISTICS) == 200 && sizeof(IPSEC_GETSPI) == 80);
 
