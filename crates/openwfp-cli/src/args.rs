@@ -1,73 +1,90 @@
 //! The command line's grammar.
 #![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
 
-use crate::Color;
 use clap::Args as ClapArgs;
+use clap::CommandFactory;
+use clap::FromArgMatches;
 use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
 use openwfp::NamedUrl;
 use openwfp::api::AddressMatch;
+use openwfp::api::ContextTemplate;
 use openwfp::api::Error;
 use openwfp::api::Guid;
 use openwfp::api::SaContextId;
 use openwfp::api::Spi;
+use openwfp::api::object::ObjectKind;
 use openwfp::api::object::ObjectName;
+use openwfp::api::object::template::ENUM_SORTED;
+use openwfp::api::object::template::ObjectTemplate;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 const MAIN_HELP: &str = "\
 Examples:
-  wfp sa list                                    the SA contexts of this machine's kernel
-  wfp sa list --remote 203.0.113.0/24            those with peers in a network
-  wfp --engine capture:samples/strongswan-16 sa list
-  wfp serve                                      the kernel's SAs as a service
-  wfp --engine https://gateway --cert me.pem --key me.key --ca ca.pem sa list
-  wfp filter list                                filters of the daemon's engine
+  wfp sa list                            List this machine's SAs
+  wfp sa list --remote 203.0.113.0/24    List SAs with peers in a network
+  wfp sa watch                           Print changes as they happen
+  wfp --engine https://gw --cert me.pem --key me.key --ca ca.pem sa list
+                                         List another machine's SAs
+  wfp serve                              Serve this machine's SAs to clients
   wfp policy explain --from 10.1.0.5 --to 10.2.0.9 --proto tcp --dport 443
-  wfp explain 0x8032001b                         what a result code means
+  wfp explain 0x8032001b                 Explain a result code
+
+Engines:
+  unix:PATH              A daemon on this machine (unix:PATH#NAME: one of
+                         several engines that it serves)
+  https://HOST[:PORT]    A daemon on another machine, over mutual TLS
+  xfrm:                  This machine's kernel (xfrm:netns=NAME or
+                         xfrm:pid=NUMBER: another network namespace)
+  capture:DIR            A capture, see samples/README.md in the source
+  memory:                An empty engine in this process
 
 Exit codes:
-  0  done
-  1  the engine refused or could not be reached; the code's name is on standard error
-  2  the command line is wrong
-  3  the listing was printed but is incomplete; the reason is on standard error";
+  0  Done
+  1  The engine refused the call or could not be reached, or you declined
+  2  The command line is wrong
+  3  The listing was printed, but it is incomplete";
 
 const LIST_HELP: &str = "\
 Examples:
-  wfp sa list --limit 100                        the first hundred
-  wfp sa list --limit 100 --after 100            the next hundred
+  wfp sa list --limit 100              List the first hundred
+  wfp sa list --limit 100 --after 100  List the next hundred
   wfp sa list --local 10.0.0.1 --remote 2001:db8::/32
-  wfp sa list --remote 192.0.2.10-192.0.2.99     a range of peers
+  wfp sa list --remote 192.0.2.10-192.0.2.99
   wfp sa list --spi 0xc71b7200 -o json
   wfp sa list -o jsonl | jq -r 'select(.state != \"complete\").remote'
 
-Without a daemon, xfrm: numbers the contexts anew for each command, in the order of their creation. An
-SPI names a context for as long as it lives, so --after and `sa show` take one too.";
+Without a daemon, each command numbers the kernel's contexts anew, in the order of their creation. An SPI identifies \
+a context for as long as it lives, so --after and `wfp sa show` accept an SPI, too.";
 
 const WATCH_HELP: &str = "\
-Examples:
-  wfp sa watch                                   a line for each change
-  wfp sa watch --remote 203.0.113.0/24 -o jsonl | jq -r '.event + \" \" + .context.remote'
+Events:
+  add          A context was created
+  change       A context changed
+  acquire      Traffic matches a policy but has no SA yet
+  soft-expiry  A limit is near
+  expire       A context reached a limit
+  delete       A context was removed; shows its last counters
 
-Changes: add, change, delete (with the last counters), expire, soft-expiry (a limit is near), acquire (traffic that a
-policy protects has no SA yet).";
+Examples:
+  wfp sa watch
+  wfp sa watch --remote 203.0.113.0/24 -o jsonl | jq -r .context.remote";
 
 const EXPORT_HELP: &str = "\
 Examples:
   wfp sa export --format wireshark >~/.config/wireshark/esp_sa
   tshark -r capture.pcap -o esp.enable_encryption_decode:TRUE
 
-The output holds the SAs' keys, and takes the right to them (READ_KEYS).";
+The output contains keys. It requires the right READ_KEYS, which root has by default.";
 
-const OBJECT_HELP: &str = "\
+const FILTER_LIST_HELP: &str = "\
 Examples:
   wfp filter list
   wfp filter list --layer FWPM_LAYER_OUTBOUND_TRANSPORT_V4 --sorted
-  wfp filter show 4294967298
-  wfp layer show FWPM_LAYER_IPSEC_V4
-  wfp context list -o json";
+  wfp filter list -o json";
 
 const EXPLAIN_HELP: &str = "\
 Examples:
@@ -77,188 +94,379 @@ Examples:
 
 const SERVE_HELP: &str = "\
 Examples:
-  wfp serve                                      the kernel's SAs at /run/openwfp/engine.sock
+  wfp serve                            Serve the kernel's SAs
+  wfp serve --engine xfrm: --engine blue=xfrm:netns=b1
   wfp serve --engine memory: --unix /tmp/engine.sock
   wfp serve --config wfp.toml --check-config
-  WFP_SERVE_LOG_LEVEL=debug wfp serve
+  OPENWFP_SERVE_LOG_LEVEL=debug wfp serve
 
-Flags override the environment (WFP_SERVE_SECTION_KEY), and that the configuration. SIGHUP reads it again, SIGTERM
-stops: calls that run finish. docs/daemon.md in the source has all keys.";
+Precedence, lowest to highest: configuration file, environment variables (OPENWFP_SERVE_SECTION_KEY), flags. On SIGHUP \
+the daemon rereads its configuration. On SIGTERM it finishes running calls and exits. docs/daemon.md in the source is \
+the manual.";
 
-/// The filter engine for IPsec: lists, finds and explains the security associations of a machine.
+/// The heading of the options that most commands share.
+const GLOBAL: &str = "Global options";
+
+/// List, watch, explain and change the IPsec security associations (SAs) of a machine
 #[derive(Debug, Parser)]
-#[command(name = "wfp", version, about, after_help = MAIN_HELP, max_term_width = 110)]
+#[command(name = "wfp", version, after_help = MAIN_HELP, max_term_width = 80)]
 pub(crate) struct Args {
-    /// The engine: unix:PATH or https://HOST (a daemon; #NAME behind it names one of its engines), xfrm: (this machine's
-    /// kernel; xfrm:netns=NAME, xfrm:pid=NUMBER in another network namespace), capture:DIR (a capture's directory) or
-    /// memory: [default: this machine's daemon where there is one, else xfrm:]. `serve` takes several, each with a name
-    /// before it if need be: blue=xfrm:netns=blue
-    #[arg(long, value_name = "URL", env = "WFP_ENGINE", global = true)]
-    pub(crate) engine: Vec<NamedUrl>,
-    /// Change and remove also what others than this engine installed in the kernel (xfrm: engines)
-    #[arg(long, global = true)]
-    pub(crate) adopt: bool,
-    #[command(flatten)]
-    pub(crate) certificate: Certificate,
-    /// When to use colours
-    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
-    pub(crate) color: Color,
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten, next_help_heading = GLOBAL)]
+    pub(crate) client: ClientArgs,
+    // Only some commands take it, and each of them has it in its own help.
+    #[arg(long, hide = true)]
+    pub(crate) adopt: bool,
 }
 
-/// What an https engine takes.
-#[derive(Clone, Debug, ClapArgs)]
-pub(crate) struct Certificate {
-    /// The certificate to show to an https engine, PEM
-    #[arg(long, value_name = "FILE", env = "WFP_CERT", global = true)]
+/// Reads the command line; ends the program where it is wrong, and for `--help`.
+pub(crate) fn parse() -> Args {
+    let matches = command().get_matches();
+    Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// The grammar, with the name of each kind of object in the help of its commands.
+fn command() -> clap::Command {
+    let kinds = [
+        ("filter", "filters", "filter"),
+        ("context", "provider contexts", "provider context"),
+        ("provider", "providers", "provider"),
+        ("sublayer", "sublayers", "sublayer"),
+        ("layer", "layers", "layer"),
+        ("callout", "callouts", "callout"),
+    ];
+    kinds.into_iter().fold(Args::command(), |command, (word, all, one)| {
+        command.mut_subcommand(word, |command| {
+            command
+                .mut_subcommand("list", |list| list.about(format!("List {all}")))
+                .mut_subcommand("show", |show| show.about(format!("Show one {one} in full")))
+        })
+    })
+}
+
+/// The engine of a command, how to reach it, and colours. Each is accepted before and after the command's name.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub(crate) struct ClientArgs {
+    /// Engine to use, see `wfp --help` [env: OPENWFP_ENGINE] [default: this machine's daemon if it runs, else xfrm:]
+    #[arg(long, value_name = "URL")]
+    pub(crate) engine: Vec<NamedUrl>,
+    #[command(flatten)]
+    pub(crate) certificate: CertificateArgs,
+    #[command(flatten)]
+    pub(crate) output: ColorArgs,
+}
+
+/// The client certificate for an https engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, ClapArgs)]
+pub(crate) struct CertificateArgs {
+    /// Client certificate for an https engine, PEM [env: OPENWFP_CERT]
+    #[arg(long, value_name = "FILE")]
     pub(crate) cert: Option<PathBuf>,
-    /// Its private key, PEM
-    #[arg(long, value_name = "FILE", env = "WFP_KEY", global = true)]
+    /// Private key of the certificate, PEM [env: OPENWFP_KEY]
+    #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
-    /// The authorities that the engine's certificate may come from, PEM
-    #[arg(long, value_name = "FILE", env = "WFP_CA", global = true)]
+    /// Certificate authorities to trust for an https engine, PEM [env: OPENWFP_CA]
+    #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
+}
+
+/// Colours.
+#[derive(Clone, Copy, Debug, Default, ClapArgs)]
+pub(crate) struct ColorArgs {
+    /// When to use colours: auto (on a terminal, unless NO_COLOR is set), always or never [default: auto]
+    #[arg(long, value_name = "WHEN", hide_possible_values = true)]
+    pub(crate) color: Option<Color>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Runs the engine as a service for local and remote clients
-    #[command(after_help = SERVE_HELP)]
-    Serve(ServeArgs),
-    /// Security-association contexts: pairs of inbound and outbound SAs
+    /// List, show, watch and change SA contexts (pairs of inbound and outbound SAs)
     #[command(subcommand)]
     Sa(SaCommand),
-    /// Filters: what happens to which packets
-    #[command(subcommand, after_help = OBJECT_HELP)]
-    Filter(ObjectCommand),
-    /// Providers: who manages objects
-    #[command(subcommand)]
-    Provider(ObjectCommand),
-    /// Provider contexts: the policies of IKE and IPsec
-    #[command(subcommand)]
-    Context(ObjectCommand),
-    /// Sublayers: parts of layers, in the order in which they are asked
-    #[command(subcommand)]
-    Sublayer(ObjectCommand),
-    /// Layers: where filters are asked, with the fields that conditions look at
-    #[command(subcommand)]
-    Layer(ObjectCommand),
-    /// Callouts: what filters ask
-    #[command(subcommand)]
-    Callout(ObjectCommand),
-    /// What the filters decide
+    /// Explain what the filters decide
     #[command(subcommand)]
     Policy(PolicyCommand),
-    /// What a result code means: its name, number, NTSTATUS, meaning and likely cause
-    Explain {
-        /// A name such as FWP_E_NOT_FOUND, or a number in hexadecimal (0x80320008) or decimal
-        #[arg(allow_hyphen_values = true)]
-        code: String,
-    },
+    /// List and show filters
+    #[command(subcommand)]
+    Filter(ObjectCommand<FilterListArgs>),
+    /// List and show provider contexts (IKE and IPsec policies)
+    #[command(subcommand)]
+    Context(ObjectCommand<ProvidedListArgs>),
+    /// List and show providers (the owners of objects)
+    #[command(subcommand)]
+    Provider(ObjectCommand<ObjectListArgs>),
+    /// List and show sublayers
+    #[command(subcommand)]
+    Sublayer(ObjectCommand<ProvidedListArgs>),
+    /// List and show layers, with the fields that conditions can test
+    #[command(subcommand)]
+    Layer(ObjectCommand<ObjectListArgs>),
+    /// List and show callouts
+    #[command(subcommand)]
+    Callout(ObjectCommand<CalloutListArgs>),
+    /// Run the daemon, which serves engines to local and remote clients
+    #[command(after_help = SERVE_HELP)]
+    Serve(ServeArgs),
+    /// Explain a result code: its name, number, NTSTATUS, meaning and likely cause
+    Explain(CodeArgs),
+}
+
+impl Args {
+    /// When to use colours: after the command's name, else before it, else as the terminal is.
+    pub(crate) fn color(&self) -> Color {
+        let own = match &self.command {
+            Command::Sa(command) => command.client().output,
+            Command::Policy(PolicyCommand::Explain(explain)) => explain.client.output,
+            Command::Filter(command) => command.client().output,
+            Command::Context(command) | Command::Sublayer(command) => command.client().output,
+            Command::Provider(command) | Command::Layer(command) => command.client().output,
+            Command::Callout(command) => command.client().output,
+            Command::Serve(serve) => serve.output,
+            Command::Explain(explain) => explain.output,
+        };
+        own.color.or(self.client.output.color).unwrap_or_default()
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CodeArgs {
+    /// Name such as FWP_E_NOT_FOUND, or number such as 0x80320008 or 2150760456
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) code: String,
+    #[command(flatten, next_help_heading = GLOBAL)]
+    pub(crate) output: ColorArgs,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SaCommand {
-    /// Lists SA contexts, page by page, in the order of their ids
+    /// List SA contexts, ordered by id
     #[command(after_help = LIST_HELP)]
     List(ListArgs),
-    /// Shows all of one SA context
+    /// Show one SA context in full
     Show(ShowArgs),
-    /// Prints changes as they happen, until it is stopped
+    /// Print changes as they happen, until interrupted
     #[command(after_help = WATCH_HELP)]
     Watch(WatchArgs),
-    /// Has SA contexts expire: outbound at once, inbound a minute later, for packets on the wire
+    /// Expire SA contexts (outbound immediately, inbound after 60 s)
     Expire(ChangeArgs),
-    /// Deletes SA contexts with all their SAs
+    /// Delete SA contexts with all their SAs
     Delete(ChangeArgs),
-    /// Writes the SAs with their keys for another program
+    /// Write the SAs and their keys in another program's format
     #[command(after_help = EXPORT_HELP)]
     Export(ExportArgs),
 }
 
+impl SaCommand {
+    pub(crate) fn client(&self) -> &ClientArgs {
+        match self {
+            SaCommand::List(list) => &list.client,
+            SaCommand::Show(show) => &show.client,
+            SaCommand::Watch(watch) => &watch.client,
+            SaCommand::Expire(change) | SaCommand::Delete(change) => &change.client,
+            SaCommand::Export(export) => &export.client,
+        }
+    }
+
+    /// The arguments of a command that changes contexts.
+    pub(crate) fn changes(&self) -> Option<&ChangeArgs> {
+        match self {
+            SaCommand::Expire(change) | SaCommand::Delete(change) => Some(change),
+            _ => None,
+        }
+    }
+}
+
+impl<L: ListOfObjects> ObjectCommand<L> {
+    fn client(&self) -> &ClientArgs {
+        match self {
+            ObjectCommand::List(list) => &list.paging().client,
+            ObjectCommand::Show(show) => &show.client,
+        }
+    }
+}
+
+/// What can be done with the objects of one kind, which decides the filters of `list`.
 #[derive(Debug, Subcommand)]
-pub(crate) enum ObjectCommand {
-    /// Lists them, page by page, in the order in which they were added
-    List(ObjectListArgs),
-    /// Shows all of one
+pub(crate) enum ObjectCommand<L: ClapArgs> {
+    /// List them
+    List(L),
+    /// Show one in full
     Show(ObjectShowArgs),
 }
 
+/// The filters of `list` for one kind of objects.
+pub(crate) trait ListOfObjects: ClapArgs {
+    fn paging(&self) -> &ObjectPagingArgs;
+
+    /// The template of an enumerator of the kind.
+    fn template(&self, kind: ObjectKind) -> ObjectTemplate {
+        ObjectTemplate { after: self.paging().after, ..ObjectTemplate::all(kind) }
+    }
+}
+
+/// `list` of a kind that nothing selects from.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ObjectListArgs {
-    /// Only those of this provider: its key, or its name in Windows' headers
+    #[command(flatten)]
+    pub(crate) paging: ObjectPagingArgs,
+}
+
+impl ListOfObjects for ObjectListArgs {
+    fn paging(&self) -> &ObjectPagingArgs {
+        &self.paging
+    }
+}
+
+/// `list` of a kind whose objects belong to providers.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ProvidedListArgs {
+    /// List only objects of this provider: its key, or its name in Windows' headers
     #[arg(long, value_name = "KEY", value_parser = guid)]
     pub(crate) provider: Option<Guid>,
-    /// Only filters and callouts of this layer, such as FWPM_LAYER_OUTBOUND_TRANSPORT_V4
+    #[command(flatten)]
+    pub(crate) paging: ObjectPagingArgs,
+}
+
+impl ListOfObjects for ProvidedListArgs {
+    fn paging(&self) -> &ObjectPagingArgs {
+        &self.paging
+    }
+
+    fn template(&self, kind: ObjectKind) -> ObjectTemplate {
+        ObjectTemplate { provider: self.provider, after: self.paging.after, ..ObjectTemplate::all(kind) }
+    }
+}
+
+/// `list` of callouts.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CalloutListArgs {
+    /// List only callouts at this layer, such as FWPM_LAYER_OUTBOUND_TRANSPORT_V4
     #[arg(long, value_name = "LAYER", value_parser = guid)]
     pub(crate) layer: Option<Guid>,
-    /// Filters by weight, the heaviest first
+    #[command(flatten)]
+    pub(crate) provided: ProvidedListArgs,
+}
+
+impl ListOfObjects for CalloutListArgs {
+    fn paging(&self) -> &ObjectPagingArgs {
+        &self.provided.paging
+    }
+
+    fn template(&self, kind: ObjectKind) -> ObjectTemplate {
+        ObjectTemplate { layer: self.layer, ..self.provided.template(kind) }
+    }
+}
+
+/// `list` of filters.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = FILTER_LIST_HELP)]
+pub(crate) struct FilterListArgs {
+    /// List only filters at this layer, such as FWPM_LAYER_OUTBOUND_TRANSPORT_V4
+    #[arg(long, value_name = "LAYER", value_parser = guid)]
+    pub(crate) layer: Option<Guid>,
+    /// Sort by weight, heaviest first
     #[arg(long)]
     pub(crate) sorted: bool,
-    /// How many to ask the engine for at a time
-    #[arg(long, value_name = "N", default_value = "1000")]
-    pub(crate) page_size: NonZeroU32,
-    /// How many to print at most
+    #[command(flatten)]
+    pub(crate) provided: ProvidedListArgs,
+}
+
+impl ListOfObjects for FilterListArgs {
+    fn paging(&self) -> &ObjectPagingArgs {
+        &self.provided.paging
+    }
+
+    fn template(&self, kind: ObjectKind) -> ObjectTemplate {
+        let template = self.provided.template(kind);
+        let sorted = if self.sorted { ENUM_SORTED } else { 0 };
+        ObjectTemplate { layer: self.layer, flags: template.flags | sorted, ..template }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ObjectPagingArgs {
+    /// Print at most N objects
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
-    /// Go on behind this one: its key
+    /// Start after the object with this key
     #[arg(long, value_name = "KEY", value_parser = guid)]
     pub(crate) after: Option<Guid>,
-    /// The format
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub(crate) output: Format,
+    /// Fetch N objects per request
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub(crate) page_size: NonZeroU32,
+    #[command(flatten)]
+    pub(crate) output: FormatArgs,
+    #[command(flatten, next_help_heading = GLOBAL)]
+    pub(crate) client: ClientArgs,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ObjectShowArgs {
-    /// Its id, its key, or its name in Windows' headers
+    /// Id, key, or name in Windows' headers
     #[arg(value_name = "ID", value_parser = object_name)]
     pub(crate) name: ObjectName,
-    /// The format
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    #[command(flatten)]
+    pub(crate) output: FormatArgs,
+    #[command(flatten, next_help_heading = GLOBAL)]
+    pub(crate) client: ClientArgs,
+}
+
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub(crate) struct FormatArgs {
+    /// Output format: table, wide (all columns), json, or jsonl (one JSON object per line)
+    #[arg(short, long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
     pub(crate) output: Format,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
-    /// Which filters match a packet, what each sublayer says, and which policy applies
+    /// Explain which filters match a packet, what each sublayer decides, and which policy applies
     #[command(after_help = EXPLAIN_HELP)]
     Explain(ExplainArgs),
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ExplainArgs {
-    /// Where the packet comes from
+    /// Source address of the packet
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) from: IpAddr,
-    /// Where it goes to
+    /// Destination address of the packet
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) to: IpAddr,
-    /// The protocol: tcp, udp, icmp, icmpv6, esp, ah or a number
+    /// IP protocol: tcp, udp, sctp, icmp, icmpv6, esp, ah or a number
     #[arg(long, value_name = "PROTOCOL", default_value = "0", value_parser = protocol)]
     pub(crate) proto: u8,
-    /// The source's port
+    /// Source port
     #[arg(long, value_name = "PORT", default_value = "0")]
     pub(crate) sport: u16,
-    /// The destination's port
+    /// Destination port
     #[arg(long, value_name = "PORT", default_value = "0")]
     pub(crate) dport: u16,
-    /// The packet arrives at this machine; else it leaves from it
+    /// Explain a packet that this machine receives, not one that it sends
     #[arg(long = "in", conflicts_with = "forward")]
     pub(crate) inbound: bool,
-    /// The packet goes through this machine
+    /// Explain a packet that this machine forwards
     #[arg(long)]
     pub(crate) forward: bool,
-    /// The format
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub(crate) output: Format,
+    #[command(flatten)]
+    pub(crate) output: FormatArgs,
+    #[command(flatten, next_help_heading = GLOBAL)]
+    pub(crate) client: ClientArgs,
+}
+
+/// An error without its code, which means nothing on a command line.
+fn advised(error: &Error) -> String {
+    match error.remedy() {
+        Some(remedy) => format!("{}. {remedy}", error.what()),
+        None => error.what().to_owned(),
+    }
 }
 
 fn guid(text: &str) -> Result<Guid, String> {
     match openwfp::api::guids::by_name(text) {
         Some(guid) => Ok(guid),
-        None => text.parse().map_err(|error: Error| error.to_string()),
+        None => text.parse().map_err(|error: Error| advised(&error)),
     }
 }
 
@@ -278,74 +486,96 @@ fn protocol(text: &str) -> Result<u8, String> {
         "ah" => Ok(51),
         "icmpv6" => Ok(58),
         "sctp" => Ok(132),
-        number => {
-            number.parse().map_err(|_| format!("{text} is no IP protocol: write tcp, udp, icmp or a number"))
+        number => number.parse().map_err(|_| {
+            format!("unknown protocol \"{text}\". Use tcp, udp, sctp, icmp, icmpv6, esp, ah or a number.")
+        }),
+    }
+}
+
+/// Which contexts a command works on.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TemplateArgs {
+    /// Select contexts whose local address is this address, or in this network or range (A-B)
+    #[arg(long, value_name = "NET", value_parser = address_match)]
+    pub(crate) local: Option<AddressMatch>,
+    /// Select contexts whose remote address is this address, or in this network or range (A-B)
+    #[arg(long, value_name = "NET", value_parser = address_match)]
+    pub(crate) remote: Option<AddressMatch>,
+}
+
+impl TemplateArgs {
+    pub(crate) fn template(&self) -> ContextTemplate {
+        ContextTemplate {
+            local: self.local.clone().unwrap_or_default(),
+            remote: self.remote.clone().unwrap_or_default(),
         }
     }
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ListArgs {
-    /// Only contexts whose own address is in this network, range (A-B) or is this address
-    #[arg(long, value_name = "NET", value_parser = address_match)]
-    pub(crate) local: Option<AddressMatch>,
-    /// Only contexts whose peer's address is in this network, range (A-B) or is this address
-    #[arg(long, value_name = "NET", value_parser = address_match)]
-    pub(crate) remote: Option<AddressMatch>,
-    /// Only contexts with this SPI, inbound or outbound, such as 0xc71b7200
+    #[command(flatten)]
+    pub(crate) template: TemplateArgs,
+    /// Select contexts with this inbound or outbound SPI, such as 0xc71b7200
     #[arg(long, value_name = "SPI", value_parser = spi)]
     pub(crate) spi: Option<Spi>,
-    /// How many contexts to ask the engine for at a time
-    #[arg(long, value_name = "N", default_value = "1000")]
-    pub(crate) page_size: NonZeroU32,
-    /// How many contexts to print at most
+    /// Print at most N contexts
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
-    /// Go on behind this context: its id, or one of its SPIs with 0x
+    /// Start after this context: its id, or one of its SPIs with 0x
     #[arg(long, value_name = "ID", value_parser = reference)]
     pub(crate) after: Option<Reference>,
-    /// The format
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub(crate) output: Format,
-    /// Print the keys as well, in every format
+    /// Fetch N contexts per request
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub(crate) page_size: NonZeroU32,
+    #[command(flatten)]
+    pub(crate) output: FormatArgs,
+    /// Print the keys, too
     #[arg(long)]
     pub(crate) show_keys: bool,
+    #[command(flatten, next_help_heading = GLOBAL)]
+    pub(crate) client: ClientArgs,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct WatchArgs {
-    /// Only contexts whose own address is in this network, range (A-B) or is this address
-    #[arg(long, value_name = "NET", value_parser = address_match)]
-    pub(crate) local: Option<AddressMatch>,
-    /// Only contexts whose peer's address is in this network, range (A-B) or is this address
-    #[arg(long, value_name = "NET", value_parser = address_match)]
-    pub(crate) remote: Option<AddressMatch>,
-    /// Stop after so many changes
+    #[command(flatten)]
+    pub(crate) template: TemplateArgs,
+    /// Exit after N changes
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
-    /// The format: a table, or JSON, one object a line
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    /// Output format: table or jsonl (one JSON object per line)
+    #[arg(short, long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
     pub(crate) output: Format,
+    #[command(flatten, next_help_heading = GLOBAL)]
+    pub(crate) client: ClientArgs,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ChangeArgs {
-    /// The contexts: their ids, or one SPI of each with 0x
+    /// Contexts: their ids, or one SPI of each with 0x
     #[arg(value_name = "ID", value_parser = reference, required = true)]
     pub(crate) ids: Vec<Reference>,
-    /// Do not show and ask first
+    /// Do not ask for confirmation
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Change SAs that other programs installed in the kernel, too
+    #[arg(long)]
+    pub(crate) adopt: bool,
+    #[command(flatten, next_help_heading = GLOBAL)]
+    pub(crate) client: ClientArgs,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ExportArgs {
-    /// The contexts: their ids, or one SPI of each with 0x; none: all
+    /// Contexts: their ids, or one SPI of each with 0x [default: all]
     #[arg(value_name = "ID", value_parser = reference)]
     pub(crate) ids: Vec<Reference>,
-    /// For which program
-    #[arg(long, value_name = "FORMAT")]
+    /// Format: wireshark (the table of ESP SAs that Wireshark and tshark read)
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
     pub(crate) format: ExportFormat,
+    #[command(flatten, next_help_heading = GLOBAL)]
+    pub(crate) client: ClientArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -356,49 +586,70 @@ pub(crate) enum ExportFormat {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ShowArgs {
-    /// The context: its id, or one of its SPIs with 0x
+    /// Context: its id, or one of its SPIs with 0x
     #[arg(value_name = "ID", value_parser = reference)]
     pub(crate) id: Reference,
-    /// The format
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub(crate) output: Format,
-    /// Print the keys as well
+    #[command(flatten)]
+    pub(crate) output: FormatArgs,
+    /// Print the keys, too
     #[arg(long)]
     pub(crate) show_keys: bool,
+    #[command(flatten, next_help_heading = GLOBAL)]
+    pub(crate) client: ClientArgs,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ServeArgs {
-    /// The configuration, TOML [default: /etc/openwfp/wfp.toml, if it is there]
-    #[arg(long, value_name = "FILE", env = "WFP_CONFIG")]
+    /// Engine to serve, once for each; clients name it by NAME [env: OPENWFP_ENGINE] [default: xfrm:]
+    #[arg(long, value_name = "[NAME=]URL")]
+    pub(crate) engine: Vec<NamedUrl>,
+    /// Configuration file, TOML [env: OPENWFP_CONFIG] [default: /etc/openwfp/wfp.toml if it exists]
+    #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Check the configuration and the files that it names, and do nothing else
+    /// Check the configuration and the files that it names, then exit
     #[arg(long)]
     pub(crate) check_config: bool,
-    /// Where to listen, a path; same as --set listen.unix=PATH
+    /// Listen on this Unix socket; same as --set listen.unix=PATH
     #[arg(long, value_name = "PATH")]
     pub(crate) unix: Option<String>,
-    /// Where to listen for mutual TLS, ADDRESS:PORT; same as --set listen.tls=ADDRESS:PORT
+    /// Listen for mutual TLS on ADDRESS:PORT; same as --set listen.tls=ADDRESS
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) tls: Option<String>,
-    /// Where to listen without encryption, a loopback ADDRESS:PORT; same as --set listen.plaintext=ADDRESS:PORT
+    /// Listen without encryption on a loopback ADDRESS:PORT; same as --set listen.plaintext=ADDRESS
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) plaintext: Option<String>,
-    /// Another value for a key of the configuration, such as limits.connections=100
+    /// Override a configuration key, such as limits.connections=100
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+    /// Let clients change SAs that other programs installed in the kernel, too
+    #[arg(long)]
+    pub(crate) adopt: bool,
+    #[command(flatten, next_help_heading = GLOBAL)]
+    pub(crate) output: ColorArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Columns, as many as the terminal has room for
+    /// As many columns as fit the terminal
     Table,
     /// All columns, whatever the width
     Wide,
     /// One JSON document
     Json,
-    /// One JSON object a line and context
+    /// One JSON object per line
     Jsonl,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
 }
 
 /// A context by its id or by one of its SPIs.
@@ -414,7 +665,7 @@ fn reference(text: &str) -> Result<Reference, String> {
     }
     match text.parse() {
         Ok(id) => Ok(Reference::Id(SaContextId(id))),
-        Err(_) => Err("an id is a number, an SPI starts with 0x".into()),
+        Err(_) => Err("expected an id, such as 7, or an SPI, such as 0xc71b7200".into()),
     }
 }
 
@@ -424,7 +675,7 @@ fn spi(text: &str) -> Result<Spi, String> {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),
         None => text.parse().ok(),
     };
-    value.and_then(Spi::new).ok_or_else(|| "an SPI is 0x and up to 8 hexadecimal digits, not all 0".into())
+    value.and_then(Spi::new).ok_or_else(|| "expected an SPI: 0x and up to 8 hexadecimal digits, not 0".into())
 }
 
 fn address_match(text: &str) -> Result<AddressMatch, String> {
@@ -432,23 +683,22 @@ fn address_match(text: &str) -> Result<AddressMatch, String> {
         return Ok(AddressMatch::Address(address));
     }
     if let Some((low, high)) = text.split_once('-') {
-        let end = |text: &str| text.trim().parse::<IpAddr>().map_err(|e| format!("{text:?}: {e}"));
-        return AddressMatch::range(end(low)?, end(high)?).map_err(|e: Error| e.what().to_owned());
+        let end = |text: &str| text.trim().parse::<IpAddr>().map_err(|e| format!("\"{text}\": {e}"));
+        return AddressMatch::range(end(low)?, end(high)?).map_err(|e: Error| advised(&e));
     }
     match text.parse::<openwfp::api::IpNet>() {
         Ok(network) => Ok(AddressMatch::Subnet(network.trunc())),
-        Err(_) => Err("give a network (10.0.0.0/8), an address, or a range (10.0.0.1-10.0.0.9)".into()),
+        Err(_) => Err("expected an address, a network (10.0.0.0/8) or a range (10.0.0.1-10.0.0.9)".into()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_grammar_is_sound() {
-        Args::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]

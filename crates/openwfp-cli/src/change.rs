@@ -1,4 +1,4 @@
-//! `wfp sa expire` and `wfp sa delete`: what goes is shown, and asked for, before it goes.
+//! `wfp sa expire` and `wfp sa delete`, which show the SA contexts and ask for confirmation.
 
 use crate::args::ChangeArgs;
 use crate::failure::Failure;
@@ -11,7 +11,7 @@ use openwfp::api::Error;
 use std::io::IsTerminal;
 use std::io::Write;
 
-/// What becomes of a context.
+/// How a context ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Expire,
@@ -26,7 +26,7 @@ pub(crate) fn change(engine: &Engine, change: Change, args: &ChangeArgs) -> Resu
         .map(|reference| session.sa_context_by_id(sa::resolve(&*session, *reference)?))
         .collect::<Result<Vec<_>, Error>>()?;
     let word = match change {
-        Change::Expire => "expire (outbound at once, inbound a minute later)",
+        Change::Expire => "expire (outbound immediately, inbound after 60 s)",
         Change::Delete => "delete",
     };
     if !args.yes {
@@ -52,13 +52,13 @@ fn count(number: usize) -> String {
     if number == 1 { "this SA context".into() } else { format!("these {number} SA contexts") }
 }
 
-/// Asks whoever sits there.
+/// Asks the user on the terminal.
 fn confirm(out: &mut dyn Write, question: &str) -> Result<(), Failure> {
-    let refused = |what: &str, remedy: &str| {
-        Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what).with_remedy(remedy).into())
-    };
     if !std::io::stdin().is_terminal() {
-        return refused("nobody is there to be asked, and nothing is changed", "say --yes");
+        let what = "nothing was changed: stdin is not a terminal, so nobody can confirm";
+        return Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what)
+            .with_remedy("Pass --yes to confirm.")
+            .into());
     }
     write!(out, "{question} [y/N] ")?;
     out.flush()?;
@@ -66,6 +66,9 @@ fn confirm(out: &mut dyn Write, question: &str) -> Result<(), Failure> {
     std::io::stdin().read_line(&mut answer)?;
     match answer.trim() {
         "y" | "Y" | "yes" => Ok(()),
-        _ => refused("nothing is changed", "answer y, or say --yes"),
+        _ => {
+            anstream::eprintln!("cancelled");
+            Err(Failure::Declined)
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! `wfp explain`: what a result code means.
+//! `wfp explain`: the meaning of a result code.
 
 use crate::failure::Failure;
 use openwfp::api::Code;
@@ -8,8 +8,9 @@ use std::io::Write;
 
 pub(crate) fn explain(text: &str) -> Result<(), Failure> {
     let Some(entry) = Code::find(text) else {
-        let error = Error::new(Code::FWP_E_NOT_FOUND, format!("\"{text}\" is no known result code"))
-            .with_remedy("give a name such as FWP_E_NOT_FOUND, or its number: 0x80320008 or 2150760456");
+        let error = Error::new(Code::FWP_E_NOT_FOUND, format!("unknown result code \"{text}\"")).with_remedy(
+            "Give a name, such as FWP_E_NOT_FOUND, or a number, such as 0x80320008 or 2150760456.",
+        );
         return Err(error.into());
     };
     let mut out = anstream::stdout().lock();

@@ -1,8 +1,9 @@
-//! `wfp sa export`: SAs for other programs. Wireshark's is its table of ESP SAs (the file `esp_sa` in a profile), by which it
-//! decrypts a capture.
+//! `wfp sa export`: SAs with their keys in other programs' formats. Wireshark's is its table of ESP SAs (the file `esp_sa` in
+//! a profile), with which it decrypts a capture.
 
 use crate::args::ExportArgs;
 use crate::failure::Failure;
+use crate::failure::complain;
 use crate::sa;
 use openwfp::Engine;
 use openwfp::SessionOptions;
@@ -12,7 +13,6 @@ use openwfp::api::AuthAlgorithm;
 use openwfp::api::CipherAlgorithm;
 use openwfp::api::Direction;
 use openwfp::api::EnumOptions;
-use openwfp::api::Error;
 use openwfp::api::Key;
 use openwfp::api::KeyAccess;
 use openwfp::api::Sa;
@@ -25,9 +25,9 @@ use std::io::Write;
 pub(crate) fn export(engine: &Engine, args: &ExportArgs) -> Result<(), Failure> {
     let session = engine.open_session(SessionOptions::new().name("wfp sa export"))?;
     let keys = session.key_access().map_err(|error| {
-        Error::new(error.code(), format!("an export holds the SAs' keys: {}", error.what())).with_remedy(
-            "it takes the right READ_KEYS (0x2 of the SA database, docs/daemon.md); root has it unless the daemon says \
-             otherwise",
+        error.within("cannot export the SAs' keys").with_remedy(
+            "An export needs the right READ_KEYS (0x800) on the SA database. Run as root, or have the daemon's \
+             administrator grant it (docs/daemon.md).",
         )
     })?;
     let mut wanted = Vec::new();
@@ -36,35 +36,32 @@ pub(crate) fn export(engine: &Engine, args: &ExportArgs) -> Result<(), Failure> 
     }
     let is_wanted = |id: SaContextId| wanted.is_empty() || wanted.contains(&id);
     let mut out = BufWriter::new(anstream::stdout().lock());
-    writeln!(out, "# This table holds keys. Wireshark reads it as the file esp_sa of its profile.")?;
-    let enumerator = session.sa_context_create_enum(&EnumOptions::default())?;
+    writeln!(out, "# This table contains keys. Save it as the file esp_sa in Wireshark's profile.")?;
     let mut left_out = 0;
-    loop {
-        let page = session.sa_context_enum(enumerator, 1000)?.accept();
-        for context in page.iter().filter(|context| is_wanted(context.id)) {
-            for (direction, details) in context.directions() {
-                for sa in details.bundle.sas.iter() {
-                    match line(context, direction, sa, &keys) {
-                        Some(line) => writeln!(out, "{line}")?,
-                        None => left_out += 1,
-                    }
+    for context in session.sa_contexts(&EnumOptions::default())? {
+        let context = context?;
+        if !is_wanted(context.id) {
+            continue;
+        }
+        for (direction, details) in context.directions() {
+            for sa in details.bundle.sas.iter() {
+                match line(&context, direction, sa, &keys) {
+                    Some(line) => writeln!(out, "{line}")?,
+                    None => left_out += 1,
                 }
             }
-        }
-        if page.len() < 1000 {
-            break;
         }
     }
     out.flush()?;
     if left_out > 0 {
-        anstream::eprintln!(
-            "wfp: {left_out} SAs are left out: Wireshark decrypts ESP, and not all of its algorithms"
-        );
+        complain(&format!(
+            "warning: left out {left_out} SAs. Wireshark decrypts only ESP, and not every algorithm of it."
+        ));
     }
     Ok(())
 }
 
-/// A line of Wireshark's table; none for what it cannot decrypt.
+/// Returns an SA's line of Wireshark's table; none if Wireshark cannot decrypt it.
 fn line(context: &SaContext, direction: Direction, sa: &Sa, keys: &KeyAccess) -> Option<String> {
     let endpoints = context.traffic.endpoints;
     let (source, destination) = match direction {
@@ -92,7 +89,7 @@ fn line(context: &SaContext, direction: Direction, sa: &Sa, keys: &KeyAccess) ->
         _ => return None,
     };
     let esn = sa.linux.as_ref().is_some_and(|linux| linux.esn);
-    // Columns of Wireshark 4.2 and later, which older ones pass over; 32 bits is what is meant without them.
+    // Wireshark 4.2 added these columns, and older versions ignore them. Without them, sequence numbers have 32 bits.
     let length = if esn { ",\"64-bit\",\"0\"" } else { "" };
     Some(format!(
         "\"{version}\",\"{source}\",\"{destination}\",\"{}\",\"{}\",\"{}\",\"{}\",\"{}\"{length}",
@@ -122,7 +119,7 @@ fn cipher_name(algorithm: CipherAlgorithm) -> Option<&'static str> {
     })
 }
 
-/// Integrity with its key, or what Wireshark knows the length of alone.
+/// Returns an integrity algorithm with its key, or without one if Wireshark knows only the length of the check value.
 fn integrity(auth: &Auth, keys: &KeyAccess) -> Option<(&'static str, String)> {
     let known = match (auth.algorithm, auth.icv_bits) {
         (AuthAlgorithm::HmacMd5, 96) => "HMAC-MD5-96 [RFC2403]",

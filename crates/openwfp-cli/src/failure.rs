@@ -1,27 +1,33 @@
-//! Why a command failed, and the exit code for it.
+//! Why a command failed, how that is printed, and the exit code for it.
 
 use std::io;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The engine refused.
+    /// The engine refused the call or could not be reached.
     Engine(openwfp::api::Error),
     /// The output could not be written.
     Output(io::Error),
-    /// The listing was printed and is not whole.
+    /// The listing was printed, but it is incomplete.
     Incomplete(String),
+    /// The user declined at the prompt.
+    Declined,
 }
 
 impl Failure {
-    /// What to tell; nothing where the reader of the output went away, as `| head` does.
+    /// The message for stderr; none where the reader of the output has gone, as `| head` does.
     pub(crate) fn message(&self) -> Option<String> {
         match self {
             Failure::Engine(error) => Some(error.to_string()),
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
             Failure::Output(error) => Some(format!("cannot write the output: {error}")),
-            Failure::Incomplete(why) => Some(format!("the listing is incomplete: {why}; try again")),
+            Failure::Incomplete(why) => {
+                Some(format!("the listing is incomplete: {why}. Run the command again."))
+            }
+            Failure::Declined => None,
         }
     }
 
@@ -29,7 +35,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-            Failure::Engine(_) | Failure::Output(_) => ExitCode::from(1),
+            Failure::Engine(_) | Failure::Output(_) | Failure::Declined => ExitCode::from(1),
             Failure::Incomplete(_) => ExitCode::from(3),
         }
     }
@@ -38,5 +44,64 @@ impl Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
         Failure::Output(error)
+    }
+}
+
+impl From<openwfp::api::Error> for Failure {
+    fn from(error: openwfp::api::Error) -> Failure {
+        Failure::Engine(error)
+    }
+}
+
+/// Prints a message on stderr, wrapped to the terminal's width if stderr is one.
+pub(crate) fn complain(message: &str) {
+    let width = match io::stderr().is_terminal() {
+        true => terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0)),
+        false => usize::MAX,
+    };
+    anstream::eprintln!("{}", wrapped("wfp: ", message, width));
+}
+
+/// A paragraph whose further lines are indented as far as its first word.
+fn wrapped(prefix: &str, message: &str, width: usize) -> String {
+    let mut text = prefix.to_owned();
+    let mut column = prefix.len();
+    for (place, word) in message.split(' ').enumerate() {
+        let length = word.chars().count();
+        if place > 0 {
+            if column + 1 + length > width && column > prefix.len() {
+                text.push('\n');
+                text.push_str(&" ".repeat(prefix.len()));
+                column = prefix.len();
+            } else {
+                text.push(' ');
+                column += 1;
+            }
+        }
+        text.push_str(word);
+        // A message that brings lines of its own, such as an excerpt of a file, keeps them.
+        column = match word.rsplit_once('\n') {
+            Some((_, last)) => last.chars().count(),
+            None => column + length,
+        };
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_wrap_at_the_terminals_width_and_lose_nothing() {
+        let message =
+            "cannot read the kernel's SAs: CAP_NET_ADMIN is missing. Run as root. [ERROR_ACCESS_DENIED 5]";
+        assert_eq!(
+            wrapped("wfp: ", message, 60),
+            "wfp: cannot read the kernel's SAs: CAP_NET_ADMIN is missing.\n     Run as root. [ERROR_ACCESS_DENIED 5]"
+        );
+        assert_eq!(wrapped("wfp: ", message, usize::MAX), format!("wfp: {message}"));
+        // A word that fits nowhere stands alone; nothing loops.
+        assert_eq!(wrapped("wfp: ", "a bcdefghij k", 8), "wfp: a\n     bcdefghij\n     k");
     }
 }

@@ -1,8 +1,9 @@
-//! `wfp filter`, `provider`, `context`, `sublayer`, `layer`, `callout`: lists and shows objects; `wfp policy explain`.
+//! `wfp filter`, `provider`, `context`, `sublayer`, `layer` and `callout`, which list and show objects, and
+//! `wfp policy explain`.
 
 use crate::args::ExplainArgs;
 use crate::args::Format;
-use crate::args::ObjectListArgs;
+use crate::args::ObjectPagingArgs;
 use crate::args::ObjectShowArgs;
 use crate::failure::Failure;
 use openwfp::Engine;
@@ -22,7 +23,6 @@ use openwfp::api::object::packet::Packet;
 use openwfp::api::object::packet::PacketPath;
 use openwfp::api::object::packet::Verdict;
 use openwfp::api::object::policy::context_type_name;
-use openwfp::api::object::template::ENUM_SORTED;
 use openwfp::api::object::template::ObjectTemplate;
 use openwfp::api::object::value::Value;
 use openwfp::api::record::Address;
@@ -36,18 +36,14 @@ use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-pub(crate) fn list(engine: &Engine, kind: ObjectKind, args: &ObjectListArgs) -> Result<(), Failure> {
+pub(crate) fn list(
+    engine: &Engine,
+    template: &ObjectTemplate,
+    args: &ObjectPagingArgs,
+) -> Result<(), Failure> {
     let session = engine.open_session(SessionOptions::new().name("wfp list"))?;
-    let mut template = ObjectTemplate {
-        provider: args.provider,
-        layer: args.layer,
-        after: args.after,
-        ..ObjectTemplate::all(kind)
-    };
-    if args.sorted {
-        template.flags |= ENUM_SORTED;
-    }
-    let enumerator = session.object_create_enum(&template)?;
+    let kind = template.object_kind()?;
+    let enumerator = session.object_create_enum(template)?;
     let mut out = BufWriter::with_capacity(1 << 16, anstream::stdout().lock());
     let (mut count, mut last) = (0_u64, None);
     let mut table = Table::new(columns(kind));
@@ -58,7 +54,7 @@ pub(crate) fn list(engine: &Engine, kind: ObjectKind, args: &ObjectListArgs) -> 
             break;
         }
         let page = session.object_enum(enumerator, wanted)?.accept();
-        write_page(&mut out, &mut table, args.output, &page, count == 0)?;
+        write_page(&mut out, &mut table, args.output.output, &page, count == 0)?;
         count += page.len() as u64;
         last = page.last().map(|object| object.key()).or(last);
         if page.len() < wanted as usize {
@@ -67,12 +63,12 @@ pub(crate) fn list(engine: &Engine, kind: ObjectKind, args: &ObjectListArgs) -> 
     }
     let more = !session.object_enum(enumerator, 1)?.entries().is_empty();
     let after = last.filter(|_| more).map(|key| key.to_string());
-    match args.output {
+    match args.output.output {
         Format::Table | Format::Wide => {
             let plural = if count == 1 { "" } else { "s" };
             writeln!(out, "{count} {kind}{plural}")?;
             if let Some(after) = after {
-                writeln!(out, "there are more: go on with --after {after}")?;
+                writeln!(out, "There are more. Continue with --after {after}")?;
             }
         }
         Format::Json => {
@@ -115,7 +111,7 @@ pub(crate) fn show(engine: &Engine, kind: ObjectKind, args: &ObjectShowArgs) -> 
     let session = engine.open_session(SessionOptions::new().name("wfp show"))?;
     let object = session.object_get(kind, args.name)?;
     let mut out = anstream::stdout().lock();
-    match args.output {
+    match args.output.output {
         Format::Table | Format::Wide => {
             if let Object::Filter(filter) = &*object {
                 writeln!(out, "{}", sentence(filter))?;
@@ -145,7 +141,7 @@ pub(crate) fn explain(engine: &Engine, args: &ExplainArgs) -> Result<(), Failure
     };
     let verdict = session.classify(&packet)?;
     let mut out = anstream::stdout().lock();
-    match args.output {
+    match args.output.output {
         Format::Table | Format::Wide => explain_in_words(&mut out, &*session, &verdict),
         Format::Json => Ok(writeln!(out, "{:#}", to_json(&Record::show(&verdict)))?),
         Format::Jsonl => Ok(writeln!(out, "{}", to_json(&Record::show(&verdict)))?),
@@ -153,12 +149,12 @@ pub(crate) fn explain(engine: &Engine, args: &ExplainArgs) -> Result<(), Failure
 }
 
 fn explain_in_words(out: &mut impl Write, session: &dyn Session, verdict: &Verdict) -> Result<(), Failure> {
-    writeln!(out, "asked at {}", name_of(verdict.layer))?;
+    writeln!(out, "layer {}", name_of(verdict.layer))?;
     for decision in &verdict.decisions {
         let says = if decision.action == ActionType::Block { "blocks" } else { "permits" };
-        let hard = if decision.is_hard { ", and nothing may override it" } else { "" };
+        let hard = if decision.is_hard { ", finally" } else { "" };
         writeln!(out, "  {}: filter {} {says}{hard}", name_of(decision.sublayer), decision.filter_id)?;
-        // A filter may go between the two calls, which changes nothing of what was decided.
+        // A filter may be deleted between the two calls. The decision stands all the same.
         if let Ok(object) = session.object_get(ObjectKind::Filter, ObjectName::Id(decision.filter_id))
             && let Some(filter) = object.as_filter()
         {
@@ -185,7 +181,7 @@ fn explain_in_words(out: &mut impl Write, session: &dyn Session, verdict: &Verdi
     Ok(())
 }
 
-/// A table whose widths the first page decides.
+/// A table that takes its widths from the first page.
 struct Table {
     columns: &'static [&'static str],
     widths: Vec<usize>,
@@ -257,10 +253,10 @@ fn row(object: &Object) -> Vec<String> {
     }
 }
 
-/// What a filter does, in a line.
+/// Describes in one line what a filter does.
 fn sentence(filter: &Filter) -> String {
     let action = match filter.action.kind {
-        kind if kind.has_callout() => format!("ask {}", short(filter.action.callout)),
+        kind if kind.has_callout() => format!("call {}", short(filter.action.callout)),
         kind => kind.name().to_lowercase(),
     };
     let mut fields: Vec<Guid> = Vec::new();
@@ -321,7 +317,7 @@ fn name_of(guid: Guid) -> String {
     guids::name(guid).map_or_else(|| guid.to_string(), str::to_owned)
 }
 
-/// The same without what all names of a kind begin with.
+/// The same name without the prefix that all names of its kind share.
 fn short(guid: Guid) -> String {
     let name = name_of(guid);
     for prefix in ["FWPM_LAYER_", "FWPM_SUBLAYER_", "FWPM_CALLOUT_", "FWPM_CONDITION_", "FWPM_PROVIDER_"] {
@@ -369,7 +365,7 @@ fn plain(shown: &Shown) -> String {
     }
 }
 
-/// Fields, one a line, indented by their depth; what is empty is left out.
+/// Writes fields, one a line, indented by their depth, without empty ones.
 fn write_fields(out: &mut impl Write, shown: &Shown, depth: usize) -> std::io::Result<()> {
     let Shown::Fields(fields) = shown else { return writeln!(out, "{:depth$}{}", "", plain(shown)) };
     for (name, value) in fields {

@@ -3,12 +3,12 @@
 use crate::args::Format;
 use crate::args::WatchArgs;
 use crate::failure::Failure;
+use crate::failure::complain;
 use crate::format::json;
 use crate::format::words;
 use openwfp::Engine;
 use openwfp::Update;
 use openwfp::Watcher;
-use openwfp::api::ContextTemplate;
 use openwfp::api::Direction;
 use openwfp::api::EventKind;
 use openwfp::api::SaContext;
@@ -19,10 +19,10 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long one look lasts; nothing depends on it.
-const LOOK: Duration = Duration::from_secs(3600);
+/// How long to wait for an update before waiting again. Nothing depends on it.
+const WAIT: Duration = Duration::from_secs(3600);
 
-/// What is known of the engine's contexts, so that a listing after a gap becomes the events that were missed.
+/// The engine's contexts as last seen, so that a listing after a gap becomes the events that were missed.
 #[derive(Default)]
 struct Known {
     contexts: BTreeMap<SaContextId, Arc<SaContext>>,
@@ -30,12 +30,8 @@ struct Known {
 }
 
 pub(crate) fn watch(engine: Engine, args: &WatchArgs) -> Result<(), Failure> {
-    let template = ContextTemplate {
-        local: args.local.clone().unwrap_or_default(),
-        remote: args.remote.clone().unwrap_or_default(),
-    };
-    let mut watcher = Watcher::new(engine, template);
-    let (mut known, mut told) = (Known::default(), false);
+    let mut watcher = Watcher::new(engine, args.template.template());
+    let (mut known, mut announced) = (Known::default(), false);
     let mut left = args.limit.unwrap_or(u64::MAX);
     let mut out = anstream::stdout().lock();
     let lines = matches!(args.output, Format::Json | Format::Jsonl);
@@ -44,9 +40,9 @@ pub(crate) fn watch(engine: Engine, args: &WatchArgs) -> Result<(), Failure> {
         out.flush()?;
     }
     while left > 0 {
-        let Some(update) = watcher.next(LOOK)? else { continue };
+        let Some(update) = watcher.next(WAIT)? else { continue };
         if let Update::Away(why) = &update {
-            anstream::eprintln!("wfp: the engine is away and is tried again: {why}");
+            complain(&format!("warning: lost the engine, reconnecting: {why}"));
         }
         for (kind, context) in known.take(update) {
             if left == 0 {
@@ -60,16 +56,16 @@ pub(crate) fn watch(engine: Engine, args: &WatchArgs) -> Result<(), Failure> {
             }
         }
         out.flush()?;
-        if known.listed && !told {
-            told = true;
-            anstream::eprintln!("wfp: watching, {} SA contexts are there", known.contexts.len());
+        if known.listed && !announced {
+            announced = true;
+            complain(&format!("watching {} SA contexts", known.contexts.len()));
         }
     }
     Ok(())
 }
 
 impl Known {
-    /// The events that an update is.
+    /// Turns an update into events.
     fn take(&mut self, update: Update) -> Vec<(EventKind, Arc<SaContext>)> {
         match update {
             Update::Away(_) => Vec::new(),
@@ -87,7 +83,7 @@ impl Known {
         Some((event.kind, context))
     }
 
-    /// The first listing is where watching begins; a later one is what was missed.
+    /// Stores a listing. The first one is where watching begins; a later one yields the events that were missed.
     fn list(&mut self, contexts: Vec<Arc<SaContext>>) -> Vec<(EventKind, Arc<SaContext>)> {
         let new: BTreeMap<_, _> = contexts.into_iter().map(|context| (context.id, context)).collect();
         let first = !std::mem::replace(&mut self.listed, true);

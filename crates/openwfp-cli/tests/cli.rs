@@ -21,7 +21,9 @@ fn sample(name: &str) -> PathBuf {
 
 fn wfp() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wfp"));
-    command.env_remove("WFP_ENGINE").env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+    for variable in ["OPENWFP_ENGINE", "WFP_ENGINE", "NO_COLOR", "CLICOLOR_FORCE"] {
+        command.env_remove(variable);
+    }
     command
 }
 
@@ -237,7 +239,7 @@ fn what_is_wrong_is_named_with_the_code_and_what_to_do() {
     assert!(err.contains("FWP_E_NOT_FOUND") && err.contains("/nowhere/xfrm-state.nl"), "{err}");
     let engine = format!("capture:{}", sample("strongswan-16").display());
     let err = fails(&["--engine", &engine, "sa", "show", "17"]);
-    assert!(err.contains("FWP_E_NOT_FOUND (0x80320008)") && err.contains("17"), "{err}");
+    assert!(err.ends_with("no SA context has the id 17 [FWP_E_NOT_FOUND 0x80320008]\n"), "{err}");
     let err = fails(&["--engine", &engine, "sa", "show", "0xdead"]);
     assert!(err.contains("0x0000dead") && err.contains("rekeyed"), "{err}");
     let err = fails(&["explain", "FWP_E_NOTHING"]);
@@ -279,7 +281,7 @@ fn an_interrupted_dump_is_shown_and_never_taken_for_whole() {
     for format in ["table", "json", "jsonl"] {
         let run = run(wfp().args(["--engine", &directory.engine(), "sa", "list", "-o", format]));
         assert_eq!(run.code, 3, "{format}");
-        assert!(run.err.contains("incomplete") && run.err.contains("try again"), "{}", run.err);
+        assert!(run.err.contains("incomplete") && run.err.contains("Run the command again"), "{}", run.err);
         match format {
             "table" => assert!(run.out.lines().last().unwrap().contains("16 SA contexts, INCOMPLETE")),
             "json" => assert!(run.out.contains("\"complete\":false"), "{}", run.out),
@@ -383,17 +385,113 @@ fn explain_tells_all_of_a_code() {
 fn help_has_examples_and_the_exit_codes() {
     let help = run(wfp().arg("--help")).out;
     assert!(
-        help.contains("Examples:") && help.contains("Exit codes:") && help.contains("WFP_ENGINE"),
+        help.contains("Examples:") && help.contains("Exit codes:") && help.contains("OPENWFP_ENGINE"),
         "{help}"
     );
     assert!(run(wfp().args(["sa", "list", "--help"])).out.contains("Examples:"));
 }
 
+/// The commands below a command, as its help lists them.
+fn commands_below(path: &[String]) -> Vec<Vec<String>> {
+    let help = run(wfp().args(path).arg("--help")).out;
+    let Some((_, list)) = help.split_once("Commands:\n") else { return Vec::new() };
+    let names = list.lines().take_while(|line| !line.is_empty()).filter(|line| !line.starts_with("   "));
+    let names = names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+    names.map(|name| [path, &[name.to_owned()]].concat()).collect()
+}
+
 #[test]
-fn the_engine_may_come_from_the_environment() {
+fn every_help_fits_80_columns_starts_with_a_verb_and_has_its_own_options_first() {
+    let mut paths = vec![Vec::new()];
+    let mut seen = 0;
+    while let Some(path) = paths.pop() {
+        let run = run(wfp().args(&path).arg("--help").env("COLUMNS", "80"));
+        let help = run.out;
+        assert_eq!((run.code, run.err.as_str()), (0, ""), "{path:?}");
+        assert!(help.lines().all(|line| line.chars().count() <= 80), "{path:?}:\n{help}");
+        let first = help.split_whitespace().next().unwrap();
+        assert!(
+            ["List", "Show", "Print", "Expire", "Delete", "Write", "Explain", "Run"]
+                .contains(&first.trim_end_matches(',')),
+            "{path:?} starts with {first}"
+        );
+        let below = commands_below(&path);
+        if below.is_empty() {
+            let own = help.find("\nOptions:").unwrap();
+            let global = help.find("\nGlobal options:").unwrap();
+            assert!(own < global, "{path:?}:\n{help}");
+            let takes_engine = path != ["explain"];
+            assert_eq!(help.contains("--engine <"), takes_engine, "{path:?}");
+            let changes = ["expire", "delete", "serve"].iter().any(|word| path.last().unwrap() == word);
+            assert_eq!(help.contains("--adopt"), changes, "{path:?}");
+        }
+        seen += 1;
+        paths.extend(below);
+    }
+    assert!(seen > 25, "{seen} commands");
+}
+
+#[test]
+fn flags_that_mean_nothing_for_a_command_are_rejected() {
+    for args in [
+        &["layer", "list", "--layer", "FWPM_LAYER_IPSEC_V4"][..],
+        &["provider", "list", "--sorted"],
+        &["callout", "list", "--sorted"],
+        &["sublayer", "list", "--layer", "FWPM_LAYER_IPSEC_V4"],
+        &["provider", "list", "--provider", "FWPM_PROVIDER_IKEEXT"],
+        &["--engine", "memory:", "explain", "5"],
+        &["explain", "5", "--engine", "memory:"],
+        &["--adopt", "sa", "list"],
+        &["sa", "list", "--adopt"],
+        &["--cert", "me.pem", "serve", "--check-config"],
+        &["--engine", "memory:", "sa", "list", "--engine", "memory:"],
+    ] {
+        let run = run(wfp().args(args));
+        assert_eq!((run.code, run.out.as_str()), (2, ""), "{args:?}: {}", run.err);
+        assert!(run.err.starts_with("error: "), "{args:?}: {}", run.err);
+    }
+    // Before and after the command's name, a flag with a meaning is the same.
+    for args in [&["--engine", "memory:", "filter", "list"][..], &["filter", "list", "--engine", "memory:"]] {
+        assert_eq!(run(wfp().args(args)).out, "ID  LAYER  SUBLAYER  WEIGHT  NAME  RULE\n0 filters\n");
+    }
+}
+
+#[test]
+fn the_engine_may_come_from_the_environment_by_its_new_name_and_its_old_one() {
     let engine = format!("capture:{}", sample("strongswan-16").display());
-    let run = run(wfp().env("WFP_ENGINE", engine).args(["sa", "list"]));
-    assert_eq!(run.out.lines().last(), Some("16 SA contexts"));
+    let last = |command: &mut Command| run(command).out.lines().last().map(str::to_owned);
+    for name in ["OPENWFP_ENGINE", "WFP_ENGINE"] {
+        let found = last(wfp().env(name, &engine).args(["sa", "list"]));
+        assert_eq!(found.as_deref(), Some("16 SA contexts"), "{name}");
+    }
+    let both = last(wfp().env("OPENWFP_ENGINE", &engine).env("WFP_ENGINE", "memory:").args(["sa", "list"]));
+    assert_eq!(both.as_deref(), Some("16 SA contexts"), "the new name wins");
+    let flag = last(wfp().env("OPENWFP_ENGINE", &engine).args(["sa", "list", "--engine", "memory:"]));
+    assert_eq!(flag.as_deref(), Some("0 SA contexts"), "a flag wins");
+    let bad = run(wfp().env("OPENWFP_ENGINE", "nowhere").args(["sa", "list"]));
+    assert!(bad.code == 1 && bad.err.contains("OPENWFP_ENGINE: "), "{}", bad.err);
+}
+
+#[test]
+fn who_declines_sees_cancelled_and_exit_code_1() {
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let mut child = wfp()
+        .arg("--engine")
+        .arg(format!("capture:{}", sample("strongswan-16").display()))
+        .args(["sa", "delete", "1"])
+        .stdin(terminal.slave)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut keyboard = std::fs::File::from(terminal.master);
+    std::io::Write::write_all(&mut keyboard, b"n\n").unwrap();
+    let (mut out, mut err) = (String::new(), String::new());
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(out.ends_with("delete this SA context? [y/N] "), "{out}");
+    assert_eq!(err, "cancelled\n");
 }
 
 #[test]
@@ -404,7 +502,7 @@ fn what_is_to_be_deleted_is_shown_and_nobody_deletes_by_accident() {
     let asked = change("delete", &["1", "0xce435ff9"]);
     assert_eq!(asked.code, 1);
     assert!(asked.out.contains("SA context 1") && asked.out.contains("SA context 2"), "{}", asked.out);
-    assert!(asked.err.contains("nothing is changed") && asked.err.contains("--yes"), "{}", asked.err);
+    assert!(asked.err.contains("nothing was changed") && asked.err.contains("--yes"), "{}", asked.err);
     let done = change("delete", &["1", "--yes"]);
     assert_eq!((done.code, done.out.as_str()), (0, "deleted: 1 10.99.0.1 <=> 10.99.0.2\n"));
     let expired = change("expire", &["1", "--yes"]);
@@ -426,7 +524,7 @@ fn an_export_has_a_line_for_each_esp_sa_and_says_what_it_left_out() {
     assert!(lines.iter().all(|line| line.starts_with("\"IPv4\",\"10.99.0.")), "{lines:?}");
     assert_eq!((lines.len(), all.err.as_str()), (32, ""), "two SAs each of 16 contexts");
     let rare = export("algorithms", &[]);
-    assert!(rare.err.contains("SAs are left out"), "there are algorithms that Wireshark lacks: {}", rare.err);
+    assert!(rare.err.contains("left out 6 SAs"), "there are algorithms that Wireshark lacks: {}", rare.err);
     let one = export("strongswan-16", &["0xc71b7200"]);
     let spis = |spi: &str| one.out.lines().filter(|line| line.contains(spi)).count();
     assert_eq!((one.out.lines().count(), spis("\"0xc71b7200\""), spis("\"0xca7b5bc9\"")), (3, 1, 1));

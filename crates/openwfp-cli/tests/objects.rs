@@ -207,7 +207,7 @@ fn people_see_objects_and_why_a_packet_is_tunnelled() {
     let row = list.lines().find(|line| line.contains("branch")).unwrap();
     assert!(row.starts_with(&filter.to_string()), "{list}");
     assert!(row.contains(
-        "ask IPSEC_OUTBOUND_TUNNEL_V4 IP_LOCAL_ADDRESS 10.1.0.0/16, IP_REMOTE_ADDRESS 10.2.0.0/16"
+        "call IPSEC_OUTBOUND_TUNNEL_V4 IP_LOCAL_ADDRESS 10.1.0.0/16, IP_REMOTE_ADDRESS 10.2.0.0/16"
     ));
     assert!(list.ends_with("1 filter\n"), "{list}");
     let shown = directory.wfp(&["context", "show", &context.to_string()]);

@@ -379,7 +379,7 @@ fn nobody_in_particular_opens_a_session_and_nothing_more_until_the_configuration
     // What is wrong is refused as a whole and logged.
     std::fs::write(&file, format!("{text}\n[access]\nengine = \"D:(A;;XX;;;WD)\"\n")).unwrap();
     daemon.reload();
-    assert!(place.log().contains("stays as it was"), "{}", place.log());
+    assert!(place.log().contains("keeping the old configuration"), "{}", place.log());
     assert!(session.sa_context_by_id(SaContextId(1)).is_ok());
 }
 
@@ -393,7 +393,7 @@ fn a_configuration_is_checked_with_line_and_key() {
     let good = config(&place, "memory:", "");
     assert_eq!(
         printed(wfp().args(["serve", "--check-config", "--config"]).arg(&good)),
-        "the configuration is good\n"
+        "the configuration is valid\n"
     );
     let bad = config(&place, "memory:", "[limits]\nconections = 5");
     let refused = output(wfp().args(["serve", "--check-config", "--config"]).arg(&bad));

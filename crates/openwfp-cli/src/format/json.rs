@@ -1,4 +1,4 @@
-//! JSON: the stable form, documented in `docs/json.md`. Its version is [`VERSION`].
+//! The JSON of SA contexts, which `docs/json.md` documents. Its version is [`VERSION`].
 
 use super::words;
 use crate::sa::End;
@@ -19,16 +19,17 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// The version of the JSON form: it grows when a member changes its meaning or goes, not when one comes.
+/// The version of the format. It increases when a member is removed or changes meaning, not when one is
+/// added.
 const VERSION: u32 = 1;
 
-/// One document: `{"version":1,"contexts":[…],"count":…,"complete":…}`, written as it comes.
+/// One document, `{"version":1,"contexts":[…],"count":…,"complete":…}`, written page by page.
 pub(crate) struct Document {
     keys: Option<KeyAccess>,
     started: bool,
 }
 
-/// One object a line.
+/// One object per line.
 pub(crate) struct Lines {
     keys: Option<KeyAccess>,
 }
@@ -78,7 +79,7 @@ impl Listing for Document {
             complete: end.incomplete.is_none(),
             incomplete_because: end.incomplete,
         };
-        // The tail's members go on in the object that the first line opened.
+        // The members of the tail continue the object that the first line opened.
         let tail = serde_json::to_string(&tail)?;
         writeln!(out, "],{}", tail.trim_start_matches('{'))
     }
@@ -190,7 +191,7 @@ struct SaObject {
     keys: Option<Keys>,
 }
 
-/// What few SAs have; absent where not set.
+/// Members that few SAs have; absent unless set.
 #[derive(Default, Serialize)]
 struct Rare {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -250,7 +251,7 @@ struct Keys {
     hidden_by_kernel: bool,
 }
 
-/// Hard limits and, of the kernel's SAs, soft ones; null: no limit.
+/// Hard limits and, for SAs of the kernel, soft ones; null means no limit.
 #[derive(Serialize)]
 struct Lifetime {
     seconds: Option<u32>,
@@ -286,7 +287,7 @@ struct Counters {
     replay_window_drops: u32,
     replay_drops: u32,
     integrity_failures: u32,
-    /// With those of the traffic's earlier generations.
+    /// Includes earlier generations of the traffic.
     total_bytes: u64,
     total_packets: u64,
 }
@@ -465,7 +466,7 @@ impl Keys {
     }
 }
 
-/// The words of `ip xfrm state` for the flags of a state.
+/// Returns the names that `ip xfrm state` has for a state's flags.
 fn flags(linux: &LinuxSa) -> Vec<&'static str> {
     const NAMES: [(u8, &str); 7] = [
         (1, "noecn"),

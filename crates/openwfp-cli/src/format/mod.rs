@@ -1,4 +1,4 @@
-//! How SA contexts are written: tables, single contexts, JSON.
+//! Formats of SA contexts: tables, single contexts, JSON.
 
 pub(crate) mod json;
 pub(crate) mod show;

@@ -1,4 +1,4 @@
-//! All of one SA context, for people.
+//! One SA context in full, as text.
 
 use super::words;
 use openwfp::api::Direction;

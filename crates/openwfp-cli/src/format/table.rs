@@ -1,4 +1,4 @@
-//! Tables that stream: the first page decides the widths, later pages follow them.
+//! Tables that are written page by page. The first page decides the widths of the columns.
 
 use super::words;
 use crate::sa::End;
@@ -14,16 +14,16 @@ use std::io;
 use std::io::Write;
 use std::sync::Arc;
 
-/// How wide a table may be.
+/// The width of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Width {
-    /// The terminal's, leaving out the least important columns; no limit where there is no terminal.
+    /// The terminal's width, without the least important columns; unlimited if there is no terminal.
     OfTerminal,
     /// All columns.
     Wide,
 }
 
-/// A column: its heading, how soon it is left out (0: never), and its cell.
+/// A column: its heading, how early it is omitted (0: never), and its cell.
 struct Column {
     heading: &'static str,
     left_out: u8,
@@ -33,7 +33,7 @@ struct Column {
 /// A table of SA contexts.
 pub(crate) struct Table {
     columns: Vec<Column>,
-    /// Widths in characters, once the first page decided them.
+    /// Widths in characters, once the first page has decided them.
     widths: Option<Vec<usize>>,
     hidden: Vec<&'static str>,
     room: Option<usize>,
@@ -55,7 +55,7 @@ impl Table {
         Table { columns, widths: None, hidden: Vec::new(), room, keys }
     }
 
-    /// Decides the columns and their widths by the first page.
+    /// Decides the columns and their widths from the first page.
     fn fit(&mut self, rows: &[Vec<String>]) -> Vec<usize> {
         let mut widths: Vec<usize> = self.columns.iter().map(|column| column.heading.len()).collect();
         for row in rows {
@@ -80,7 +80,7 @@ impl Table {
     ) -> io::Result<()> {
         let mut pending = 0;
         for ((cell, style), width) in cells.zip(widths) {
-            // No spaces at the end of a line: they are written when the next cell comes.
+            // Pad before the next cell, so that no line ends in spaces.
             write!(out, "{:pending$}{style}{cell}{style:#}", "")?;
             pending = width.saturating_sub(cell.chars().count()) + GAP;
         }
@@ -224,7 +224,7 @@ fn traffic(context: &SaContext, direction: Direction) -> (String, String) {
     (bytes.to_string(), packets.to_string())
 }
 
-/// The outbound details, else the inbound ones.
+/// Returns the outbound details, or else the inbound ones.
 fn either(context: &SaContext) -> Option<&SaDetails> {
     context.outbound.as_ref().or(context.inbound.as_ref())
 }
@@ -233,7 +233,7 @@ fn of(details: Option<&SaDetails>, cell: impl Fn(&SaDetails) -> String) -> Strin
     details.map_or_else(|| "-".into(), cell)
 }
 
-/// The first of a list, and how many more there are.
+/// Returns the first entry of a list, and the number of the others.
 fn few(list: &[String]) -> String {
     match list {
         [] => "-".into(),

@@ -1,4 +1,4 @@
-//! Words that all formats share: selectors, times, durations, keys.
+//! Formatting that all formats share: selectors, times, durations, keys.
 
 use openwfp::api::Key;
 use openwfp::api::KeyAccess;
@@ -12,7 +12,7 @@ use openwfp::api::Spi;
 use std::time::Duration;
 use std::time::SystemTime;
 
-/// One side of a selector: `10.1.0.0/16`, with `[tcp/443]` where protocol or port are set.
+/// Formats one side of a selector: `10.1.0.0/16`, followed by `[tcp/443]` if protocol or port are set.
 fn side(network: openwfp::api::IpNet, protocol: u8, ports: SelectorPorts) -> String {
     if protocol == 0 && ports.is_any() {
         return network.to_string();
@@ -33,7 +33,7 @@ fn side(network: openwfp::api::IpNet, protocol: u8, ports: SelectorPorts) -> Str
     }
 }
 
-/// The selectors of a context, each side's once, in order.
+/// Returns the two sides of a context's selectors, in order and without duplicates.
 pub(crate) fn selectors(context: &SaContext) -> (Vec<String>, Vec<String>) {
     let (mut local, mut remote) = (Vec::new(), Vec::new());
     let mut add = |selector: &Selector| {
@@ -47,7 +47,8 @@ pub(crate) fn selectors(context: &SaContext) -> (Vec<String>, Vec<String>) {
         }
     };
     if context.selectors.is_empty() {
-        // In transport mode without a policy: the traffic's own addresses, if there is an SA.
+        // In transport mode without a policy, the selectors are the traffic's own addresses, if there is an
+        // SA.
         for (direction, _) in context.directions().take(1) {
             context
                 .transport_filter(direction)
@@ -60,12 +61,13 @@ pub(crate) fn selectors(context: &SaContext) -> (Vec<String>, Vec<String>) {
     (local, remote)
 }
 
-/// Linux' part of a direction's first SA.
+/// Returns the Linux values of a direction's first SA.
 pub(crate) fn linux(details: &SaDetails) -> Option<&LinuxSa> {
     details.bundle.sas.first().linux.as_deref()
 }
 
-/// The transforms of a direction: `AES-GCM-16-256/ESN`, `AES-CBC-128/HMAC-SHA1-96+AH:HMAC-SHA1-96`.
+/// Formats the transforms of a direction: `AES-GCM-16-256/ESN`, `AES-CBC-128/HMAC-SHA1-96+AH:HMAC-
+/// SHA1-96`.
 pub(crate) fn transforms(details: &SaDetails) -> String {
     let mut text = String::new();
     for sa in details.bundle.sas.iter() {
@@ -84,7 +86,7 @@ pub(crate) fn transforms(details: &SaDetails) -> String {
     text
 }
 
-/// A transform's name, with the kernel's own where ours is missing.
+/// Returns a transform's name, with the kernel's name for algorithms that OpenWFP does not know.
 pub(crate) fn name(sa: &Sa) -> String {
     let text = sa.transform.to_string();
     let names = sa.linux.as_ref().and_then(|linux| linux.extras.as_ref()).map(|e| &e.algorithm_names[..]);
@@ -94,13 +96,13 @@ pub(crate) fn name(sa: &Sa) -> String {
     }
 }
 
-/// The SPI of a direction as tables show it: all of its bundle.
+/// Formats the SPIs of a direction's bundle.
 pub(crate) fn spis(details: &SaDetails) -> String {
     let spis: Vec<String> = details.bundle.sas.iter().map(|sa| sa.spi.to_string()).collect();
     spis.join("+")
 }
 
-/// The inbound SPI of a context that has no SA yet.
+/// Returns the inbound SPI of a context that has no SA yet.
 pub(crate) fn larval_spi(context: &SaContext) -> Option<Spi> {
     match context.state {
         openwfp::api::SaState::HasSpi { inbound_spi } => Some(inbound_spi),
@@ -108,9 +110,10 @@ pub(crate) fn larval_spi(context: &SaContext) -> Option<Spi> {
     }
 }
 
-/// The hard lifetime of a direction: `1h 6m 40s, 5000 KiB, 100 packets`; `-` if there is no limit.
+/// Formats the hard lifetime of a direction: `1h 6m 40s, 5000 KiB, 100 packets`, or `-` if there is no
+/// limit.
 ///
-/// The kernel's own numbers where they are there: WFP's fields have 32 bits and count whole KiB.
+/// Prefers the kernel's numbers: WFP's have 32 bits and count whole KiB.
 pub(crate) fn lifetime(details: &SaDetails) -> String {
     let lifetime = details.bundle.lifetime;
     let linux = linux(details);
@@ -134,12 +137,13 @@ pub(crate) fn lifetime(details: &SaDetails) -> String {
     if parts.is_empty() { "-".into() } else { parts.join(", ") }
 }
 
-/// Seconds in words.
+/// Formats seconds as a duration.
 pub(crate) fn duration(seconds: u64) -> String {
     humantime::format_duration(Duration::from_secs(seconds)).to_string()
 }
 
-/// Seconds since 1970 as RFC 3339 in UTC; none for 0, which is never, and for what no calendar holds.
+/// Formats seconds since 1970 as RFC 3339 in UTC; none for 0, which means never, and for times after
+/// the year 9999.
 pub(crate) fn time(seconds: u64) -> Option<String> {
     /// The end of the year 9999.
     const LAST: u64 = 253_402_300_799;
@@ -150,12 +154,12 @@ pub(crate) fn time(seconds: u64) -> Option<String> {
     Some(humantime::format_rfc3339_seconds(time).to_string())
 }
 
-/// This moment, to the millisecond.
+/// Returns the current time, to the millisecond.
 pub(crate) fn now() -> String {
     humantime::format_rfc3339_millis(SystemTime::now()).to_string()
 }
 
-/// A key in hexadecimal for one who may read it; none where the kernel hid it.
+/// Formats a key in hexadecimal; none if the kernel hid it.
 pub(crate) fn key(key: &Key, access: &KeyAccess) -> Option<String> {
     use std::fmt::Write;
     if key.len() > 0 && key.is_zeroed() {

@@ -1,4 +1,5 @@
-//! The daemon's configuration: one TOML file, every key checked, with what the environment and flags say instead.
+//! The daemon's configuration: a TOML file, with overrides from environment variables and flags. Every
+//! key is checked.
 
 use openwfp::DAEMON_SOCKET;
 use openwfp::EngineUrl;
@@ -18,13 +19,13 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where the configuration is where nothing else is said.
+/// The configuration file that is read by default.
 pub(crate) const DEFAULT_PATH: &str = "/etc/openwfp/wfp.toml";
 
-/// What stands before the names of variables.
-const ENVIRONMENT: &str = "WFP_SERVE_";
+/// Prefixes of the variables that override keys, lowest precedence first. The first is the older one.
+const ENVIRONMENT: [&str; 2] = ["WFP_SERVE_", "OPENWFP_SERVE_"];
 
-/// Every key but those of lists, as `--set` and the environment name them.
+/// Every key that `--set` and environment variables can override: all but those of tables in lists.
 pub(crate) const KEYS: &[&str] = &[
     "engine",
     "state.directory",
@@ -74,24 +75,25 @@ pub(crate) struct Config {
     pub(crate) log: Log,
 }
 
-/// The engines' URLs with their names, the first one first.
+/// The engines' URLs and names. The first one is the default.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct EnginesText(pub(crate) Vec<NamedUrl>);
 
-/// Where persistent objects are.
+/// The directories in which the daemon keeps state.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct State {
-    /// None: the usual place, if it can be used. Empty: nowhere.
+    /// Directory of the store of persistent objects. None: the usual one, if it can be used. Empty: no
+    /// store.
     pub(crate) directory: Option<PathBuf>,
-    /// Where it is noted which of the kernel's states are the daemon's.
+    /// Directory of the journal of the kernel states that belong to the daemon.
     pub(crate) runtime: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Listen {
-    /// Empty: none.
+    /// Path of the socket; empty for none.
     pub(crate) unix: PathBuf,
     #[serde(deserialize_with = "text::<_, FileMode>")]
     pub(crate) unix_mode: FileMode,
@@ -180,7 +182,7 @@ pub(crate) struct Timeouts {
     pub(crate) stop: Time,
 }
 
-/// A time such as `5s`.
+/// A duration such as `5s`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Time(pub(crate) Duration);
 
@@ -192,7 +194,7 @@ pub(crate) struct Log {
     pub(crate) format: LogFormat,
 }
 
-/// A filter as `tracing` has it, such as `info` or `openwfp_rpc=debug,info`.
+/// A filter in the syntax of `tracing`, such as `info` or `openwfp_rpc=debug,info`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Level(pub(crate) String);
 
@@ -204,7 +206,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// A value that stands in the file as text.
+/// A value that the file contains as text.
 trait Text: Sized {
     fn read(text: &str) -> Result<Self, String>;
 }
@@ -222,7 +224,7 @@ fn list<'de, D: Deserializer<'de>, T: Text>(from: D) -> Result<Vec<T>, D::Error>
     texts.iter().map(|text| T::read(text)).collect::<Result<_, _>>().map_err(D::Error::custom)
 }
 
-/// One engine, or a list.
+/// Reads one engine, or a list of engines.
 fn engines<'de, D: Deserializer<'de>>(from: D) -> Result<EnginesText, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -235,7 +237,7 @@ fn engines<'de, D: Deserializer<'de>>(from: D) -> Result<EnginesText, D::Error> 
         OneOrMore::More(texts) => texts,
     };
     if texts.is_empty() {
-        return Err(D::Error::custom("there is no engine in the list"));
+        return Err(D::Error::custom("the list of engines is empty"));
     }
     let read = |text: &String| -> Result<NamedUrl, String> {
         let named: NamedUrl = text.parse().map_err(|error: openwfp::api::Error| error.what().to_owned())?;
@@ -244,12 +246,12 @@ fn engines<'de, D: Deserializer<'de>>(from: D) -> Result<EnginesText, D::Error> 
     texts.iter().map(read).collect::<Result<_, _>>().map(EnginesText).map_err(D::Error::custom)
 }
 
-/// A daemon serves an engine of its own.
+/// Rejects engines of other daemons: a daemon serves engines of its own process.
 pub(crate) fn check_engine(url: &EngineUrl) -> Result<(), String> {
     match url {
-        EngineUrl::Remote { .. } => {
-            Err(format!("{url} is a daemon's engine; a daemon serves xfrm:, memory: or capture:DIR"))
-        }
+        EngineUrl::Remote { .. } => Err(format!(
+            "a daemon cannot serve {url}, which is another daemon's engine. Use xfrm:, memory: or capture:DIR."
+        )),
         _ => Ok(()),
     }
 }
@@ -258,7 +260,7 @@ impl Text for FileMode {
     fn read(text: &str) -> Result<FileMode, String> {
         match u32::from_str_radix(text, 8) {
             Ok(mode) if mode <= 0o777 => Ok(FileMode(mode)),
-            _ => Err(format!("\"{text}\" is no mode of a file, such as \"0660\"")),
+            _ => Err(format!("\"{text}\" is not a file mode, such as \"0660\"")),
         }
     }
 }
@@ -272,7 +274,7 @@ impl Text for Group {
             Ok(gid) => gid,
             Err(_) => match nix::unistd::Group::from_name(text) {
                 Ok(Some(group)) => group.gid.as_raw(),
-                _ => return Err(format!("there is no group \"{text}\"")),
+                _ => return Err(format!("unknown group \"{text}\"")),
             },
         };
         Ok(Group { gid: Some(gid), sid: Sid::unix_group(gid) })
@@ -289,7 +291,9 @@ impl Text for User {
         }
         match nix::unistd::User::from_name(text) {
             Ok(Some(user)) => Ok(User(Sid::unix_user(user.uid.as_raw()))),
-            _ => Err(format!("there is no user \"{text}\"; a SID such as S-1-22-1-1000 will do, too")),
+            _ => Err(format!(
+                "unknown user \"{text}\". Give a name, a number or a SID, such as S-1-22-1-1000."
+            )),
         }
     }
 }
@@ -298,7 +302,7 @@ impl Text for CertificateName {
     fn read(text: &str) -> Result<CertificateName, String> {
         match openwfp::rpc::tls::check_name(text) {
             Ok(()) => Ok(CertificateName(text.to_owned())),
-            Err(error) => Err(format!("{}; {}", error.what(), error.remedy().unwrap_or_default())),
+            Err(error) => Err(format!("{}. {}", error.what(), error.remedy().unwrap_or_default())),
         }
     }
 }
@@ -313,7 +317,7 @@ impl Text for Time {
     fn read(text: &str) -> Result<Time, String> {
         match humantime::parse_duration(text) {
             Ok(time) if !time.is_zero() => Ok(Time(time)),
-            _ => Err(format!("\"{text}\" is no time, such as \"5s\" or \"1m 30s\"")),
+            _ => Err(format!("\"{text}\" is not a duration, such as \"5s\" or \"1m 30s\"")),
         }
     }
 }
@@ -322,7 +326,9 @@ impl Text for Level {
     fn read(text: &str) -> Result<Level, String> {
         match text.parse::<tracing_subscriber::EnvFilter>() {
             Ok(_) => Ok(Level(text.to_owned())),
-            Err(error) => Err(format!("\"{text}\" is no level, such as \"info\" or \"debug\": {error}")),
+            Err(error) => {
+                Err(format!("unknown log level \"{text}\". Use error, warn, info, debug or trace: {error}"))
+            }
         }
     }
 }
@@ -370,7 +376,7 @@ impl Default for Log {
     }
 }
 
-/// The limits with the fields of a table, both ways.
+/// Converts limits to the table of the configuration and back.
 macro_rules! limits {
     ($($field:ident),* $(,)?) => {
         impl LimitsTable {
@@ -418,11 +424,11 @@ impl Tls {
 }
 
 impl Config {
-    /// Reads the file, if one is named or the usual one is there, and then what is said instead: by the environment, as
-    /// pairs of names and values, and by flags, as `KEY=VALUE`.
+    /// Reads the given file, or the default one if it exists, and applies the overrides: first environment
+    /// variables (pairs of name and value), then flags (`KEY=VALUE`).
     ///
     /// # Errors
-    /// In words: the file with line and column, or the override, and what is wrong there.
+    /// A message with the file, line and column, or with the override, and what is wrong.
     pub(crate) fn read(
         path: Option<&Path>,
         environment: impl Iterator<Item = (String, String)>,
@@ -441,12 +447,12 @@ impl Config {
         let overrides = overrides(environment, flags)?;
         if !overrides.is_empty() {
             let mut table: toml::Table = text.parse().map_err(|error| format!("{at}: {error}"))?;
-            for (said_by, key, value) in overrides {
-                set(&mut table, key, &value).map_err(|error| format!("{said_by}: {error}"))?;
+            for (source, key, value) in overrides {
+                set(&mut table, key, &value).map_err(|error| format!("{source}: {error}"))?;
                 config = table
                     .clone()
                     .try_into()
-                    .map_err(|error: toml::de::Error| format!("{said_by}: {}", error.message()))?;
+                    .map_err(|error: toml::de::Error| format!("{source}: {}", error.message()))?;
             }
         }
         config.check().map_err(|error| format!("{at}: {error}"))?;
@@ -457,14 +463,15 @@ impl Config {
         toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())
     }
 
-    /// What no single value shows.
+    /// Checks rules that concern several keys.
     fn check(&self) -> Result<(), String> {
         if self.listen.tls.is_some() && self.tls.is_none() {
-            return Err("listen.tls is set, and there is no [tls] with cert, key and client_ca".into());
+            return Err("listen.tls needs a section [tls] with cert, key and client_ca".into());
         }
         if self.listen.plaintext.is_some_and(|address| !address.ip().is_loopback()) {
             return Err(
-                "listen.plaintext is no loopback address, and without TLS only those are served".into()
+                "listen.plaintext must be a loopback address; without TLS the daemon listens only on those"
+                    .into(),
             );
         }
         Ok(())
@@ -482,20 +489,24 @@ impl Config {
 
 type Override = (String, &'static str, String);
 
-/// What is said instead of the file's values, in the order in which it counts: who says it, the key, the value.
+/// Returns the overrides in ascending order of precedence: the source for error messages, the key and
+/// the value.
 fn overrides(
     environment: impl Iterator<Item = (String, String)>,
     flags: &[String],
 ) -> Result<Vec<Override>, String> {
     let mut overrides = Vec::new();
-    for (name, value) in environment {
-        let Some(wanted) = name.strip_prefix(ENVIRONMENT) else { continue };
-        let variable = |key: &&&str| key.replace('.', "_").eq_ignore_ascii_case(wanted);
-        let key = KEYS.iter().find(variable).ok_or_else(|| format!("{name}: {}", unknown(wanted)))?;
-        overrides.push((name, *key, value));
+    let environment: Vec<(String, String)> = environment.collect();
+    for prefix in ENVIRONMENT {
+        for (name, value) in &environment {
+            let Some(wanted) = name.strip_prefix(prefix) else { continue };
+            let variable = |key: &&&str| key.replace('.', "_").eq_ignore_ascii_case(wanted);
+            let key = KEYS.iter().find(variable).ok_or_else(|| format!("{name}: {}", unknown(wanted)))?;
+            overrides.push((name.clone(), *key, value.clone()));
+        }
     }
     for flag in flags {
-        let (key, value) = flag.split_once('=').ok_or_else(|| format!("--set {flag}: it is KEY=VALUE"))?;
+        let (key, value) = flag.split_once('=').ok_or_else(|| format!("--set {flag}: expected KEY=VALUE"))?;
         let found = KEYS.iter().find(|known| **known == key);
         let key = found.ok_or_else(|| format!("--set {flag}: {}", unknown(key)))?;
         overrides.push((format!("--set {flag}"), *key, value.to_owned()));
@@ -504,12 +515,12 @@ fn overrides(
 }
 
 fn unknown(key: &str) -> String {
-    format!("there is no key \"{key}\"; the keys are {}", KEYS.join(", "))
+    format!("unknown key \"{key}\". The keys are: {}.", KEYS.join(", "))
 }
 
 fn set(table: &mut toml::Table, key: &str, value: &str) -> Result<(), String> {
     let value = match value.parse::<i64>() {
-        // Modes and users are texts of digits.
+        // File modes and users are texts, even if they consist of digits.
         Ok(number) if key.starts_with("limits.") => toml::Value::Integer(number),
         _ => toml::Value::String(value.to_owned()),
     };
@@ -518,7 +529,7 @@ fn set(table: &mut toml::Table, key: &str, value: &str) -> Result<(), String> {
         return Ok(());
     };
     let section = table.entry(section).or_insert_with(|| toml::Table::new().into());
-    let section = section.as_table_mut().ok_or("its section is no table")?;
+    let section = section.as_table_mut().ok_or("its section is not a table")?;
     section.insert(name.to_owned(), value);
     Ok(())
 }
@@ -545,7 +556,7 @@ mod tests {
     fn the_example_is_the_defaults_and_has_every_key() {
         let example = include_str!("../../../../packaging/wfp.toml");
         assert_eq!(Config::parse(example).unwrap(), Config::default());
-        // With its comments taken away it is a configuration with everything in it.
+        // Uncommented, the examples make a configuration with every key.
         let uncommented: String =
             example.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
         let table: toml::Table = uncommented.parse().unwrap();
@@ -591,6 +602,13 @@ mod tests {
             let error = read("", &[], &[flag]).unwrap_err();
             assert!(error.contains("connections") || error.contains("tls"), "{error}");
         }
-        assert!(read("", &[("WFP_SERVE_LIMIT", "1")], &[]).unwrap_err().contains("WFP_SERVE_LIMIT"));
+        for name in ["WFP_SERVE_LIMIT", "OPENWFP_SERVE_LIMIT"] {
+            assert!(read("", &[(name, "1")], &[]).unwrap_err().starts_with(&format!("{name}: unknown key")));
+        }
+        // The new name wins over the old one, whatever their order.
+        let (new, old) = (("OPENWFP_SERVE_LIMITS_CONNECTIONS", "4"), ("WFP_SERVE_LIMITS_CONNECTIONS", "5"));
+        for environment in [[new, old], [old, new]] {
+            assert_eq!(read("", &environment, &[]).unwrap().limits.limits().connections, 4);
+        }
     }
 }

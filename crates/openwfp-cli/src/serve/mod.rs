@@ -1,4 +1,4 @@
-//! `wfp serve`: the engine as a service.
+//! `wfp serve`: the daemon.
 
 mod config;
 mod log;
@@ -28,14 +28,14 @@ use std::time::Duration;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
-/// Runs the daemon until it is told to stop.
+/// Runs the daemon until a signal stops it.
 pub(crate) fn serve(engines: &[NamedUrl], args: &ServeArgs) -> Result<(), Failure> {
     let config = read(engines, args)?;
     if args.check_config {
         if let Some(tls) = &config.tls {
             tls.server().check()?;
         }
-        println!("the configuration is good");
+        println!("the configuration is valid");
         return Ok(());
     }
     let log = log::start(&config.log);
@@ -45,10 +45,9 @@ pub(crate) fn serve(engines: &[NamedUrl], args: &ServeArgs) -> Result<(), Failur
     tracing::info!(engine = served.join(" "), version = env!("CARGO_PKG_VERSION"), "ready");
     tell(&[NotifyState::Ready]);
 
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("no signals: {error}")))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("cannot handle signals: {error}"))
+    })?;
     let stop = runtime.block_on(daemon.watch(engines, args, &log))?;
     tracing::info!("stopping");
     tell(&[NotifyState::Stopping]);
@@ -56,12 +55,15 @@ pub(crate) fn serve(engines: &[NamedUrl], args: &ServeArgs) -> Result<(), Failur
     if daemon.server.stop(bound) {
         tracing::info!("stopped");
     } else {
-        tracing::warn!("stopped; what had not finished within {bound:?} was cut off");
+        tracing::warn!(
+            "stopped; calls that did not finish within {} were cut off",
+            humantime::format_duration(bound)
+        );
     }
     Ok(())
 }
 
-/// The configuration with all that is said instead of it.
+/// Reads the configuration and applies all overrides.
 fn read(engines: &[NamedUrl], args: &ServeArgs) -> Result<Config, Error> {
     let bad = |what: String| Error::new(Code::FWP_E_INVALID_PARAMETER, what);
     let mut flags = args.set.clone();
@@ -72,7 +74,8 @@ fn read(engines: &[NamedUrl], args: &ServeArgs) -> Result<Config, Error> {
     }
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let mut config = Config::read(args.config.as_deref(), environment, &flags).map_err(bad)?;
+    let file = args.config.clone().or_else(|| crate::client::variable("CONFIG").map(|(_, file)| file.into()));
+    let mut config = Config::read(file.as_deref(), environment, &flags).map_err(bad)?;
     for named in engines {
         config::check_engine(&named.url).map_err(|error| bad(format!("--engine: {error}")))?;
     }
@@ -82,7 +85,7 @@ fn read(engines: &[NamedUrl], args: &ServeArgs) -> Result<Config, Error> {
     Ok(config)
 }
 
-/// Many connections need many file descriptors, and the usual limit is for programs that need few.
+/// Raises the limit of open files: many connections need many, and the default limit is low.
 fn raise_file_limit() {
     use nix::sys::resource::Resource;
     use nix::sys::resource::getrlimit;
@@ -90,14 +93,14 @@ fn raise_file_limit() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(error) = raised {
-        tracing::warn!("the limit of open files stays as it is: {error}");
+        tracing::warn!("cannot raise the limit of open files: {error}");
     }
 }
 
-/// Tells systemd, where it listens.
+/// Notifies systemd, if it started the daemon.
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!("systemd cannot be told: {error}");
+        tracing::warn!("cannot notify systemd: {error}");
     }
 }
 
@@ -154,32 +157,33 @@ impl Daemon {
         Ok(())
     }
 
-    /// Listens at the sockets that systemd has opened for us: whether there was a Unix and a TCP socket among them.
+    /// Listens on the sockets that systemd passed. Returns whether a Unix socket and a TCP socket were
+    /// among them.
     fn inherit(&self) -> Result<(bool, bool), Error> {
         let mut inherited = listenfd::ListenFd::from_env();
         let (mut unix, mut tcp) = (false, false);
         for place in 0..inherited.len() {
             if let Ok(Some(listener)) = inherited.take_unix_listener(place) {
                 self.server.serve_unix(listener)?;
-                tracing::info!("listening at systemd's Unix socket");
+                tracing::info!("listening on systemd's Unix socket");
                 unix = true;
             } else if let Ok(Some(listener)) = inherited.take_tcp_listener(place) {
                 if self.config.tls.is_none() {
-                    let what = "systemd hands over a TCP socket, and there is no [tls] in the configuration";
+                    let what = "systemd passed a TCP socket, but the configuration has no [tls] section";
                     return Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what));
                 }
                 let address = self.server.serve_tls(listener)?;
-                tracing::info!(%address, "listening for mutual TLS at systemd's socket");
+                tracing::info!(%address, "listening for mutual TLS on systemd's socket");
                 tcp = true;
             } else {
-                let what = format!("systemd's socket number {place} is neither a Unix nor a TCP socket");
+                let what = format!("socket {place} from systemd is neither a Unix nor a TCP socket");
                 return Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what));
             }
         }
         Ok((unix, tcp))
     }
 
-    /// Waits for signals; the configuration with which to stop.
+    /// Handles signals until one stops the daemon. Returns the configuration in effect.
     async fn watch(
         &self,
         engines: &[NamedUrl],
@@ -187,7 +191,7 @@ impl Daemon {
         log: &log::Handle,
     ) -> Result<Config, Error> {
         let failed = |error: std::io::Error| {
-            Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("signals cannot be waited for: {error}"))
+            Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("cannot handle signals: {error}"))
         };
         let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -195,7 +199,7 @@ impl Daemon {
         let watchdog = sd_notify::watchdog_enabled();
         let mut config = self.config.clone();
         loop {
-            // Without a watchdog nothing wakes up.
+            // Without a watchdog, no timer wakes the daemon.
             let alive = tokio::time::sleep(watchdog.map_or(Duration::from_secs(1 << 30), |time| time / 2));
             tokio::select! {
                 _ = terminate.recv() => return Ok(config),
@@ -205,10 +209,10 @@ impl Daemon {
                     tell(&[NotifyState::Reloading, NotifyState::monotonic_usec_now().map_err(failed)?]);
                     match read(engines, args).and_then(|new| self.reload(&config, new, log)) {
                         Ok(new) => {
-                            tracing::info!("configuration read again");
+                            tracing::info!("configuration reloaded");
                             config = new;
                         }
-                        Err(error) => tracing::error!("the configuration stays as it was: {error}"),
+                        Err(error) => tracing::error!("keeping the old configuration: {error}"),
                     }
                     tell(&[NotifyState::Ready]);
                 }
@@ -216,7 +220,8 @@ impl Daemon {
         }
     }
 
-    /// Takes over what can be changed while the daemon runs: rights, certificates, limits, the log's level.
+    /// Applies the keys that can change while the daemon runs: access lists, certificates, limits and the
+    /// log level.
     fn reload(&self, old: &Config, new: Config, log: &log::Handle) -> Result<Config, Error> {
         if let Some(tls) = &new.tls {
             self.server.set_tls(&tls.server())?;
@@ -237,24 +242,24 @@ impl Daemon {
         };
         if fixed(old) != fixed(&new) || old.tls.is_some() != new.tls.is_some() {
             tracing::warn!(
-                "engine, state, listen, timeouts, log.format and whether there is TLS are changed by a restart only"
+                "changes of engine, state, listen, timeouts, log.format, limits.message_bytes, limits.waiting_calls and of TLS on or off need a restart"
             );
         }
         Ok(new)
     }
 }
 
-/// Where persistent objects are where nothing else is said, and systemd says nothing.
+/// The directory of persistent objects if neither the configuration nor systemd names one.
 const STATE_DIRECTORY: &str = "/var/lib/openwfp";
 
-/// The store of persistent objects; none where there is to be none, or where the usual place cannot be used.
-/// Each engine has its own, the first one without its name.
+/// Opens the store of persistent objects; none if it is disabled, or if the usual directory cannot be
+/// used. Each engine has a file of its own; that of the first one has no name in it.
 fn open_store(state: &config::State, engine: &str) -> Result<Option<Arc<dyn ObjectStore>>, Error> {
     let file = if engine.is_empty() { "objects.redb".to_owned() } else { format!("objects-{engine}.redb") };
     let open = |directory: &Path| -> Result<Arc<dyn ObjectStore>, Error> {
         make_directory(directory)?;
         let store = RedbStore::open(&directory.join(&file))?;
-        tracing::info!(directory = %directory.display(), "persistent objects are kept");
+        tracing::info!(directory = %directory.display(), "opened the store of persistent objects");
         Ok(Arc::new(store))
     };
     match &state.directory {
@@ -267,7 +272,7 @@ fn open_store(state: &config::State, engine: &str) -> Result<Option<Arc<dyn Obje
                 Ok(store) => Ok(Some(store)),
                 Err(error) => {
                     tracing::warn!(
-                        "persistent objects will be lost at the end (state.directory says where to keep them): {error}"
+                        "persistent objects will be lost when the daemon ends; set state.directory to keep them: {error}"
                     );
                     Ok(None)
                 }
@@ -276,8 +281,8 @@ fn open_store(state: &config::State, engine: &str) -> Result<Option<Arc<dyn Obje
     }
 }
 
-/// Sets the access lists that the configuration has, where they are not those of before: what clients have set meanwhile
-/// stays else.
+/// Sets the access lists of the configuration that differ from those before, so that lists which
+/// clients have set in the meantime stay.
 fn set_access(engine: &Engine, config: &Config, before: Option<&Config>) -> Result<(), Error> {
     let lists = [
         (Securable::Engine, &config.access.engine, before.and_then(|before| before.access.engine.as_ref())),
@@ -287,7 +292,7 @@ fn set_access(engine: &Engine, config: &Config, before: Option<&Config>) -> Resu
         let Some(wanted) = wanted.as_ref().filter(|wanted| before != Some(*wanted)) else { continue };
         let session = engine.open_session(SessionOptions::new().name("wfp serve").kernel_mode())?;
         session.set_security_info(securable, parts(wanted), wanted)?;
-        tracing::info!(?securable, list = wanted.to_sddl(), "access list set");
+        tracing::info!(%securable, list = wanted.to_sddl(), "set an access list");
     }
     Ok(())
 }
@@ -303,7 +308,7 @@ fn parts(descriptor: &SecurityDescriptor) -> SecurityInformation {
     parts
 }
 
-/// The socket's directory; `/run` is empty after each start of the machine.
+/// Creates a directory such as the socket's; `/run` is empty after each boot.
 fn make_directory(directory: &Path) -> Result<(), Error> {
     if directory.as_os_str().is_empty() || directory.exists() {
         return Ok(());

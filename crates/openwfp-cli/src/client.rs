@@ -1,0 +1,118 @@
+//! The engine that a command uses: flags before or after the command's name, then environment variables, then the
+//! default.
+
+use crate::args::Args;
+use crate::args::CertificateArgs;
+use crate::args::ClientArgs;
+use crate::args::Command;
+use crate::failure::Failure;
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+use openwfp::Engine;
+use openwfp::EngineUrl;
+use openwfp::NamedUrl;
+use openwfp::XfrmTarget;
+use openwfp::api::Code;
+use openwfp::api::Error;
+use openwfp::rpc::ClientOptions;
+use openwfp::rpc::tls::ClientTls;
+use std::path::PathBuf;
+
+/// The value of `OPENWFP_NAME`, or else of `WFP_NAME`, as the variables were called before, with the variable's name. An
+/// empty variable counts as unset.
+pub(crate) fn variable(name: &str) -> Option<(String, String)> {
+    [format!("OPENWFP_{name}"), format!("WFP_{name}")].into_iter().find_map(|variable| {
+        let value = std::env::var(&variable).ok().filter(|value| !value.is_empty())?;
+        Some((variable, value))
+    })
+}
+
+/// Ends the program if a flag before the command's name means nothing to the command.
+pub(crate) fn reject_meaningless_flags(args: &Args) {
+    let ClientArgs { engine, certificate, output: _ } = &args.client;
+    let (takes_engine, takes_certificate, takes_adopt) = match &args.command {
+        Command::Explain(_) => (false, false, false),
+        Command::Serve(_) => (true, false, true),
+        Command::Sa(command) => (true, true, command.changes().is_some()),
+        _ => (true, true, false),
+    };
+    let CertificateArgs { cert, key, ca } = certificate;
+    let flags = [
+        ("--engine", !engine.is_empty(), takes_engine),
+        ("--cert", cert.is_some(), takes_certificate),
+        ("--key", key.is_some(), takes_certificate),
+        ("--ca", ca.is_some(), takes_certificate),
+        ("--adopt", args.adopt, takes_adopt),
+    ];
+    if let Some((flag, ..)) = flags.iter().find(|(_, given, taken)| *given && !taken) {
+        usage(format!("{flag} has no meaning for this command. Remove it."));
+    }
+}
+
+/// Ends the program as for every command line that is wrong.
+fn usage(what: String) -> ! {
+    Args::command().error(ErrorKind::ArgumentConflict, what).exit()
+}
+
+/// The engines to serve; none where neither a flag nor a variable names one.
+pub(crate) fn engines(args: &Args, own: &[NamedUrl], adopt: bool) -> Result<Vec<NamedUrl>, Error> {
+    let mut engines = [&args.client.engine[..], own].concat();
+    if engines.is_empty()
+        && let Some((name, value)) = variable("ENGINE")
+    {
+        engines.push(value.parse().map_err(|error: Error| error.within(&name))?);
+    }
+    if args.adopt || adopt {
+        for named in &mut engines {
+            named.url = adopting(named.url.clone());
+        }
+    }
+    Ok(engines)
+}
+
+/// The engine that a client's command uses.
+pub(crate) fn engine(args: &Args, own: &ClientArgs, adopt: bool) -> Result<(EngineUrl, Engine), Failure> {
+    let url = match &engines(args, &own.engine, adopt)?[..] {
+        [named] => named.url.clone(),
+        [] => EngineUrl::of_daemon().unwrap_or_else(|| match args.adopt || adopt {
+            true => adopting(EngineUrl::XFRM),
+            false => EngineUrl::XFRM,
+        }),
+        several => {
+            usage(format!("--engine is given {} times. Only `wfp serve` takes several.", several.len()))
+        }
+    };
+    let tls = client_tls(&args.client.certificate, &own.certificate)?;
+    let engine = Engine::with(&url, ClientOptions { tls, ..ClientOptions::default() })?;
+    Ok((url, engine))
+}
+
+/// With `--adopt`, the engine of a kernel also changes SAs that other programs installed.
+fn adopting(url: EngineUrl) -> EngineUrl {
+    match url {
+        EngineUrl::Xfrm(target) => EngineUrl::Xfrm(XfrmTarget { adopt: true, ..target }),
+        other => other,
+    }
+}
+
+fn client_tls(top: &CertificateArgs, own: &CertificateArgs) -> Result<Option<ClientTls>, Error> {
+    let file = |top: &Option<PathBuf>, own: &Option<PathBuf>, name| {
+        own.clone().or(top.clone()).or_else(|| variable(name).map(|(_, value)| value.into()))
+    };
+    let cert = file(&top.cert, &own.cert, "CERT");
+    let key = file(&top.key, &own.key, "KEY");
+    let ca = file(&top.ca, &own.ca, "CA");
+    match (cert, key, ca) {
+        (Some(cert), Some(key), Some(ca)) => Ok(Some(ClientTls { ca, cert, key })),
+        (None, None, None) => Ok(None),
+        (cert, key, ca) => {
+            let missing: Vec<&str> = [("--cert", cert), ("--key", key), ("--ca", ca)]
+                .into_iter()
+                .filter_map(|(flag, file)| file.is_none().then_some(flag))
+                .collect();
+            let what =
+                format!("an https engine needs --cert, --key and --ca; missing: {}", missing.join(", "));
+            Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what))
+        }
+    }
+}
