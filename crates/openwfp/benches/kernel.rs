@@ -1,4 +1,5 @@
-//! Following a kernel, beside `ip xfrm`: `scripts/bench-xfrm`, which runs this in the kernel lab.
+//! Benchmark of following a kernel, compared with `ip xfrm`. `scripts/bench-xfrm` runs it in the kernel
+//! lab.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
 use openwfp::Engine;
@@ -47,7 +48,7 @@ fn main() {
     row("ip xfrm state list src PEER dst HOST", &one, "");
     row("a query for one peer, its counters fresh", &asked, &ratio(&one, &asked));
 
-    // Two states come and go, over and over, 5,000 changes a second.
+    // Add and delete states continuously, 5,000 changes per second.
     let seconds = 10;
     let mut feed = Command::new("ip")
         .args(["-force", "-batch", "-"])
@@ -62,7 +63,7 @@ fn main() {
         let wanted = u32::try_from(begun.elapsed().as_micros() / 200).unwrap();
         let mut lines = String::new();
         while changes < wanted {
-            // One comes, and the one before it goes: a peer each.
+            // Alternately add a state for a new peer and delete it.
             let spi = 0x80_0000 + changes / 2;
             let state =
                 format!("src 10.9.{}.{} dst 10.0.0.1 proto ah spi {spi:#x}", spi / 250 % 250, spi % 250 + 1);
@@ -90,7 +91,7 @@ fn main() {
     assert_eq!(followed, listed, "what was followed is what is there");
 }
 
-/// A line of `ip -batch`; two neighbouring numbers are a pair.
+/// Returns a line for `ip -batch`. Numbers 2n and 2n + 1 form an SA pair.
 fn state(verb: &str, n: u32) -> String {
     let peer = n / 2;
     let peer = format!("10.{}.{}.{}", 1 + peer / 65_025, peer / 255 % 255, peer % 255);
@@ -130,11 +131,11 @@ fn listed(session: &Arc<dyn Session>, options: &EnumOptions) -> usize {
     found
 }
 
-/// The processor time of this process.
+/// CPU time of this process.
 fn cpu_time() -> Duration {
     let text = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<&str> = text.rsplit(')').next().unwrap().split_whitespace().collect();
-    // utime and stime in hundredths of a second.
+    // utime and stime, in hundredths of a second.
     Duration::from_millis(10 * (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()))
 }
 

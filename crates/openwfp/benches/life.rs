@@ -1,8 +1,9 @@
-//! The engine's figures for those who write: full lives, old versions held meanwhile, the longest waits, deletes,
-//! templates, and what lifetimes cost while nothing is due.
+//! Benchmarks of writes: full lives, retained old versions, worst-case latency, deletes, templates, and
+//! the cost of lifetime timers while none is due.
 //!
-//! `cargo bench -p openwfp --bench life` prints them for a million contexts, or for the number given as an argument;
-//! `-- many` compares a million contexts with ten million, which takes a few minutes and 8 GB.
+//! `cargo bench -p openwfp --bench life` runs them with a million contexts, or with the number given as
+//! an argument; `-- many` compares one million contexts with ten million, which takes a few minutes and
+//! 8 GB of memory.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a benchmark")]
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 #![allow(clippy::disallowed_methods, reason = "time is what a benchmark asks for")]
@@ -122,7 +123,7 @@ fn lives_alone(count: u32) -> (Engine, f64) {
     (engine, best)
 }
 
-/// Sixteen enumerators, each opened at another time and left unread.
+/// Measures writes while sixteen enumerators, opened at different times, stay open and unread.
 fn beside_enumerators(count: u32, alone: f64) {
     let engine = Engine::new();
     let session = open(&engine);
@@ -138,8 +139,8 @@ fn beside_enumerators(count: u32, alone: f64) {
     let rate = f64::from(count / 16 * 16) / took.as_secs_f64();
     report("with up to 16 enumerators on older versions", rate, "contexts/s", &percent(rate, alone));
 
-    // The first half, then the second one without and with enumerators on the version between: in turns, the best of
-    // two each.
+    // Create the first half of the contexts, then time the second half with and without enumerators on the
+    // version in between. Alternate between the two cases and keep the best of two rounds each.
     let mut best = [0.0_f64; 2];
     let mut held = 0;
     for round in 0..4 {
@@ -265,7 +266,7 @@ fn writes_during_an_enumeration(engine: &Engine) {
                 }
             });
             let mut number = 0x0080_0000 + round * 0x0001_0000;
-            // Once at least: the reader of a small engine may be done before the first write.
+            // Write at least once: with a small engine, the reader may finish before the first write.
             loop {
                 let new = NewSaContext::new(traffic(number));
                 let request = InboundRequest::new(new.traffic.clone());
@@ -334,7 +335,7 @@ fn deletes(count: u32) {
     }
 }
 
-/// A million against ten million: memory, and the rate of pages.
+/// Compares one million contexts with ten million: memory, and the rate of pages.
 fn many() {
     let mut first = None;
     for count in [1_000_000, 10_000_000] {

@@ -1,7 +1,8 @@
-//! The main job's figures: decode and pair a dump, hold the contexts, open enumerators, walk pages.
+//! Benchmarks of the main job: decode and pair a dump, hold the contexts, open enumerators, walk pages.
 //!
-//! `cargo bench -p openwfp` prints them; each line has its speed of light beside it, from the same run. The
-//! number of contexts is a million, or an argument; `decode` as an argument leaves out the engine.
+//! `cargo bench -p openwfp` runs them. Where possible, a line is followed by its upper bound, measured
+//! in the same run. Pass a number to change the number of contexts (default: one million), or `decode`
+//! to skip the engine.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a benchmark")]
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
@@ -51,7 +52,7 @@ fn report(what: &str, figure: f64, unit: &str, beside: &str) {
     println!("{what:<58} {figure:>10}{unit:<12} {beside}");
 }
 
-/// The shortest of some runs: the one that the machine's other work disturbed least.
+/// Returns the shortest of several runs, which other work on the machine disturbed least.
 fn best<T>(runs: u32, mut run: impl FnMut() -> T) -> (Duration, T) {
     let mut best: Option<(Duration, T)> = None;
     for _ in 0..runs {
@@ -120,7 +121,7 @@ fn resident() -> u64 {
     statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
 
-/// First of all, in a fresh heap, so that the memory is the engine's.
+/// This must run first, on a fresh heap, so that the measured memory is the engine's.
 fn hold(count: u32) -> Engine {
     let dumps =
         Dumps { states: state_dump(count).into(), policies: Some(policy_dump(count)), ..Dumps::default() };
@@ -153,7 +154,7 @@ fn enumerate(engine: &Engine, count: u32) {
     small.mirror().replace(listed(&dumps), Completeness::Whole).unwrap();
     let small_session = small.open_session(SessionOptions::default()).unwrap();
     println!();
-    // In turns, so that both see the same machine.
+    // Alternate between the two, so that both see the same machine load.
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..2000 {
         for (session, times) in [&small_session, &session].into_iter().zip(&mut times) {
@@ -202,8 +203,8 @@ fn walk_count(session: &dyn Session) -> usize {
     }
 }
 
-/// Lets a random half of the contexts go and others come, some times over, so that neighbours by id are
-/// none in memory.
+/// Replaces a random half of the contexts several times, so that contexts with adjacent IDs are not
+/// adjacent in memory.
 fn churn(engine: &Engine, session: &dyn Session) {
     let mut seed = 88_172_645_463_325_252_u64;
     let mut random = move || {
@@ -239,7 +240,7 @@ fn state_dump(count: u32) -> Vec<u8> {
             let key = [number as u8; 20];
             let (source, destination) =
                 if outbound { (GATEWAY, peer(number)) } else { (peer(number), GATEWAY) };
-            // SPIs are random in the field: a multiplication scatters them.
+            // SPIs are random in practice; the multiplication scatters them.
             let spi = (2 * number + u32::from(outbound)).wrapping_mul(2_654_435_761) | 0x100;
             payload.clear();
             state(source, destination, spi, number + 1, &key).emit(&mut payload);
@@ -287,7 +288,7 @@ fn selector(source: [u8; 4], destination: [u8; 4], source_prefix: u8, destinatio
     }
 }
 
-/// Three policies a tunnel: out, in and forward, as strongSwan sets them.
+/// Three policies per tunnel (out, in and forward), as strongSwan installs them.
 fn policy_dump(count: u32) -> Vec<u8> {
     let mut out = Vec::with_capacity(count as usize * 850);
     for number in (0..count).rev() {

@@ -1,6 +1,8 @@
-//! What filters cost: classification of packets among many filters of a gateway, and their addition and deletion.
+//! Benchmarks of filters: classification of packets among many filters of a gateway, and adding and
+//! deleting filters.
 //!
-//! `cargo bench -p openwfp --bench policy` prints the figures for 100,000 filters, or for the number given.
+//! `cargo bench -p openwfp --bench policy` runs them with 100,000 filters, or with the number given as
+//! an argument.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a benchmark")]
 #![allow(clippy::disallowed_methods, reason = "time is what a benchmark asks for")]
 
@@ -21,7 +23,8 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 use std::time::Instant;
 
-/// A tunnel's filter: one of the branch networks of a gateway, some for a protocol and a port, some for ranges of ports.
+/// Returns a tunnel's filter for one branch network of a gateway. Some filters also match a protocol
+/// and a port, others a range of ports.
 fn filter(number: u32) -> Object {
     let equal = |field, value| FilterCondition { field, match_type: MatchType::Equal, value };
     let network = |address: u32, prefix| {
@@ -76,7 +79,8 @@ fn main() {
     let mut times: Vec<Duration> = Vec::new();
     let mut missed = 0;
     for round in 0..200_000_u32 {
-        // A step that is prime to the number of filters: neighbours in time are none in memory.
+        // The step is coprime to the number of filters, so that consecutive packets match filters that are not
+        // adjacent in memory.
         let packet = packet(round.wrapping_mul(7919) % count);
         let begun = Instant::now();
         let verdict = black_box(session.classify(black_box(&packet)).unwrap());

@@ -1,4 +1,4 @@
-//! Several engines behind one door, each with its name.
+//! Several named engines that are served together.
 
 use crate::Engine;
 use crate::EngineUrl;
@@ -14,7 +14,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Several engines; a session says by [`SessionOptions::engine`] which one it means, and by nothing the first.
+/// Several named engines. A session selects one with [`SessionOptions::engine`], and gets the first
+/// engine if it selects none.
 ///
 /// ```
 /// use openwfp::{Engine, Engines, SessionOptions};
@@ -31,22 +32,22 @@ use std::sync::Arc;
 pub struct Engines(Vec<(String, Engine)>);
 
 impl Engines {
-    /// Engines with their names, the one that is meant without a name first.
+    /// Combines named engines. The first is the default.
     ///
     /// # Errors
-    /// `FWP_E_ALREADY_EXISTS` for two of one name.
+    /// `FWP_E_ALREADY_EXISTS` if two engines have the same name.
     pub fn new(engines: Vec<(String, Engine)>) -> Result<Engines> {
         for (place, (name, _)) in engines.iter().enumerate() {
             if engines[..place].iter().any(|(other, _)| other == name) {
-                let what = format!("two engines have the name \"{name}\"");
+                let what = format!("two engines are named \"{name}\"");
                 return Err(Error::new(Code::FWP_E_ALREADY_EXISTS, what)
-                    .with_remedy("give each a name: --engine NAME=URL"));
+                    .with_remedy("Give each engine a name of its own: --engine NAME=URL"));
             }
         }
         Ok(Engines(engines))
     }
 
-    /// The engines with their names.
+    /// Returns an iterator over the engines and their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Engine)> {
         self.0.iter().map(|(name, engine)| (name.as_str(), engine))
     }
@@ -60,9 +61,9 @@ impl FilterEngine for Engines {
         };
         let Some((_, engine)) = found else {
             let names: Vec<&str> = self.iter().map(|(name, _)| name).collect();
-            let what = format!("there is no engine \"{}\" here", options.engine);
+            let what = format!("no engine is named \"{}\"", options.engine);
             return Err(Error::new(Code::FWP_E_NOT_FOUND, what)
-                .with_remedy(format!("there are: {}", names.join(", "))));
+                .with_remedy(format!("The engines are: {}.", names.join(", "))));
         };
         engine.open_session(SessionOptions { engine: String::new(), ..options })
     }
@@ -71,9 +72,9 @@ impl FilterEngine for Engines {
 /// `[NAME=]URL`: an engine's URL and the name under which it is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedUrl {
-    /// The name: what is said, else the network namespace's, else what kind of engine it is.
+    /// The engine's name. Defaults to the name of its network namespace, otherwise to the kind of engine.
     pub name: String,
-    /// The engine.
+    /// The engine's URL.
     pub url: EngineUrl,
 }
 
@@ -97,7 +98,7 @@ impl FromStr for NamedUrl {
     type Err = Error;
 
     /// # Errors
-    /// `FWP_E_INVALID_PARAMETER` for what names no engine.
+    /// `FWP_E_INVALID_PARAMETER` for an invalid URL.
     fn from_str(text: &str) -> Result<NamedUrl> {
         match text.split_once('=') {
             Some((name, url)) if is_name(name) => Ok(NamedUrl { name: name.to_owned(), url: url.parse()? }),

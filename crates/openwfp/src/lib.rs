@@ -1,20 +1,15 @@
 //! OpenWFP for Rust programs: opens engines by URL.
 //!
-//! ```no_run
+//! ```
 //! use openwfp::api::EnumOptions;
 //!
+//! # std::env::set_current_dir("../..")?;
 //! let session = openwfp::open(&"capture:samples/strongswan-16".parse()?)?;
-//! let enumerator = session.sa_context_create_enum(&EnumOptions::default())?;
-//! loop {
-//!     let page = session.sa_context_enum(enumerator, 100)?.accept();
-//!     for context in &page {
-//!         println!("{} {:?}", context.id, context.traffic.endpoints);
-//!     }
-//!     if page.len() < 100 {
-//!         break;
-//!     }
+//! for context in session.sa_contexts(&EnumOptions::default())? {
+//!     let context = context?;
+//!     println!("{}: {}", context.id, context.traffic.endpoints.remote());
 //! }
-//! # Ok::<(), openwfp::api::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
 
@@ -47,7 +42,7 @@ pub use url::XfrmTarget;
 pub use watch::Update;
 pub use watch::Watcher;
 
-/// An engine that sessions can be opened with: one in this process, or a daemon's.
+/// An engine that sessions can be opened with, either in this process or in a daemon.
 #[derive(Clone, Debug)]
 pub struct Engine(Kind);
 
@@ -57,32 +52,35 @@ enum Kind {
     Elsewhere(RemoteEngine),
 }
 
-/// How an engine in this process is made; everything has a default.
+/// Options for an engine in this process. Every option has a default.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct EngineOptions {
-    /// Where persistent objects are kept; default: nowhere.
+    /// The store for persistent objects; default: none.
     pub store: Option<Arc<dyn ObjectStore>>,
-    /// Where an `xfrm:` engine notes which of the kernel's states are its own; default: `/run/openwfp`.
+    /// The directory in which an `xfrm:` engine records which kernel states it owns; default:
+    /// `/run/openwfp`.
     pub runtime: Option<PathBuf>,
-    /// Whether an `xfrm:` engine finishes or removes what earlier ones left behind, as a daemon does; default: no.
+    /// Whether an `xfrm:` engine recovers the states of earlier engines at startup, as a daemon does: it
+    /// takes over complete contexts and removes all other remains; default: no.
     pub recover: bool,
-    /// The buffer of an `xfrm:` engine for the kernel's events, in bytes; default: 16 MiB. What does not fit is found by
-    /// listing anew.
+    /// The size in bytes of an `xfrm:` engine's receive buffer for kernel events; default: 16 MiB. If the
+    /// buffer overflows, the engine lists the kernel again.
     pub event_buffer: Option<u32>,
 }
 
 impl Engine {
-    /// Gets the engine that the URL names ready. One of a kernel follows it from now on, and drives it.
+    /// Prepares the engine that a URL identifies. An `xfrm:` engine starts to follow and drive its kernel.
     ///
     /// # Errors
-    /// Those of the engine's provider: see [`openwfp_xfrm::capture::read`] and `openwfp_xfrm::live::Driver`.
+    /// The errors of the engine's provider: see [`openwfp_xfrm::capture::read`] and
+    /// `openwfp_xfrm::live::Driver`.
     pub fn at(url: &EngineUrl) -> Result<Engine> {
         Engine::with(url, ClientOptions::default())
     }
 
-    /// The same, with certificates and time-outs for a daemon's engine, which is not connected before a session is
-    /// opened.
+    /// Prepares the engine that a URL identifies, with certificates and timeouts for a daemon. It connects
+    /// to a daemon only when a session is opened.
     ///
     /// # Errors
     /// As [`Engine::at`].
@@ -99,10 +97,10 @@ impl Engine {
         }
     }
 
-    /// The engine of a URL that is no daemon's, in this process.
+    /// Creates an engine in this process from a URL that does not refer to a daemon.
     ///
     /// # Errors
-    /// As [`Engine::at`], those of the store, and `FWP_E_INVALID_PARAMETER` for a daemon's URL.
+    /// As [`Engine::at`], the store's errors, and `FWP_E_INVALID_PARAMETER` for a daemon's URL.
     pub fn here(url: &EngineUrl, options: EngineOptions) -> Result<Engine> {
         let mut builder = openwfp_engine::Engine::builder().owner(this_user());
         if let Some(store) = &options.store {
@@ -110,7 +108,7 @@ impl Engine {
         }
         let engine = match url {
             EngineUrl::Remote { .. } => {
-                let what = format!("{url} is a daemon's engine, and not one of this process");
+                let what = format!("{url} is a daemon's engine, not one of this process");
                 return Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what));
             }
             EngineUrl::Capture(directory) => {
@@ -128,7 +126,7 @@ impl Engine {
     /// Opens a session. WFP: `FwpmEngineOpen0`.
     ///
     /// # Errors
-    /// As [`openwfp_engine::Engine::open_session`], [`RemoteEngine::open_session`].
+    /// As [`openwfp_engine::Engine::open_session`] or [`RemoteEngine::open_session`].
     pub fn open_session(&self, options: SessionOptions) -> Result<Arc<dyn Session>> {
         match &self.0 {
             Kind::Elsewhere(remote) => remote.open_session(options),
@@ -143,7 +141,13 @@ impl FilterEngine for Engine {
     }
 }
 
-/// Opens a session with the engine that the URL names. WFP: `FwpmEngineOpen0`.
+/// Opens a session with the engine that a URL identifies. WFP: `FwpmEngineOpen0`.
+///
+/// ```
+/// let session = openwfp::open(&"memory:".parse()?)?;
+/// assert_eq!(session.statistics()?.sas.active, 0);
+/// # Ok::<(), openwfp::api::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`Engine::at`] and [`Engine::open_session`].
@@ -151,7 +155,7 @@ pub fn open(url: &EngineUrl) -> Result<Arc<dyn Session>> {
     Engine::at(url)?.open_session(SessionOptions::default())
 }
 
-/// The user that this process runs as, who owns the engines in it; root where that is not known.
+/// Returns the user that this process runs as and who owns its engines; root if unknown.
 fn this_user() -> Sid {
     #[cfg(target_os = "linux")]
     if let Ok(process) = std::fs::metadata("/proc/self") {
@@ -160,7 +164,7 @@ fn this_user() -> Sid {
     Sid::ROOT
 }
 
-/// An engine that follows and drives a kernel.
+/// Creates an engine that follows and drives a kernel.
 #[cfg(target_os = "linux")]
 fn of_kernel(
     target: &XfrmTarget,
@@ -194,6 +198,16 @@ fn of_kernel(
     _: openwfp_engine::EngineBuilder,
     _: EngineOptions,
 ) -> Result<openwfp_engine::Engine> {
-    Err(Error::new(Code::ERROR_NOT_SUPPORTED, "xfrm: engines are Linux' alone")
-        .with_remedy("name another engine, such as capture:DIR"))
+    Err(Error::new(Code::ERROR_NOT_SUPPORTED, "xfrm: engines need Linux")
+        .with_remedy("Use another engine, such as capture:DIR."))
+}
+
+/// The Rust of the documentation, as doctests.
+#[cfg(doctest)]
+mod documentation {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../../docs/rust.md")]
+    struct Rust;
 }

@@ -9,34 +9,36 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Where a daemon listens where nothing else is said.
+/// The default socket of the daemon.
 pub const DAEMON_SOCKET: &str = "/run/openwfp/engine.sock";
 
-/// Which engine to open.
+/// The URL of an engine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EngineUrl {
-    /// `capture:DIR`: the SAs of a kernel as a capture holds them.
+    /// `capture:DIR`: the SAs of a kernel, read from a capture directory.
     Capture(PathBuf),
-    /// `memory:`: an engine in this process, with no SAs but those that are added to it.
+    /// `memory:`: an engine in this process that holds only the SAs added to it.
     Memory,
-    /// `xfrm:`, `xfrm:netns=NAME`, `xfrm:pid=N`: the SAs of the kernel in a network namespace.
+    /// `xfrm:`, `xfrm:netns=NAME`, `xfrm:pid=N`: the SAs of the kernel in a network namespace. With
+    /// `adopt`, for example `xfrm:adopt` or `xfrm:netns=NAME,adopt`, the engine may change all of them.
     Xfrm(XfrmTarget),
-    /// `unix:PATH`, `https://HOST[:PORT]`, `http://HOST[:PORT]`: a daemon's engine; `#NAME` behind it names one of several.
+    /// `unix:PATH`, `https://HOST[:PORT]`, `http://HOST[:PORT]`: an engine of a daemon. An appended `#NAME`
+    /// selects one of several engines.
     Remote {
-        /// Where the daemon listens.
+        /// The daemon's address.
         target: Target,
-        /// The engine's name; empty: the daemon's first.
+        /// The engine's name; empty selects the daemon's first engine.
         engine: String,
     },
 }
 
-/// Which kernel state is meant, and what may be done with it.
+/// The kernel that an `xfrm:` URL selects, and what the engine may change in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct XfrmTarget {
     /// The network namespace.
     pub namespace: XfrmNamespace,
-    /// Whether SAs that others installed may be changed and removed, too; `adopt` in the URL.
+    /// Whether the engine may also change and remove SAs that other programs installed; `adopt` in the URL.
     pub adopt: bool,
 }
 
@@ -44,20 +46,20 @@ pub struct XfrmTarget {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum XfrmNamespace {
-    /// That of this process.
+    /// The network namespace of this process.
     #[default]
     Own,
-    /// One with a name, as `ip netns add` gives it.
+    /// A named network namespace, as created by `ip netns add`.
     Named(String),
-    /// That of another process.
+    /// The network namespace of another process, by process ID.
     Process(u32),
 }
 
 impl EngineUrl {
-    /// The kernel of this network namespace.
+    /// The kernel of this process's network namespace, without `adopt`.
     pub const XFRM: EngineUrl = EngineUrl::Xfrm(XfrmTarget { namespace: XfrmNamespace::Own, adopt: false });
 
-    /// The engine of this machine's daemon, if its socket is there.
+    /// Returns the URL of this machine's daemon if the socket [`DAEMON_SOCKET`] exists.
     pub fn of_daemon() -> Option<EngineUrl> {
         let path = Path::new(DAEMON_SOCKET);
         path.exists().then(|| EngineUrl::remote(Target::Unix(path.into())))
@@ -67,11 +69,12 @@ impl EngineUrl {
         EngineUrl::Remote { target, engine: String::new() }
     }
 
-    /// The engine that a server's name means: `HOST`, `HOST:PORT` (both over mutual TLS), or a URL. Windows' way of
-    /// writing it, with two backslashes before it, will do.
+    /// Returns the URL of the engine for a server name: `HOST` or `HOST:PORT` (both over mutual TLS, with
+    /// an optional `#NAME`), or a URL. The Windows form of a host, with two leading backslashes, is also
+    /// accepted.
     ///
     /// # Errors
-    /// `FWP_E_INVALID_PARAMETER` for what names no engine.
+    /// `FWP_E_INVALID_PARAMETER` if the name is not valid.
     pub fn of_server(name: &str) -> Result<EngineUrl, Error> {
         let name = name.trim_start_matches('\\');
         let is_url = ["unix:", "https:", "http:", "capture:", "memory:", "xfrm:"]
@@ -101,9 +104,9 @@ fn bad(what: String) -> Error {
     )
 }
 
-/// `HOST`, `HOST:PORT`, `[ADDRESS]`, `[ADDRESS]:PORT`, or an IPv6 address alone.
+/// Parses `HOST`, `HOST:PORT`, `[ADDRESS]`, `[ADDRESS]:PORT` or a bare IPv6 address.
 fn authority(text: &str) -> Result<(String, u16), Error> {
-    let wrong = || bad(format!("\"{text}\" is no host with or without a port"));
+    let wrong = || bad(format!("\"{text}\" is not HOST or HOST:PORT"));
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let (host, rest) = rest.split_once(']').ok_or_else(wrong)?;
         (host, rest.strip_prefix(':').or(rest.is_empty().then_some("")).ok_or_else(wrong)?)
@@ -124,12 +127,14 @@ impl FromStr for EngineUrl {
     type Err = Error;
 
     /// # Errors
-    /// `FWP_E_INVALID_PARAMETER` for what names no engine.
+    /// `FWP_E_INVALID_PARAMETER` for an invalid URL.
     fn from_str(text: &str) -> Result<EngineUrl, Error> {
         let is_remote = ["unix:", "https:", "http:"].iter().any(|scheme| text.starts_with(scheme));
         if let Some((before, name)) = text.rsplit_once('#').filter(|_| is_remote) {
             if !is_name(name) {
-                return Err(bad(format!("\"{name}\" is no engine's name: letters, digits, '.', '-', '_'")));
+                return Err(bad(format!(
+                    "\"{name}\" is not an engine name: use letters, digits, '.', '-' and '_'"
+                )));
             }
             return match before.parse()? {
                 EngineUrl::Remote { target, .. } => Ok(EngineUrl::Remote { target, engine: name.to_owned() }),
@@ -138,14 +143,14 @@ impl FromStr for EngineUrl {
         }
         match text.split_once(':') {
             Some((scheme @ ("capture" | "unix"), "")) => {
-                Err(bad(format!("the engine \"{scheme}:\" names no place")))
+                Err(bad(format!("missing path or host in \"{scheme}:\"")))
             }
             Some(("capture", directory)) => Ok(EngineUrl::Capture(directory.into())),
             Some(("unix", path)) => Ok(EngineUrl::remote(Target::Unix(path.into()))),
             Some(("memory", "")) => Ok(EngineUrl::Memory),
             Some(("xfrm", rest)) => xfrm(rest).map(EngineUrl::Xfrm),
             Some(("memory", rest)) => {
-                Err(bad(format!("the engine \"memory:\" takes nothing, not \"{rest}\"")))
+                Err(bad(format!("nothing may follow \"memory:\", but found \"{rest}\"")))
             }
             Some((scheme @ ("https" | "http"), rest)) => {
                 let rest = rest.strip_prefix("//").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
@@ -155,17 +160,17 @@ impl FromStr for EngineUrl {
                     _ => EngineUrl::remote(Target::Plain { host, port }),
                 })
             }
-            _ => Err(bad(format!("\"{text}\" is no engine's URL"))),
+            _ => Err(bad(format!("\"{text}\" is not an engine URL"))),
         }
     }
 }
 
-/// Whether an engine may have this name.
+/// Returns whether an engine may have this name.
 pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c))
 }
 
-/// What stands behind `xfrm:`: a namespace, and `adopt`, with a comma between.
+/// Parses the part after `xfrm:`: a namespace and `adopt`, separated by commas.
 fn xfrm(text: &str) -> Result<XfrmTarget, Error> {
     let mut target = XfrmTarget::default();
     for part in text.split(',').filter(|_| !text.is_empty()) {
@@ -181,7 +186,7 @@ fn xfrm(text: &str) -> Result<XfrmTarget, Error> {
             None if part == "adopt" => target.adopt = true,
             _ => {
                 return Err(bad(format!(
-                    "\"{part}\" is nothing that xfrm: takes: netns=NAME, pid=NUMBER or adopt"
+                    "unknown option \"{part}\" of xfrm:, expected netns=NAME, pid=NUMBER or adopt"
                 )));
             }
         }

@@ -1,4 +1,4 @@
-//! A watcher: a copy of an engine's contexts that is kept up to date, whatever becomes of the connection.
+//! A watcher, which lists an engine's SA contexts and follows their changes across reconnects.
 
 use crate::Engine;
 use openwfp_api::Code;
@@ -19,26 +19,30 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-/// The first pause before connecting again; each further one is twice as long.
+/// The first pause before reconnecting. Each further pause is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
-/// The longest.
+/// The longest pause before reconnecting.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// What a watcher tells.
+/// An update from a [`Watcher`].
 #[derive(Clone, Debug)]
 pub enum Update {
-    /// All contexts that there are, ascending by id: what was known before is void. The first update is one, and so is
-    /// that after each gap: when events were dropped, or the engine was away.
+    /// All current contexts, in ascending order of ID. They replace everything reported before. This is the
+    /// first update, and the first one after each gap: when events were dropped or the engine was
+    /// unreachable.
     Listed(Vec<Arc<SaContext>>),
-    /// A change since.
+    /// A change since the last listing.
     Changed(SaContextEvent),
-    /// The engine is away, for this reason; the watcher tries again by itself. Told once for each time.
+    /// The engine is unreachable, for this reason. The watcher retries by itself and reports each outage
+    /// once.
     Away(Error),
 }
 
-/// Lists an engine's contexts and then tells each change, reconnects when the daemon was restarted or the connection broke,
-/// and lists again where changes may have been missed. Nothing is lost silently and no change is told that the last
-/// listing held already.
+/// A watcher of an engine's SA contexts: it lists them and then reports each change.
+///
+/// The watcher reconnects if the daemon restarts or the connection breaks, and lists the contexts again
+/// if it may have missed changes. It loses nothing silently and never reports a change that the last
+/// listing already contains.
 ///
 /// ```
 /// use openwfp::{Engine, Update, Watcher};
@@ -56,7 +60,7 @@ pub struct Watcher {
     engine: Engine,
     template: ContextTemplate,
     watching: Option<Watching>,
-    /// When to connect again, and how long to wait if that fails, too.
+    /// When to reconnect; `pause` is the time to wait if that fails as well.
     again: Option<Instant>,
     pause: Duration,
 }
@@ -64,21 +68,24 @@ pub struct Watcher {
 struct Watching {
     session: Arc<dyn Session>,
     stream: Box<dyn EventStream>,
-    /// What the last listing shows; none if it is to be made.
+    /// The version of the last listing; `None` if the contexts must be listed.
     listed: Option<Version>,
 }
 
 impl Watcher {
-    /// A watcher of the contexts that the template selects; it connects with its first call.
+    /// Returns a watcher of the contexts that a template selects. It connects on the first call of
+    /// [`Watcher::next`].
     pub fn new(engine: Engine, template: ContextTemplate) -> Watcher {
         Watcher { engine, template, watching: None, again: None, pause: PAUSE_MIN }
     }
 
-    /// The next update; none if none comes in time. A listing may take longer.
+    /// Returns the next update, or `None` if none arrives within `wait`. A listing may take longer than
+    /// `wait`.
     ///
     /// # Errors
-    /// What trying again will not mend: `ERROR_ACCESS_DENIED` without the rights ENUM, READ and SUBSCRIBE,
-    /// `RPC_E_ACCESS_DENIED`, `RPC_E_VERSION_MISMATCH`, `FWP_E_INVALID_PARAMETER`. The next call tries again all the same.
+    /// Errors that retrying is unlikely to resolve, such as `ERROR_ACCESS_DENIED` if a right of `ENUM`,
+    /// `READ` and `SUBSCRIBE` is missing, `RPC_E_ACCESS_DENIED`, `RPC_E_VERSION_MISMATCH` and
+    /// `FWP_E_INVALID_PARAMETER`. The next call retries nevertheless.
     pub fn next(&mut self, wait: Duration) -> Result<Option<Update>> {
         let deadline = Instant::now() + wait;
         loop {
@@ -121,7 +128,7 @@ impl Watcher {
                 let session = self.engine.open_session(SessionOptions::new().name("watcher"))?;
                 let topic = Topic::SaContexts(self.template.clone());
                 let options = SubscriptionOptions { topic, ..SubscriptionOptions::all() };
-                // Events first, so that none falls between them and the listing.
+                // Subscribe before listing, so that no event is lost in between.
                 let stream = session.events(&options)?;
                 none.insert(Watching { session, stream, listed: None })
             }
@@ -130,7 +137,7 @@ impl Watcher {
             return watching.list(&self.template).map(|contexts| Some(Update::Listed(contexts)));
         };
         match watching.stream.next(wait)? {
-            // What the listing shows already.
+            // The listing already contains this change.
             Some(Notification::Event(event)) if event.version <= listed => Ok(None),
             Some(Notification::Event(event)) => Ok(Some(Update::Changed(event))),
             Some(Notification::Dropped { .. }) => {
@@ -154,7 +161,7 @@ impl Watching {
     }
 }
 
-/// Whether an error may be gone the next time.
+/// Returns whether a retry may succeed after this error.
 fn passes(error: &Error) -> bool {
     matches!(
         error.code(),

@@ -1,6 +1,7 @@
 //! What runs inside of the kernel lab: as root, on a kernel that has ESP, with network namespaces of its own. The tests of
 //! `lab.rs` start these by name.
 
+mod docs;
 mod drive;
 mod follow;
 mod recover;
@@ -82,10 +83,7 @@ pub(crate) fn open(engine: &Engine) -> Arc<dyn Session> {
 
 /// The contexts of an engine.
 pub(crate) fn contexts(session: &dyn Session) -> Vec<Arc<SaContext>> {
-    let enumerator = session.sa_context_create_enum(&EnumOptions::default()).unwrap();
-    let contexts = session.sa_context_enum(enumerator, u32::MAX).unwrap().accept();
-    session.destroy_enum(enumerator).unwrap();
-    contexts
+    session.sa_contexts(&EnumOptions::default()).unwrap().collect::<Result<_>>().unwrap()
 }
 
 /// How many states and policies (those of sockets aside) a host's kernel has.
