@@ -8,6 +8,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem;
 use rustls::pki_types::pem::PemObject;
 use rustls::server::WebPkiClientVerifier;
 use std::net::IpAddr;
@@ -62,13 +63,29 @@ pub struct ClientTls {
 }
 
 fn unreadable(path: &Path, what: &dyn std::fmt::Display) -> Error {
-    Error::new(Code::FWP_E_INVALID_PARAMETER, format!("{}: {what}", path.display()))
+    Error::new(Code::FWP_E_INVALID_PARAMETER, format!("cannot use {}: {what}", path.display()))
+}
+
+/// Returns the error for a file that is not valid PEM. It describes the fault in words of its own, because the text of
+/// `pem::Error` contains bytes of the file, which may be those of a private key.
+fn not_pem(path: &Path, error: &pem::Error) -> Error {
+    match error {
+        pem::Error::Io(error) => unreadable(path, error),
+        pem::Error::MissingSectionEnd { .. } => unreadable(path, &"a PEM section has no END line"),
+        pem::Error::IllegalSectionStart { .. } => {
+            unreadable(path, &"a PEM section has an invalid BEGIN line")
+        }
+        pem::Error::Base64Decode(_) => unreadable(path, &"a PEM section is not valid Base64"),
+        pem::Error::NoItemsFound => unreadable(path, &"it has no PEM section of the expected kind"),
+        pem::Error::SectionTooLarge => unreadable(path, &"a PEM section is too large"),
+        _ => unreadable(path, &"it is not valid PEM"),
+    }
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let found: Vec<_> = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
-        .map_err(|error| unreadable(path, &error))?;
+        .map_err(|error| not_pem(path, &error))?;
     if found.is_empty() { Err(unreadable(path, &"it contains no PEM certificate")) } else { Ok(found) }
 }
 
@@ -81,7 +98,7 @@ fn authorities(path: &Path) -> Result<Arc<RootCertStore>> {
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| unreadable(path, &error))
+    PrivateKeyDer::from_pem_file(path).map_err(|error| not_pem(path, &error))
 }
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
@@ -99,7 +116,7 @@ impl ServerTls {
         if let Some(path) = &self.client_crl {
             let lists: Vec<_> = CertificateRevocationListDer::pem_file_iter(path)
                 .and_then(Iterator::collect)
-                .map_err(|error| unreadable(path, &error))?;
+                .map_err(|error| not_pem(path, &error))?;
             verifier = verifier.with_crls(lists).only_check_end_entity_revocation();
         }
         let verifier = verifier.build().map_err(|error| unreadable(&self.client_ca, &error))?;
@@ -196,11 +213,62 @@ pub(crate) fn refusal(error: &rustls::Error) -> Error {
             Error::new(Code::RPC_E_INVALID_DATAPACKET, format!("TLS with the engine failed: {error}"))
                 .with_remedy("The server does not speak TLS. Check the port.")
         }
-        rustls::Error::AlertReceived(_) => {
+        rustls::Error::AlertReceived(alert) if is_about_certificates(*alert) => {
             Error::new(Code::RPC_E_ACCESS_DENIED, format!("the engine refused this client: {error}"))
                 .with_remedy("Check that the certificate (--cert) is valid, not revoked, and issued by an authority that the engine trusts.")
         }
-        _ => Error::new(Code::RPC_E_ACCESS_DENIED, format!("the engine's certificate is not trusted: {error}"))
-            .with_remedy("Check --ca, and the host name in the URL."),
+        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
+            Error::new(Code::RPC_E_ACCESS_DENIED, format!("the engine's certificate is not trusted: {error}"))
+                .with_remedy("Check --ca, and the host name in the URL.")
+        }
+        _ => Error::new(Code::RPC_E_ACCESS_DENIED, format!("TLS with the engine failed: {error}")),
+    }
+}
+
+fn is_about_certificates(alert: rustls::AlertDescription) -> bool {
+    use rustls::AlertDescription as Alert;
+    matches!(
+        alert,
+        Alert::NoCertificate
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::DecryptError
+            | Alert::CertificateRequired
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A key file that is damaged, as by a lost line break, is described without a byte of it, as text or as numbers.
+    #[test]
+    fn a_damaged_key_file_is_described_without_its_content() {
+        let path = std::env::temp_dir().join(format!("openwfp-key-{}.pem", std::process::id()));
+        let secret = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg";
+        let numbers: Vec<String> = secret.bytes().map(|byte| byte.to_string()).collect();
+        let numbers = numbers.join(", ");
+        let broken = [
+            format!("-----BEGIN PRIVATE KEY-----{secret}-----END PRIVATE KEY-----\n"),
+            format!("-----BEGIN PRIVATE KEY----- {secret}\n-----END PRIVATE KEY-----\n"),
+            format!("-----BEGIN PRIVATE KEY-----\n{secret}\n"),
+            format!("-----BEGIN PRIVATE KEY-----\n{secret}\n-----END {secret}\n"),
+            format!("-----BEGIN PRIVATE KEY-----\n!{secret}\n-----END PRIVATE KEY-----\n"),
+            format!("{secret}\n"),
+        ];
+        for text in broken {
+            std::fs::write(&path, &text).unwrap();
+            for error in [private_key(&path).map(drop), certificates(&path).map(drop)] {
+                let error = error.unwrap_err().to_string();
+                assert!(error.starts_with(&format!("cannot use {}: ", path.display())), "{error}");
+                assert!(!error.contains(&secret[..8]) && !error.contains(&numbers[..20]), "{error}");
+            }
+        }
+        std::fs::remove_file(&path).unwrap();
     }
 }
