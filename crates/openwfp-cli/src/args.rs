@@ -75,7 +75,7 @@ Examples:
 
 const EXPORT_HELP: &str = "\
 Examples:
-  wfp sa export --format wireshark >~/.config/wireshark/esp_sa
+  (umask 077; wfp sa export --format wireshark >~/.config/wireshark/esp_sa)
   tshark -r capture.pcap -o esp.enable_encryption_decode:TRUE
 
 The output contains keys. It requires the right READ_KEYS, which root has by default.";
@@ -598,7 +598,7 @@ pub(crate) struct ShowArgs {
     pub(crate) client: ClientArgs,
 }
 
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct ServeArgs {
     /// Engine to serve, once for each; clients name it by NAME [env: OPENWFP_ENGINE] [default: xfrm:]
     #[arg(long, value_name = "[NAME=]URL")]

@@ -54,44 +54,48 @@ fn usage(what: String) -> ! {
     Args::command().error(ErrorKind::ArgumentConflict, what).exit()
 }
 
-/// The engines to serve; none where neither a flag nor a variable names one.
-pub(crate) fn engines(args: &Args, own: &[NamedUrl], adopt: bool) -> Result<Vec<NamedUrl>, Error> {
+/// Returns the engines that flags or a variable name, if any.
+pub(crate) fn engines(args: &Args, own: &[NamedUrl]) -> Result<Vec<NamedUrl>, Error> {
     let mut engines = [&args.client.engine[..], own].concat();
     if engines.is_empty()
         && let Some((name, value)) = variable("ENGINE")
     {
         engines.push(value.parse().map_err(|error: Error| error.within(&name))?);
     }
-    if args.adopt || adopt {
-        for named in &mut engines {
-            named.url = adopting(named.url.clone());
-        }
-    }
     Ok(engines)
 }
 
-/// The engine that a client's command uses.
+/// Returns the engine that a client's command uses.
 pub(crate) fn engine(args: &Args, own: &ClientArgs, adopt: bool) -> Result<(EngineUrl, Engine), Failure> {
-    let url = match &engines(args, &own.engine, adopt)?[..] {
+    let url = match &engines(args, &own.engine)?[..] {
         [named] => named.url.clone(),
-        [] => EngineUrl::of_daemon().unwrap_or_else(|| match args.adopt || adopt {
-            true => adopting(EngineUrl::XFRM),
-            false => EngineUrl::XFRM,
-        }),
+        [] => EngineUrl::of_daemon().unwrap_or(EngineUrl::XFRM),
         several => {
             usage(format!("--engine is given {} times. Only `wfp serve` takes several.", several.len()))
         }
     };
+    let url = if args.adopt || adopt { adopting(url)? } else { url };
     let tls = client_tls(&args.client.certificate, &own.certificate)?;
     let engine = Engine::with(&url, ClientOptions { tls, ..ClientOptions::default() })?;
     Ok((url, engine))
 }
 
-/// With `--adopt`, the engine of a kernel also changes SAs that other programs installed.
-fn adopting(url: EngineUrl) -> EngineUrl {
+/// Returns the engine of a kernel with `adopt`, which also changes SAs that other programs installed.
+///
+/// # Errors
+/// `FWP_E_INVALID_PARAMETER` for other engines, on which `--adopt` would have no effect.
+pub(crate) fn adopting(url: EngineUrl) -> Result<EngineUrl, Error> {
     match url {
-        EngineUrl::Xfrm(target) => EngineUrl::Xfrm(XfrmTarget { adopt: true, ..target }),
-        other => other,
+        EngineUrl::Xfrm(target) => Ok(EngineUrl::Xfrm(XfrmTarget { adopt: true, ..target })),
+        EngineUrl::Remote { .. } => {
+            let what = format!("--adopt has no effect on {url}: a daemon decides for all of its clients");
+            Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what)
+                .with_remedy("Start the daemon with --adopt, or use --engine xfrm:"))
+        }
+        _ => {
+            let what = format!("--adopt has no effect on {url}, which is not a kernel's engine");
+            Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what).with_remedy("Remove it."))
+        }
     }
 }
 

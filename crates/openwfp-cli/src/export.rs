@@ -54,8 +54,9 @@ pub(crate) fn export(engine: &Engine, args: &ExportArgs) -> Result<(), Failure> 
     }
     out.flush()?;
     if left_out > 0 {
+        let plural = if left_out == 1 { "" } else { "s" };
         complain(&format!(
-            "warning: left out {left_out} SAs. Wireshark decrypts only ESP, and not every algorithm of it."
+            "warning: left out {left_out} SA{plural}. Wireshark decrypts only ESP, and only with some algorithms."
         ));
     }
     Ok(())

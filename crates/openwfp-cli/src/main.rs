@@ -21,6 +21,7 @@ use args::ListOfObjects;
 use args::ObjectCommand;
 use args::PolicyCommand;
 use args::SaCommand;
+use args::ServeArgs;
 use failure::Failure;
 use openwfp::Engine;
 use openwfp::EngineUrl;
@@ -44,7 +45,16 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), Failure> {
     match &args.command {
-        Command::Serve(serve) => serve::serve(&client::engines(args, &serve.engine, serve.adopt)?, serve),
+        Command::Serve(serve) => {
+            let serve = ServeArgs { adopt: serve.adopt || args.adopt, ..serve.clone() };
+            let sets_engine = serve.set.iter().any(|flag| flag.starts_with("engine="));
+            let engines = if sets_engine && serve.engine.is_empty() && args.client.engine.is_empty() {
+                Vec::new()
+            } else {
+                client::engines(args, &serve.engine)?
+            };
+            serve::serve(&engines, &serve)
+        }
         Command::Sa(command) => sa(args, command),
         Command::Filter(command) => objects(args, ObjectKind::Filter, command),
         Command::Provider(command) => objects(args, ObjectKind::Provider, command),

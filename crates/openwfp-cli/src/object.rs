@@ -152,7 +152,7 @@ fn explain_in_words(out: &mut impl Write, session: &dyn Session, verdict: &Verdi
     writeln!(out, "layer {}", name_of(verdict.layer))?;
     for decision in &verdict.decisions {
         let says = if decision.action == ActionType::Block { "blocks" } else { "permits" };
-        let hard = if decision.is_hard { ", finally" } else { "" };
+        let hard = if decision.is_hard { " (hard)" } else { "" };
         writeln!(out, "  {}: filter {} {says}{hard}", name_of(decision.sublayer), decision.filter_id)?;
         // A filter may be deleted between the two calls. The decision stands all the same.
         if let Ok(object) = session.object_get(ObjectKind::Filter, ObjectName::Id(decision.filter_id))

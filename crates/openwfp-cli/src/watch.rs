@@ -42,7 +42,7 @@ pub(crate) fn watch(engine: Engine, args: &WatchArgs) -> Result<(), Failure> {
     while left > 0 {
         let Some(update) = watcher.next(WAIT)? else { continue };
         if let Update::Away(why) = &update {
-            complain(&format!("warning: lost the engine, reconnecting: {why}"));
+            complain(&format!("warning: lost the connection to the engine, reconnecting: {why}"));
         }
         for (kind, context) in known.take(update) {
             if left == 0 {

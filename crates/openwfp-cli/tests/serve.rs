@@ -35,7 +35,10 @@ fn sample() -> String {
 
 fn wfp() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wfp"));
-    for name in ["WFP_ENGINE", "WFP_CONFIG", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "WATCHDOG_USEC"] {
+    for name in ["ENGINE", "CONFIG", "CERT", "KEY", "CA"] {
+        command.env_remove(format!("WFP_{name}")).env_remove(format!("OPENWFP_{name}"));
+    }
+    for name in ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "WATCHDOG_USEC"] {
         command.env_remove(name);
     }
     // What tests add is not the machine's.
@@ -379,7 +382,7 @@ fn nobody_in_particular_opens_a_session_and_nothing_more_until_the_configuration
     // What is wrong is refused as a whole and logged.
     std::fs::write(&file, format!("{text}\n[access]\nengine = \"D:(A;;XX;;;WD)\"\n")).unwrap();
     daemon.reload();
-    assert!(place.log().contains("keeping the old configuration"), "{}", place.log());
+    assert!(place.log().contains("keeping the old one"), "{}", place.log());
     assert!(session.sa_context_by_id(SaContextId(1)).is_ok());
 }
 
@@ -428,6 +431,41 @@ fn systemd_hands_over_a_socket_and_is_told_that_the_daemon_lives() {
     for line in place.log().lines() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         assert!(line["level"].is_string() && line["message"].is_string(), "{line}");
+    }
+}
+
+/// What `serve` says that it serves, with these flags and variables; it need not be able to.
+fn served(arguments: &[&str], engine: Option<&str>) -> String {
+    let place = Place::new();
+    let mut command = wfp();
+    command.args(["serve", "--unix"]).arg(place.socket()).args(["--set", "state.directory="]).args(arguments);
+    command.envs(engine.map(|engine| ("OPENWFP_ENGINE", engine)));
+    let daemon = place.serve(&mut command);
+    daemon.stop();
+    let log = place.log();
+    let ready = log.lines().find(|line| line.contains(" ready ")).unwrap();
+    ready.split('"').nth(1).unwrap().to_owned()
+}
+
+#[test]
+fn flags_name_the_engines_before_the_variable_does() {
+    assert_eq!(served(&[], Some("memory:")), "memory:");
+    assert_eq!(served(&["--engine", "memory:"], Some(&sample())), "memory:");
+    assert_eq!(served(&["--set", "engine=memory:"], Some(&sample())), "memory:");
+}
+
+#[test]
+fn adopt_takes_effect_or_is_rejected() {
+    // The default engine, too, is served with --adopt; here nobody may read the kernel's SAs, but the message names it.
+    let check = |arguments: &[&str]| output(wfp().args(["serve", "--check-config"]).args(arguments));
+    assert!(check(&["--adopt"]).status.success());
+    let refused = check(&["--adopt", "--engine", "memory:"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--adopt has no effect on memory:"));
+    for engine in ["unix:/run/engine.sock", "https://gateway", "memory:"] {
+        let refused = output(wfp().args(["sa", "delete", "--adopt", "--yes", "1", "--engine", engine]));
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("--adopt has no effect on "), "{engine}");
     }
 }
 

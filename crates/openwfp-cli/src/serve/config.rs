@@ -260,7 +260,7 @@ impl Text for FileMode {
     fn read(text: &str) -> Result<FileMode, String> {
         match u32::from_str_radix(text, 8) {
             Ok(mode) if mode <= 0o777 => Ok(FileMode(mode)),
-            _ => Err(format!("\"{text}\" is not a file mode, such as \"0660\"")),
+            _ => Err(format!("invalid file mode \"{text}\": expected up to \"0777\", such as \"0660\"")),
         }
     }
 }
@@ -309,7 +309,9 @@ impl Text for CertificateName {
 
 impl Text for SecurityDescriptor {
     fn read(text: &str) -> Result<SecurityDescriptor, String> {
-        text.parse().map_err(|error: openwfp::api::Error| error.what().to_owned())
+        text.parse().map_err(|error: openwfp::api::Error| {
+            format!("{}. {}", error.what(), error.remedy().unwrap_or_default())
+        })
     }
 }
 
@@ -317,7 +319,9 @@ impl Text for Time {
     fn read(text: &str) -> Result<Time, String> {
         match humantime::parse_duration(text) {
             Ok(time) if !time.is_zero() => Ok(Time(time)),
-            _ => Err(format!("\"{text}\" is not a duration, such as \"5s\" or \"1m 30s\"")),
+            _ => Err(format!(
+                "invalid duration \"{text}\": expected more than 0, such as \"5s\" or \"1m 30s\""
+            )),
         }
     }
 }
@@ -327,7 +331,7 @@ impl Text for Level {
         match text.parse::<tracing_subscriber::EnvFilter>() {
             Ok(_) => Ok(Level(text.to_owned())),
             Err(error) => {
-                Err(format!("unknown log level \"{text}\". Use error, warn, info, debug or trace: {error}"))
+                Err(format!("invalid log level \"{text}\": {error}. Use error, warn, info, debug or trace."))
             }
         }
     }
@@ -437,12 +441,15 @@ impl Config {
         let usual = Path::new(DEFAULT_PATH);
         let path = path.or_else(|| usual.exists().then_some(usual));
         let text = match path {
-            Some(path) => {
-                std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?
-            }
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|error| format!("cannot read {}: {error}", path.display()))?,
             None => String::new(),
         };
         let at = path.unwrap_or(usual).display().to_string();
+        // The errors below quote the file.
+        if text.contains("-----BEGIN") {
+            return Err(format!("{at}: this is a PEM file, not a configuration"));
+        }
         let mut config = Config::parse(&text).map_err(|error| format!("{at}: {error}"))?;
         let overrides = overrides(environment, flags)?;
         if !overrides.is_empty() {
@@ -585,6 +592,12 @@ mod tests {
             let error = read(text, &[], &[]).unwrap_err();
             assert!(error.contains(&format!("line {line}")) && error.contains(word), "{error}");
         }
+    }
+
+    #[test]
+    fn a_key_in_place_of_the_configuration_is_not_quoted() {
+        let error = read("-----BEGIN PRIVATE KEY-----MIGHAgEAMBMGByqGSM49\n", &[], &[]).unwrap_err();
+        assert!(error.ends_with("this is a PEM file, not a configuration"), "{error}");
     }
 
     #[test]

@@ -42,13 +42,14 @@ pub(crate) fn serve(engines: &[NamedUrl], args: &ServeArgs) -> Result<(), Failur
     raise_file_limit();
     let served: Vec<String> = config.engine.0.iter().map(NamedUrl::to_string).collect();
     let daemon = Daemon::start(config)?;
-    tracing::info!(engine = served.join(" "), version = env!("CARGO_PKG_VERSION"), "ready");
-    tell(&[NotifyState::Ready]);
-
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("cannot handle signals: {error}"))
     })?;
-    let stop = runtime.block_on(daemon.watch(engines, args, &log))?;
+    let ready = || {
+        tracing::info!(engine = served.join(" "), version = env!("CARGO_PKG_VERSION"), "ready");
+        tell(&[NotifyState::Ready]);
+    };
+    let stop = runtime.block_on(daemon.watch(engines, args, &log, ready))?;
     tracing::info!("stopping");
     tell(&[NotifyState::Stopping]);
     let bound = stop.timeouts.stop.0;
@@ -81,6 +82,11 @@ fn read(engines: &[NamedUrl], args: &ServeArgs) -> Result<Config, Error> {
     }
     if !engines.is_empty() {
         config.engine.0 = engines.to_vec();
+    }
+    if args.adopt {
+        for named in &mut config.engine.0 {
+            named.url = crate::client::adopting(named.url.clone())?;
+        }
     }
     Ok(config)
 }
@@ -183,12 +189,13 @@ impl Daemon {
         Ok((unix, tcp))
     }
 
-    /// Handles signals until one stops the daemon. Returns the configuration in effect.
+    /// Handles signals until one stops the daemon, and calls `ready` when it does. Returns the configuration in effect.
     async fn watch(
         &self,
         engines: &[NamedUrl],
         args: &ServeArgs,
         log: &log::Handle,
+        ready: impl FnOnce(),
     ) -> Result<Config, Error> {
         let failed = |error: std::io::Error| {
             Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("cannot handle signals: {error}"))
@@ -196,6 +203,8 @@ impl Daemon {
         let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        // From here on a signal stops or reloads the daemon instead of killing it.
+        ready();
         let watchdog = sd_notify::watchdog_enabled();
         let mut config = self.config.clone();
         loop {
@@ -212,7 +221,7 @@ impl Daemon {
                             tracing::info!("configuration reloaded");
                             config = new;
                         }
-                        Err(error) => tracing::error!("keeping the old configuration: {error}"),
+                        Err(error) => tracing::error!("cannot reload the configuration, keeping the old one: {error}"),
                     }
                     tell(&[NotifyState::Ready]);
                 }
@@ -238,11 +247,13 @@ impl Daemon {
                 config.listen.clone(),
                 config.timeouts.clone(),
                 config.log.format,
+                config.limits.limits().message_bytes,
+                config.limits.limits().waiting_calls,
             )
         };
         if fixed(old) != fixed(&new) || old.tls.is_some() != new.tls.is_some() {
             tracing::warn!(
-                "changes of engine, state, listen, timeouts, log.format, limits.message_bytes, limits.waiting_calls and of TLS on or off need a restart"
+                "restart the daemon to apply changes of engine, state, listen, timeouts, log.format, limits.message_bytes and limits.waiting_calls, or to turn TLS on or off"
             );
         }
         Ok(new)
@@ -272,7 +283,7 @@ fn open_store(state: &config::State, engine: &str) -> Result<Option<Arc<dyn Obje
                 Ok(store) => Ok(Some(store)),
                 Err(error) => {
                     tracing::warn!(
-                        "persistent objects will be lost when the daemon ends; set state.directory to keep them: {error}"
+                        "cannot open the store, so persistent objects are lost when the daemon ends; set state.directory to a writable directory: {error}"
                     );
                     Ok(None)
                 }
@@ -314,6 +325,6 @@ fn make_directory(directory: &Path) -> Result<(), Error> {
         return Ok(());
     }
     std::fs::create_dir(directory).map_err(|error| {
-        Error::new(Code::FWP_E_INVALID_PARAMETER, format!("{}: {error}", directory.display()))
+        Error::new(Code::FWP_E_INVALID_PARAMETER, format!("cannot create {}: {error}", directory.display()))
     })
 }
