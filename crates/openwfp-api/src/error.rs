@@ -66,7 +66,7 @@ impl Error {
 impl From<Code> for Error {
     /// Converts a code, using its meaning in the table of codes as the description.
     fn from(code: Code) -> Error {
-        let Some(entry) = code.entry() else { return Error::new(code, "an unknown code") };
+        let Some(entry) = code.entry() else { return Error::new(code, "unknown result code") };
         let meaning = entry.meaning.trim_end_matches('.');
         // The table contains sentences, but a message starts in lower case.
         let (first, rest) = meaning.split_at(1);

@@ -309,7 +309,7 @@ impl<'a> Value<'a> {
     /// # Errors
     /// As [`Value::bytes`], and if the bytes are not UTF-8.
     pub fn text(self) -> Result<&'a str> {
-        std::str::from_utf8(self.bytes()?).map_err(|_| malformed("a text is not UTF-8"))
+        std::str::from_utf8(self.bytes()?).map_err(|_| malformed("a string is not UTF-8"))
     }
 
     /// Appends numbers to `into`, whether they are packed into one field or each has its own.

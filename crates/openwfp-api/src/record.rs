@@ -475,13 +475,14 @@ impl Field for Key {
                     1,
                     "key",
                     "bytes".to_owned(),
-                    &["Its bytes, for those who may read keys."] as &'static [&'static str],
+                    &["The key's bytes; only for callers with the right READ_KEYS."]
+                        as &'static [&'static str],
                 ),
                 (
                     2,
                     "length",
                     "uint32".to_owned(),
-                    &["Their number, for all others."] as &'static [&'static str],
+                    &["The length of the key in bytes; for all other callers."] as &'static [&'static str],
                 ),
             ]
         });

@@ -57,7 +57,7 @@ impl AddressMatch {
             return Err(Error::new(
                 Code::FWP_E_INVALID_RANGE,
                 format!(
-                    "invalid range {low}-{high}: its end must not be below its start, and both must have one IP version"
+                    "invalid range {low}-{high}: its end must not be below its start, and both must have the same IP version"
                 ),
             ));
         }

@@ -250,7 +250,7 @@ impl Transform {
                     KnownAuth::Aead(other, bits) if bits == icv_bits => other,
                     _ => {
                         return Err(combination(
-                            "a combined-mode algorithm must be both parts of the transform",
+                            "a combined-mode algorithm must be used in both parts of the transform",
                         ));
                     }
                 };
@@ -262,7 +262,7 @@ impl Transform {
                 Ok(Transform::EspAead(Aead { algorithm, icv_bits, key: Key::new(cipher.key) }))
             }
             _ => Err(combination(
-                "AES-GCM and other combined-mode algorithms must be both parts of the transform",
+                "AES-GCM and other combined-mode algorithms must be used in both parts of the transform",
             )),
         }
     }

@@ -183,10 +183,7 @@ fn every_page_of_the_docs_is_linked_and_says_whom_it_is_for() {
         assert!(readme.contains(&format!("]({page}")), "README.md does not link {page}");
         let text = read(page);
         let second = text.split("\n\n").nth(1).unwrap();
-        assert!(
-            second.starts_with("For ") && second.contains("After reading"),
-            "{page} starts with: {second}"
-        );
+        assert!(second.starts_with("This page is for "), "{page} starts with: {second}");
     }
 }
 

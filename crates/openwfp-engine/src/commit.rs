@@ -212,7 +212,7 @@ pub(crate) fn open_transaction<'c>(
     record: &SessionRecord,
 ) -> Result<Option<&'c mut Transaction>> {
     if record.take_ended() {
-        return Err(ended("a write"));
+        return Err(ended("cannot write"));
     }
     match core.transactions.get_mut(&record.number()) {
         Some(transaction) if transaction.mode == TransactionMode::ReadOnly => Err(Error::new(

@@ -206,7 +206,7 @@ impl Shared {
 
 fn no_transaction(record: &SessionRecord) -> Error {
     if record.take_ended() {
-        return ended("commit or abort");
+        return ended("cannot commit or abort");
     }
     let what = format!("session {} has no transaction", record.number().0);
     Error::new(Code::FWP_E_NO_TXN_IN_PROGRESS, what)

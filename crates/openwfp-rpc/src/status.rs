@@ -90,7 +90,7 @@ pub(crate) fn from_status(status: &Status) -> Error {
             Error::new(Code::RPC_E_ACCESS_DENIED, what)
         }
         tonic::Code::Unimplemented => Error::new(Code::ERROR_CALL_NOT_IMPLEMENTED, what)
-            .with_remedy("The daemon and this client differ in version."),
+            .with_remedy("The daemon and this client differ in version. Install the same version of OpenWFP on both machines."),
         tonic::Code::Internal | tonic::Code::DataLoss if source(status).is_none() => {
             Error::new(Code::RPC_E_INVALID_DATAPACKET, what)
         }

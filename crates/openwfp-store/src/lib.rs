@@ -56,7 +56,7 @@ impl RedbStore {
     /// engine uses it, `FWP_E_INVALID_PARAMETER` if it cannot be opened for another reason, is not a store
     /// or has another layout, `ERROR_INTERNAL_ERROR` if reading or writing it fails.
     pub fn open(path: &Path) -> Result<RedbStore> {
-        let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        let named = |error: &dyn std::fmt::Display| format!("cannot open {}: {error}", path.display());
         let mut options = std::fs::OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
@@ -74,7 +74,7 @@ impl RedbStore {
                     .with_remedy("Stop that engine, or choose another directory.")
             }
             other => Error::new(Code::FWP_E_INVALID_PARAMETER, named(&other)).with_remedy(
-                "The file is damaged or is not an OpenWFP store. Restore it from a backup, or move it away.",
+                "The file may be damaged, or may not be an OpenWFP store. Restore it from a backup, or move it away.",
             ),
         })?;
         let store = RedbStore { database, path: path.to_owned() };
@@ -113,7 +113,7 @@ impl RedbStore {
 
     fn read<T>(&self, work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T> {
         work().map_err(|error| {
-            let what = format!("the store {} failed: {error}", self.path.display());
+            let what = format!("cannot read or write the store {}: {error}", self.path.display());
             Error::new(Code::ERROR_INTERNAL_ERROR, what)
                 .with_remedy("Check whether its disk is full or failing.")
         })

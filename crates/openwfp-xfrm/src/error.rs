@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Returns the error for a capture file that cannot be read.
 pub(crate) fn file(path: &Path, error: &io::Error) -> openwfp_api::Error {
-    let what = format!("{}: {error}", path.display());
+    let what = format!("cannot read {}: {error}", path.display());
     match error.kind() {
         io::ErrorKind::NotFound => openwfp_api::Error::new(Code::FWP_E_NOT_FOUND, what).with_remedy(
             "A capture is a directory with xfrm-state.nl and, optionally, xfrm-policy.nl and addresses.nl.",

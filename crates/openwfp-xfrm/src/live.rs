@@ -294,7 +294,9 @@ fn refusal(doing: &str, refusal: &Refusal) -> Error {
     };
     let (code, remedy) = match refusal.errno {
         // EPERM, EACCES
-        1 | 13 => (Code::ERROR_ACCESS_DENIED, Some("It requires CAP_NET_ADMIN in this network namespace.")),
+        1 | 13 => {
+            (Code::ERROR_ACCESS_DENIED, Some("The engine needs CAP_NET_ADMIN in this network namespace."))
+        }
         // ENOENT, ESRCH, ENODEV
         2 | 3 | 19 => (Code::FWP_E_NOT_FOUND, None),
         // ENOMEM
@@ -302,7 +304,9 @@ fn refusal(doing: &str, refusal: &Refusal) -> Error {
         // EEXIST
         17 => (
             Code::FWP_E_ALREADY_EXISTS,
-            Some("Another program installed the same. `ip xfrm state` and `ip xfrm policy` show it."),
+            Some(
+                "The kernel already has this SA or policy. List both on the engine's machine: `ip xfrm state list nokeys`, `ip xfrm policy`.",
+            ),
         ),
         // EINVAL, ERANGE
         22 | 34 => (Code::FWP_E_INVALID_PARAMETER, None),
@@ -310,7 +314,7 @@ fn refusal(doing: &str, refusal: &Refusal) -> Error {
         38 | 92 | 93 | 94 | 95 | 97 => (
             Code::ERROR_NOT_SUPPORTED,
             Some(
-                "The kernel or the network card does not support it. /proc/crypto lists the loaded algorithms.",
+                "The kernel or the network card lacks this algorithm, protocol, mode or offload. /proc/crypto lists the loaded algorithms; `modprobe esp4` (or esp6, ah4, ah6) loads a protocol.",
             ),
         ),
         // ENOBUFS

@@ -98,9 +98,9 @@ fn tls(host: String, port: u16) -> EngineUrl {
 
 fn bad(what: String) -> Error {
     Error::new(Code::FWP_E_INVALID_PARAMETER, what).with_remedy(
-        "engines are unix:PATH and https://HOST[:PORT] (a daemon), xfrm: (this machine's kernel; xfrm:netns=NAME and \
-         xfrm:pid=NUMBER in another network namespace), capture:DIR (a capture's directory) and memory: (this process' \
-         own)",
+        "Use unix:PATH or https://HOST[:PORT] (a daemon), xfrm: (this machine's kernel; xfrm:netns=NAME or \
+         xfrm:pid=NUMBER for another network namespace), capture:DIR (a capture) or memory: (an empty engine in this \
+         process).",
     )
 }
 
@@ -142,9 +142,7 @@ impl FromStr for EngineUrl {
             };
         }
         match text.split_once(':') {
-            Some((scheme @ ("capture" | "unix"), "")) => {
-                Err(bad(format!("missing path or host in \"{scheme}:\"")))
-            }
+            Some((scheme @ ("capture" | "unix"), "")) => Err(bad(format!("missing path in \"{scheme}:\""))),
             Some(("capture", directory)) => Ok(EngineUrl::Capture(directory.into())),
             Some(("unix", path)) => Ok(EngineUrl::remote(Target::Unix(path.into()))),
             Some(("memory", "")) => Ok(EngineUrl::Memory),
@@ -186,7 +184,7 @@ fn xfrm(text: &str) -> Result<XfrmTarget, Error> {
             None if part == "adopt" => target.adopt = true,
             _ => {
                 return Err(bad(format!(
-                    "unknown option \"{part}\" of xfrm:, expected netns=NAME, pid=NUMBER or adopt"
+                    "invalid option \"{part}\" of \"xfrm:\": expected netns=NAME, pid=NUMBER or adopt"
                 )));
             }
         }

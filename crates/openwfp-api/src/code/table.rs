@@ -32,25 +32,25 @@ codes! {
         "Nothing is wrong."
     Win32 ERROR_ACCESS_DENIED = 0x0000_0005, STATUS_ACCESS_DENIED = 0xC000_0022;
         "The caller lacks a right that the call needs."
-        "Run it as root or as the engine's owner, or have the right granted; for the kernel's SAs that is CAP_NET_ADMIN."
+        "Run as root or as the engine's owner, or have the right granted; the kernel's SAs require CAP_NET_ADMIN."
     Win32 ERROR_INVALID_HANDLE = 0x0000_0006, STATUS_INVALID_HANDLE = 0xC000_0008;
-        "The handle is closed, foreign or never was one."
-        "Use a handle between its creation and its closing only."
+        "The handle was never opened, or is already closed."
+        "Use a handle only after it is opened and before it is closed, in the process that opened it."
     Win32 ERROR_NOT_ENOUGH_MEMORY = 0x0000_0008, STATUS_NO_MEMORY = 0xC000_0017;
         "There is not enough memory for the call."
         "Ask for smaller pages, or close enumerators that are no longer used."
     Win32 ERROR_NOT_SUPPORTED = 0x0000_0032, STATUS_NOT_SUPPORTED = 0xC000_00BB;
         "The request is not supported."
-        "The engine or the system beneath it cannot do this; the error's text says what."
+        "The engine or the operating system does not support this; the error's text names it."
     Win32 ERROR_INVALID_PARAMETER = 0x0000_0057, STATUS_INVALID_PARAMETER = 0xC000_000D;
         "An argument is not valid."
         "The error's text names the argument and the rule that it broke."
     Win32 ERROR_CALL_NOT_IMPLEMENTED = 0x0000_0078, STATUS_NOT_IMPLEMENTED = 0xC000_0002;
         "The function exists so that programs link, and does nothing."
-        "See the documentation's table of functions."
+        "See the table of calls in docs/c-abi.md."
     Win32 ERROR_INTERNAL_ERROR = 0x0000_054F, STATUS_INTERNAL_ERROR = 0xC000_00E5;
-        "The engine met a state that should not exist."
-        "This is a defect of the engine; please report it with the error's text."
+        "The engine failed internally."
+        "If the error's text names the store, check its disk; otherwise report the text as a defect of the engine."
     Wfp FWP_E_CALLOUT_NOT_FOUND = 0x8032_0001, STATUS_FWP_CALLOUT_NOT_FOUND = 0xC022_0001;
         "The callout does not exist."
         "The callout's key or id is wrong, or it was deleted or never added; add the callout first."
@@ -77,7 +77,7 @@ codes! {
         "The id is unknown; an SA context may have expired or been deleted since it was listed."
     Wfp FWP_E_ALREADY_EXISTS = 0x8032_0009, STATUS_FWP_ALREADY_EXISTS = 0xC022_0009;
         "An object with that key, LUID or SPI already exists."
-        "The key was added before, or the SPI is in use on that address; many callers take this as success."
+        "The key was added before, or the SPI is in use on that address; many callers treat this as success."
     Wfp FWP_E_IN_USE = 0x8032_000A, STATUS_FWP_IN_USE = 0xC022_000A;
         "The object is referred to by another object, so it cannot be deleted."
         "Delete what refers to it first."
@@ -86,16 +86,16 @@ codes! {
         "SA contexts are not session objects; open a second session without FWPM_SESSION_FLAG_DYNAMIC for this call."
     Wfp FWP_E_WRONG_SESSION = 0x8032_000C, STATUS_FWP_WRONG_SESSION = 0xC022_000C;
         "The handle or object belongs to another session."
-        "An enumerator or a subscription is used with the session that made it, and with no other."
+        "Use an enumerator or a subscription only in the session that created it."
     Wfp FWP_E_NO_TXN_IN_PROGRESS = 0x8032_000D, STATUS_FWP_NO_TXN_IN_PROGRESS = 0xC022_000D;
         "There is no transaction to commit or abort."
         "The session has not begun one, or has ended it already."
     Wfp FWP_E_TXN_IN_PROGRESS = 0x8032_000E, STATUS_FWP_TXN_IN_PROGRESS = 0xC022_000E;
         "The call is not allowed inside an explicit transaction."
-        "A session has one transaction at a time, and creating, deleting and subscribing take none; commit or abort it first."
+        "A session has at most one transaction, and calls that create or delete SA contexts, subscribe, or use options or access lists cannot run in it; commit or abort it first."
     Wfp FWP_E_TXN_ABORTED = 0x8032_000F, STATUS_FWP_TXN_ABORTED = 0xC022_000F;
         "The transaction was aborted by the engine."
-        "It was held too long or was deadlocked; begin it again and keep it short."
+        "It was open too long; begin a new one and keep it short."
     Wfp FWP_E_SESSION_ABORTED = 0x8032_0010, STATUS_FWP_SESSION_ABORTED = 0xC022_0010;
         "The session was ended by the engine."
         "The engine stopped or restarted, or an administrator ended the session; close the handle and open a new one."
@@ -109,13 +109,13 @@ codes! {
         "The collection of net events is off."
         "Switch it on with the engine option FWPM_ENGINE_COLLECT_NET_EVENTS."
     Wfp FWP_E_INCOMPATIBLE_LAYER = 0x8032_0014, STATUS_FWP_INCOMPATIBLE_LAYER = 0xC022_0014;
-        "The layer is not one that this call or callout works at."
-        "Check the layer against what the callout or the call documents."
+        "The call or callout does not work at this layer."
+        "Check which layers the call or callout supports."
     Wfp FWP_E_KM_CLIENTS_ONLY = 0x8032_0015, STATUS_FWP_KM_CLIENTS_ONLY = 0xC022_0015;
         "The call is for kernel-mode callers only."
         "A user-mode program cannot make it."
     Wfp FWP_E_LIFETIME_MISMATCH = 0x8032_0016, STATUS_FWP_LIFETIME_MISMATCH = 0xC022_0016;
-        "An object may not refer to one that lives shorter than itself."
+        "An object cannot refer to an object with a shorter lifetime."
         "A persistent object cannot refer to a static one, nor a static one to a dynamic one; add both with the same lifetime."
     Wfp FWP_E_BUILTIN_OBJECT = 0x8032_0017, STATUS_FWP_BUILTIN_OBJECT = 0xC022_0017;
         "The object is built in and cannot be changed or deleted."
@@ -128,7 +128,7 @@ codes! {
         "List again from the version that the notice names, and read notifications faster."
     Wfp FWP_E_TRAFFIC_MISMATCH = 0x8032_001A, STATUS_FWP_TRAFFIC_MISMATCH = 0xC022_001A;
         "The traffic differs from that of the SA context."
-        "Addresses, IP version and traffic type must be the same in every call for one SA context, and local and remote of one IP version."
+        "Addresses, IP version and traffic type must be the same in every call for one SA context, and both addresses must have the same IP version."
     Wfp FWP_E_INCOMPATIBLE_SA_STATE = 0x8032_001B, STATUS_FWP_INCOMPATIBLE_SA_STATE = 0xC022_001B;
         "The call does not fit the SA context's state."
         "The order is create, get or set the SPI, add inbound, add outbound; then update, expire or delete."
@@ -136,8 +136,8 @@ codes! {
         "A required pointer is null."
         "Pass an address for every argument that is not documented as optional."
     Wfp FWP_E_INVALID_ENUMERATOR = 0x8032_001D, STATUS_FWP_INVALID_ENUMERATOR = 0xC022_001D;
-        "A value is not one of its enumeration."
-        "A field holds a number outside its enumeration; zero-initialise the structure and set each field."
+        "A field holds a value that its enumeration does not define."
+        "Zero-initialise the structure and set each field to a documented value."
     Wfp FWP_E_INVALID_FLAGS = 0x8032_001E, STATUS_FWP_INVALID_FLAGS = 0xC022_001E;
         "Unknown bits are set in a flags field."
         "Set documented flags only."
@@ -152,12 +152,12 @@ codes! {
         "Its end lies before its start."
     Wfp FWP_E_ZERO_LENGTH_ARRAY = 0x8032_0022, STATUS_FWP_ZERO_LENGTH_ARRAY = 0xC022_0022;
         "An array that must have elements is empty."
-        "A bundle needs one SA at least; set the array and its count."
+        "A bundle needs at least one SA; set the array and its count."
     Wfp FWP_E_NULL_DISPLAY_NAME = 0x8032_0023, STATUS_FWP_NULL_DISPLAY_NAME = 0xC022_0023;
         "The object's displayData.name is null."
         "Give the object a name."
     Wfp FWP_E_INVALID_ACTION_TYPE = 0x8032_0024, STATUS_FWP_INVALID_ACTION_TYPE = 0xC022_0024;
-        "The filter's action is not one of the known ones."
+        "The filter's action is unknown."
         "Use permit, block or one of the callout actions."
     Wfp FWP_E_INVALID_WEIGHT = 0x8032_0025, STATUS_FWP_INVALID_WEIGHT = 0xC022_0025;
         "The filter's weight is not valid."
@@ -175,8 +175,8 @@ codes! {
         "A reserved field is not zero."
         "Zero-initialise the structure."
     Wfp FWP_E_DUPLICATE_CONDITION = 0x8032_002A, STATUS_FWP_DUPLICATE_CONDITION = 0xC022_002A;
-        "A field of the filter has two conditions where one is allowed."
-        "Join the conditions into one."
+        "The filter contains the same condition twice."
+        "Remove one of the two conditions."
     Wfp FWP_E_DUPLICATE_KEYMOD = 0x8032_002B, STATUS_FWP_DUPLICATE_KEYMOD = 0xC022_002B;
         "The same keying module is named twice."
         "Name each keying module once."
@@ -185,10 +185,10 @@ codes! {
         "Check which actions the layer allows."
     Wfp FWP_E_ACTION_INCOMPATIBLE_WITH_SUBLAYER = 0x8032_002D, STATUS_FWP_ACTION_INCOMPATIBLE_WITH_SUBLAYER = 0xC022_002D;
         "The filter's action cannot be used in its sublayer."
-        "The built-in IPsec sublayers take callout actions only; use another sublayer or action."
+        "The inspection sublayer accepts only FWP_ACTION_CALLOUT_INSPECTION; use another sublayer or action."
     Wfp FWP_E_CONTEXT_INCOMPATIBLE_WITH_LAYER = 0x8032_002E, STATUS_FWP_CONTEXT_INCOMPATIBLE_WITH_LAYER = 0xC022_002E;
         "The provider context cannot be used at the filter's layer."
-        "Give raw contexts and provider contexts to layers that take them."
+        "Use a raw context or a provider context only at a layer that accepts it."
     Wfp FWP_E_CONTEXT_INCOMPATIBLE_WITH_CALLOUT = 0x8032_002F, STATUS_FWP_CONTEXT_INCOMPATIBLE_WITH_CALLOUT = 0xC022_002F;
         "The provider context's type does not fit the callout."
         "Check which type of provider context the callout documents."
@@ -214,7 +214,7 @@ codes! {
         "The limit of sublayers is reached."
         "Delete sublayers that are no longer used."
     Wfp FWP_E_CALLOUT_NOTIFICATION_FAILED = 0x8032_0037, STATUS_FWP_CALLOUT_NOTIFICATION_FAILED = 0xC022_0037;
-        "The callout's notification function answered with an error."
+        "The callout's notification function returned an error."
         "The callout refused the filter; see its own documentation."
     Wfp FWP_E_INVALID_AUTH_TRANSFORM = 0x8032_0038, STATUS_FWP_INVALID_AUTH_TRANSFORM = 0xC022_0038;
         "The authentication transform is not valid."
@@ -245,19 +245,19 @@ codes! {
         "Give keys of the lengths that the transforms need."
     Wfp FWP_E_CONNECTIONS_DISABLED = 0x8032_0041, STATUS_FWP_CONNECTIONS_DISABLED = 0xC022_0041;
         "Connection tracking is off."
-        "Switch it on with the engine option for IPsec connections."
+        "Switch it on with the engine option FWPM_ENGINE_MONITOR_IPSEC_CONNECTIONS."
     Wfp FWP_E_INVALID_DNS_NAME = 0x8032_0042, STATUS_FWP_INVALID_DNS_NAME = 0xC022_0042;
         "The DNS name is not valid."
         "Check the name's spelling."
     Wfp FWP_E_STILL_ON = 0x8032_0043, STATUS_FWP_STILL_ON = 0xC022_0043;
         "The engine option could not be switched off because others still use it."
-        "Each user switches it off for itself; the last one counts."
+        "The option turns off only when its last user has switched it off."
     Wfp FWP_E_IKEEXT_NOT_RUNNING = 0x8032_0044, STATUS_FWP_IKEEXT_NOT_RUNNING = 0xC022_0044;
-        "The IKE and AuthIP keying service does not run."
+        "The IKE and AuthIP keying service is not running."
         "Start the keying daemon."
     Wfp FWP_E_DROP_NOICMP = 0x8032_0104, STATUS_FWP_DROP_NOICMP = 0xC022_0104;
         "The packet is to be dropped without an ICMP error."
-        "Only callouts see this code; it is an answer, not a failure."
+        "Only callouts see this code; it is a verdict, not a failure."
     Rpc RPC_E_CALL_REJECTED = 0x8001_0001;
         "The engine refused the call."
         "The engine is stopping or over a limit; try again later."
@@ -268,23 +268,23 @@ codes! {
         "A call cannot be posted while a message is being sent."
         "Wait for the running call."
     Rpc RPC_E_CANTCALLOUT_INASYNCCALL = 0x8001_0004;
-        "No call can be made out of an asynchronous one."
+        "A call cannot be made from within an asynchronous call."
         "Make the call after the asynchronous one has ended."
     Rpc RPC_E_CANTCALLOUT_INEXTERNALCALL = 0x8001_0005;
-        "No call can be made out of an external one."
+        "A call cannot be made from within an external call."
         "Make the call after the external one has ended."
     Rpc RPC_E_CONNECTION_TERMINATED = 0x8001_0006;
         "The connection ended, and the call may or may not have run."
-        "Reconnect and look whether the change is there before repeating it."
+        "Reconnect, and check whether the change was made before you repeat the call."
     Rpc RPC_E_SERVER_DIED = 0x8001_0007;
-        "The engine ended while the call ran, which may or may not have been carried out."
-        "Reconnect and look whether the change is there before repeating it."
+        "The engine ended during the call, which may or may not have been carried out."
+        "Reconnect, and check whether the change was made before you repeat the call."
     Rpc RPC_E_CLIENT_DIED = 0x8001_0008;
-        "The client ended while the engine worked for it."
-        "Nothing is left to do; its session was rolled back."
+        "The client ended during its call."
+        "The engine rolled its session back, so nothing is left to do."
     Rpc RPC_E_INVALID_DATAPACKET = 0x8001_0009;
-        "The answer could not be understood."
-        "The two sides differ in version, or something else listens at that address."
+        "The data received could not be decoded."
+        "The two sides differ in version, something else listens at that address, or a capture's file is damaged."
     Rpc RPC_E_CANTTRANSMIT_CALL = 0x8001_000A;
         "The call could not be sent."
         "The connection's buffer is full or the network is down; try again."
@@ -310,11 +310,11 @@ codes! {
         "A second call cannot be made now."
         "Wait for the running call."
     Rpc RPC_E_SERVER_DIED_DNE = 0x8001_0012;
-        "The engine is not there, and the call did not run."
+        "The engine cannot be reached, and the call did not run."
         "No engine listens at that address, or the host is unknown; start it or correct the name."
     Rpc RPC_E_SYS_CALL_FAILED = 0x8001_0100;
         "A system call failed."
-        "The error's text has the system's own words."
+        "The error's text contains the system's message."
     Rpc RPC_E_OUT_OF_RESOURCES = 0x8001_0101;
         "A resource that the call needs is used up."
         "Close sessions, enumerators or files that are no longer used."
@@ -335,7 +335,7 @@ codes! {
         "Set it once, at the start."
     Rpc RPC_E_INVALIDMETHOD = 0x8001_0107;
         "The engine does not know the method."
-        "The engine is older than the client."
+        "The engine is older than the client; upgrade it."
     Rpc RPC_E_DISCONNECTED = 0x8001_0108;
         "The connection broke during the call."
         "The engine stopped or the network failed; reconnect, and list again what you watch."
@@ -352,8 +352,8 @@ codes! {
         "The data of the call are not valid."
         "The two sides differ in version."
     Rpc RPC_E_CANTCALLOUT_ININPUTSYNCCALL = 0x8001_010D;
-        "No call can be made out of a synchronous input call."
-        "Make the call after it has ended."
+        "A call cannot be made from within a synchronous input call."
+        "Make the call after the synchronous input call has ended."
     Rpc RPC_E_WRONG_THREAD = 0x8001_010E;
         "The call came from a thread that may not make it."
         "Use the thread that opened the session."
@@ -386,7 +386,7 @@ codes! {
         "Set it before the session is opened."
     Rpc RPC_E_NO_GOOD_SECURITY_PACKAGES = 0x8001_011A;
         "No security package fits both sides."
-        "The engine wants mutual TLS 1.3; give a certificate and key."
+        "The engine requires mutual TLS 1.3; pass a certificate and its key."
     Rpc RPC_E_ACCESS_DENIED = 0x8001_011B;
         "The peer's certificate or identity was refused."
         "Check the certificate authority, the names in the certificates and their validity."
@@ -401,10 +401,10 @@ codes! {
         "Use the call context inside a call only."
     Rpc RPC_E_TIMEOUT = 0x8001_011F;
         "The engine answered too late."
-        "It is overloaded or stuck, or the network is; try again, or raise the time-out."
+        "The engine or the network is overloaded or stuck; try again, or raise the timeout."
     Rpc RPC_E_NO_SYNC = 0x8001_0120;
         "There is nothing to wait for."
-        "Wait only when a call runs."
+        "Wait only while a call runs."
     Rpc RPC_E_FULLSIC_REQUIRED = 0x8001_0121;
         "The call must be encrypted and its integrity protected."
         "Connect through TLS."
@@ -412,7 +412,7 @@ codes! {
         "The principal's name is malformed."
         "Check the server's principal name."
     Rpc RPC_E_UNEXPECTED = 0x8001_FFFF;
-        "An internal error in the remote call."
+        "An internal error occurred in the remote call."
         "Report it with the engine's log."
     KernelOnly STATUS_FWP_TCPIP_NOT_READY = 0xC022_0100, STATUS_FWP_TCPIP_NOT_READY = 0xC022_0100;
         "The TCP/IP stack is not ready yet."

@@ -329,7 +329,7 @@ fn app_id_of(name: &str) -> Result<Block> {
             std::io::ErrorKind::PermissionDenied => Code::ERROR_ACCESS_DENIED,
             _ => Code::FWP_E_INVALID_PARAMETER,
         };
-        Error::new(code, format!("{name}: {error}"))
+        Error::new(code, format!("cannot resolve the path {name}: {error}"))
     })?;
     let units = path.to_string_lossy();
     let bytes: Vec<u8> = units.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();

@@ -169,7 +169,7 @@ fn remove(objects: &mut Objects, entry: &Arc<Entry>, means: &Means<'_>) -> Resul
     if let Some(user) = objects.user_of(entry.place()) {
         let user = format!("the {} {} ({})", user.object.kind(), user.object.key(), user.object.name());
         return Err(Error::new(Code::FWP_E_IN_USE, format!("{named} is used by {user}"))
-            .with_remedy("Delete that first."));
+            .with_remedy("Delete the object that refers to it first."));
     }
     if matches!(kind, ObjectKind::Filter | ObjectKind::ProviderContext)
         && let Some(context) = (means.context_of)(entry.serial)

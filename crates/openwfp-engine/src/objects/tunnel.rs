@@ -55,7 +55,7 @@ pub(super) fn objects(add: TunnelAdd, key: Guid) -> Result<Vec<Object>> {
         return Err(Error::new(Code::FWP_E_TRAFFIC_MISMATCH, what));
     }
     if add.main_mode.as_ref().is_some_and(|main| !main.policy.is_main_mode()) {
-        let what = "the main-mode policy is not a main-mode context";
+        let what = "the main-mode policy is not a main-mode provider context";
         return Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what));
     }
     let inner_v6 = add.conditions.iter().any(|condition| is_v6(&condition.value));

@@ -81,7 +81,7 @@ async fn unix(path: &Path) -> Result<UnixStream> {
                     .with_remedy("Join the socket's group, or run as root.")
             }
             _ => Error::new(Code::RPC_E_SERVER_DIED_DNE, format!("cannot reach {at}: {error}"))
-                .with_remedy("No daemon listens there. Start one with `wfp serve`."),
+                .with_remedy("Check the path, and that a daemon runs there (`wfp serve`)."),
         }
     })
 }
@@ -110,7 +110,7 @@ fn no_room(mut frames: &[u8]) -> Option<Error> {
 
 fn no_tls(target: &Target, error: &io::Error) -> Error {
     Error::new(Code::RPC_E_INVALID_DATAPACKET, format!("TLS handshake with {target} failed: {error}"))
-        .with_remedy("The server does not speak TLS. Check the port.")
+        .with_remedy("The server does not speak TLS on this port, or refuses connections at its limit. Check the port, or try again later.")
 }
 
 fn unreachable_at(target: &Target, error: &dyn std::error::Error) -> Error {

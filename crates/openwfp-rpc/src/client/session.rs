@@ -195,7 +195,7 @@ impl Session for RemoteSession {
 
     fn close(&self) -> Result {
         if !self.link.close() {
-            return Err(Error::new(Code::ERROR_INVALID_HANDLE, "FwpmEngineClose: the session is closed"));
+            return Err(Error::new(Code::ERROR_INVALID_HANDLE, "the session is already closed"));
         }
         let deliveries = std::mem::take(&mut *self.deliveries());
         deliveries.into_values().for_each(|delivery| delivery.close());

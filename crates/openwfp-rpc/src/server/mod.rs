@@ -190,7 +190,7 @@ fn failed(what: impl fmt::Display, error: &io::Error) -> Error {
         io::ErrorKind::AddrInUse => Code::FWP_E_ALREADY_EXISTS,
         _ => Code::FWP_E_INVALID_PARAMETER,
     };
-    Error::new(code, format!("{what}: {error}"))
+    Error::new(code, format!("cannot listen on {what}: {error}"))
 }
 
 impl Server {
@@ -262,7 +262,7 @@ impl Server {
     pub fn serve_unix(&self, listener: UnixListener) -> Result {
         let runtime = self.runtime()?;
         let _guard = runtime.enter();
-        let what = "cannot listen on the Unix socket";
+        let what = "the Unix socket";
         listener.set_nonblocking(true).map_err(|error| failed(what, &error))?;
         let listener = tokio::net::UnixListener::from_std(listener).map_err(|error| failed(what, &error))?;
         let (shared, taken) = (Arc::clone(&self.shared), self.connections.clone());
@@ -284,7 +284,9 @@ impl Server {
                 tokio::spawn(async move {
                     match accept::unix_peer(&stream).await {
                         Ok(peer) => shared.take(Box::new(stream), peer, place, taken).await,
-                        Err(error) => tracing::warn!("refused a client without credentials: {error}"),
+                        Err(error) => {
+                            tracing::warn!("connection refused: cannot identify the client: {error}");
+                        }
                     }
                 });
             }
@@ -394,7 +396,7 @@ impl Server {
     ) -> Result<SocketAddr> {
         let runtime = self.runtime()?;
         let _guard = runtime.enter();
-        let what = "cannot listen on the TCP socket";
+        let what = "the TCP socket";
         let address = listener.local_addr().map_err(|error| failed(what, &error))?;
         listener.set_nonblocking(true).map_err(|error| failed(what, &error))?;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| failed(what, &error))?;

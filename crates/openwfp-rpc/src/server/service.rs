@@ -149,7 +149,7 @@ impl Service {
         let Some(principal) = peer.principal.clone() else {
             let what = format!("the daemon does not know this client's certificate ({})", peer.name);
             return Err(Error::new(Code::RPC_E_ACCESS_DENIED, what).with_remedy(
-                "Ask its administrator to add a [[tls.clients]] entry for one of these names.",
+                "Ask the daemon's administrator to add a [[tls.clients]] entry for one of these names.",
             ));
         };
         if *self.0.stopping.borrow() {
@@ -253,7 +253,7 @@ impl FilterEngine for Service {
     async fn engine_open(&self, request: Request<proto::EngineOpenRequest>) -> Reply<SessionStream> {
         let peer = self.caller(&request).map_err(|error| to_status(&error))?;
         self.open(&peer, request.into_inner()).map(Response::new).map_err(|error| {
-            tracing::info!(peer = %peer, "session refused: {error}");
+            tracing::info!(peer = %peer, "session refused: {}", error.what());
             to_status(&error)
         })
     }

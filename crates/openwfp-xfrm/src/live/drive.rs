@@ -146,7 +146,7 @@ impl Driver {
             if let Some(directory) = &self.options.runtime
                 && let Err(error) = self.ownership.keep_journal(directory, self.number())
             {
-                tracing::warn!(%error, "cannot record which SAs are this engine's; after a crash they will not be recognised");
+                tracing::warn!(%error, "after a crash, a new engine will not recognise the SAs of this one");
             }
         });
     }
@@ -165,7 +165,7 @@ impl Driver {
             Code::ERROR_ACCESS_DENIED,
             format!("SA context {} was not {doing}: another program installed it in the kernel", context.id),
         )
-        .with_remedy("Use that program, or pass --adopt (engine xfrm:adopt)."))
+        .with_remedy("Use that program, or start the engine with --adopt (xfrm:adopt)."))
     }
 
     fn plan(&self, context: &SaContext, direction: Direction, keys: &KeyAccess) -> Result<Plan> {
@@ -203,7 +203,7 @@ impl Driver {
             if let Ok(Err(refused)) = self.kernel.order(MessageKind::DelSa, 0, &emitted(|out| id.emit(out)))
                 && !refused.is_missing()
             {
-                tracing::error!(spi = id.spi, error = %refusal("remove it again", &refused), "an SA remains in the kernel");
+                tracing::error!(spi = id.spi, error = %refusal("remove the new SA", &refused), "an SA remains in the kernel");
             }
         }
         self.kernel.drop_policies(&done.policies);
@@ -248,7 +248,10 @@ impl Driver {
                 if let Err(refused) = self.kernel.order(MessageKind::NewSa, CREATE, &moved)? {
                     let back =
                         self.kernel.order(MessageKind::NewSa, CREATE, &with_counters(&before, &before));
-                    tracing::warn!(back = back.is_ok_and(|back| back.is_ok()), "move the SA back");
+                    tracing::warn!(
+                        back = back.is_ok_and(|back| back.is_ok()),
+                        "the kernel refused to move an SA; `back` tells whether it is installed again at its old addresses"
+                    );
                     return Err(refusal(doing, &refused));
                 }
             } else {

@@ -314,7 +314,7 @@ impl<'c> Frame<'c> {
                     AeadAlgorithm::ChaCha20Poly1305 => Some("rfc7539esp(chacha20,poly1305)"),
                     _ => None,
                 };
-                let name = named(known.or_else(|| names.next()), "combined algorithm")?;
+                let name = named(known.or_else(|| names.next()), "combined-mode algorithm")?;
                 let algorithm = algorithm(name, &aead.key)?;
                 state.aead = Some(TruncatedAuth { algorithm, icv_bits: aead.icv_bits.into() });
             }

@@ -123,7 +123,7 @@ impl Requests {
         self.exchange(kind, 0, payloads, |place, reply| {
             each(place, (reply.kind != MessageKind::Error).then_some(reply.payload));
         })
-        .map_err(|error| refused("ask the kernel for single SAs", &error))
+        .map_err(|error| refused("look up SAs or policies in the kernel", &error))
     }
 
     /// Sends requests and receives a reply to each.
@@ -209,7 +209,9 @@ impl Groups {
         // A smaller buffer only makes lost events more likely, and losses are detected.
         force_buffer(&socket, buffer);
         for group in EVENT_GROUPS.into_iter().chain(aevents.then_some(AEVENT_GROUP)) {
-            socket.add_membership(group).map_err(|e| refused("join the kernel's IPsec events", &e))?;
+            socket
+                .add_membership(group)
+                .map_err(|e| refused("subscribe to the kernel's IPsec events", &e))?;
         }
         Ok(Groups(socket))
     }
@@ -288,7 +290,7 @@ fn whole_dump(
             Ok(Received::Cut) => {
                 return Err(Error::new(
                     Code::RPC_E_INVALID_DATAPACKET,
-                    format!("the kernel's answer to \"{doing}\" has a part of more than {RECEIVE_LEN} bytes"),
+                    format!("cannot {doing}: the kernel sent a message of more than {RECEIVE_LEN} bytes"),
                 ));
             }
             Err(e) => return Err(refused(&doing, &e)),
