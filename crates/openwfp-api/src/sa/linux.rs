@@ -145,10 +145,10 @@ pub struct Selector {
     pub protocol: u8,
     /// Local ports.
     ///
-    /// Linux stores an ICMP type as source port and the code as destination port: this is the type if the
-    /// selector is that of an outbound policy, the code if it is that of an inbound one.
+    /// In both directions, this is the type for ICMP, ICMPv6 and mobility headers, and the high half of the
+    /// key for GRE.
     pub local_port: SelectorPorts,
-    /// Remote ports; for ICMP the code or the type, the opposite of [`Selector::local_port`].
+    /// Remote ports; the code for ICMP and ICMPv6, and the low half of the key for GRE.
     pub remote_port: SelectorPorts,
 }
 

@@ -1,5 +1,6 @@
 //! Converts SA contexts into the states and policies to install, as messages. The inverse of `map`.
 
+use crate::map::has_ports;
 use crate::wire::Algorithm;
 use crate::wire::Encapsulation;
 use crate::wire::LIMIT_INFINITE;
@@ -480,9 +481,13 @@ fn host(address: IpAddr) -> IpNet {
 }
 
 fn raw(selector: &Selector, direction: Direction) -> RawSelector {
-    let (from, to, from_port, to_port) = match direction {
-        Direction::Outbound => (selector.local, selector.remote, selector.local_port, selector.remote_port),
-        Direction::Inbound => (selector.remote, selector.local, selector.remote_port, selector.local_port),
+    let (from, to) = match direction {
+        Direction::Outbound => (selector.local, selector.remote),
+        Direction::Inbound => (selector.remote, selector.local),
+    };
+    let (from_port, to_port) = match direction {
+        Direction::Inbound if has_ports(selector.protocol) => (selector.remote_port, selector.local_port),
+        _ => (selector.local_port, selector.remote_port),
     };
     let bytes = |network: IpNet| match network.addr() {
         IpAddr::V4(address) => {
