@@ -118,6 +118,16 @@ fn moves_that_nobody_tells_of_one_by_one() {
 }
 
 #[test]
+fn policies_with_several_filters() {
+    run_inside("policies::every_filter_of_a_tunnel_policy_is_protected");
+}
+
+#[test]
+fn policies_with_icmp_types() {
+    run_inside("policies::an_icmp_type_is_the_same_in_both_directions");
+}
+
+#[test]
 fn a_killed_daemon() {
     run_inside("recover::a_killed_daemon_leaves_whole_contexts_and_no_halves");
 }

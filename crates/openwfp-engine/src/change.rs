@@ -49,7 +49,7 @@ pub(crate) fn plan(database: &Database, step: Step, means: &Means<'_>) -> Result
     let (old, new) = match step {
         Step::Create(new) => {
             let mut context = transition::create((means.new_id)(), new)?;
-            selectors::resolve(&database.objects, &mut context);
+            selectors::resolve(&database.objects, &mut context)?;
             (None, Some(Arc::new(context)))
         }
         Step::GetSpi(id, request) => {
@@ -61,14 +61,14 @@ pub(crate) fn plan(database: &Database, step: Step, means: &Means<'_>) -> Result
             };
             inbound_spi = Some(spi);
             transition::with_spi(next.context()?, &request, spi)?;
-            selectors::resolve(&database.objects, next.context()?);
+            selectors::resolve(&database.objects, next.context()?)?;
             next.parts()
         }
         Step::SetSpi(id, request, spi) => {
             let mut next = Next::of(database, id)?;
             transition::check_request(&next.old, &request)?;
             transition::with_spi(next.context()?, &request, spi)?;
-            selectors::resolve(&database.objects, next.context()?);
+            selectors::resolve(&database.objects, next.context()?)?;
             check_free(database, &next.new, spi)?;
             inbound_spi = Some(spi);
             next.parts()
@@ -76,19 +76,19 @@ pub(crate) fn plan(database: &Database, step: Step, means: &Means<'_>) -> Result
         Step::AddInbound(id, bundle) => {
             let mut next = Next::of(database, id)?;
             transition::add_inbound(next.context()?, bundle)?;
-            selectors::resolve(&database.objects, next.context()?);
+            selectors::resolve(&database.objects, next.context()?)?;
             next.parts()
         }
         Step::AddOutbound(id, bundle) => {
             let mut next = Next::of(database, id)?;
             transition::add_outbound(next.context()?, bundle)?;
-            selectors::resolve(&database.objects, next.context()?);
+            selectors::resolve(&database.objects, next.context()?)?;
             next.parts()
         }
         Step::Update(flags, values) => {
             let mut next = Next::of(database, values.id)?;
             transition::update(next.context()?, flags, &values)?;
-            selectors::resolve(&database.objects, next.context()?);
+            selectors::resolve(&database.objects, next.context()?)?;
             let (old, new) = (&next.old, &next.new);
             if new.traffic.endpoints.local() != old.traffic.endpoints.local() {
                 let spis = new.inbound.iter().flat_map(|details| details.bundle.sas.iter()).map(|sa| sa.spi);
@@ -111,14 +111,14 @@ pub(crate) fn plan(database: &Database, step: Step, means: &Means<'_>) -> Result
             let spi = choose(database, &context, means)?;
             inbound_spi = Some(spi);
             transition::with_spi(&mut context, &request, spi)?;
-            selectors::resolve(&database.objects, &mut context);
+            selectors::resolve(&database.objects, &mut context)?;
             (None, Some(Arc::new(context)))
         }
         Step::Complete(id, bundles) => {
             let mut next = Next::of(database, id)?;
             transition::add_inbound(next.context()?, bundles.inbound)?;
             transition::add_outbound(next.context()?, bundles.outbound)?;
-            selectors::resolve(&database.objects, next.context()?);
+            selectors::resolve(&database.objects, next.context()?)?;
             next.parts()
         }
         Step::Establish(new, request, bundles) => {
@@ -130,7 +130,7 @@ pub(crate) fn plan(database: &Database, step: Step, means: &Means<'_>) -> Result
             inbound_spi = Some(spi);
             transition::add_inbound(&mut context, bundles.inbound)?;
             transition::add_outbound(&mut context, bundles.outbound)?;
-            selectors::resolve(&database.objects, &mut context);
+            selectors::resolve(&database.objects, &mut context)?;
             (None, Some(Arc::new(context)))
         }
         _ => return Err(Error::unreachable("this engine does not know the step")),

@@ -261,7 +261,10 @@ fn a_storm_overruns_a_small_buffer_and_the_engine_ends_equal_to_the_kernel() {
     let after = ids(&*session);
     assert_eq!(after.len(), 7_500);
     assert!(after.is_subset(&before), "what stayed keeps its id");
-    assert!(times("listing the kernel's SAs again") > 0, "the buffer was too small, or this test shows nothing");
+    assert!(
+        times("listing the kernel's SAs again") > 0,
+        "the buffer was too small, or this test shows nothing"
+    );
     println!("{} listings, {} events", times("listed the kernel's SAs"), replay.told);
     // Thousands of states of one pair of addresses, which all may belong together.
     sh("ip -n storm xfrm state flush");

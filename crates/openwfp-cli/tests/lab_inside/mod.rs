@@ -4,6 +4,7 @@
 mod docs;
 mod drive;
 mod follow;
+mod policies;
 mod recover;
 
 use openwfp::Engine;

@@ -171,7 +171,9 @@ fn one_daemon_serves_several_namespaces_which_may_come_and_go() {
     let mut events = b.events(&SubscriptionOptions::all()).unwrap();
     sh("ip netns delete b");
     until("the namespace's end", || contexts(&*b).is_empty());
-    assert!(matches!(b.completeness().unwrap(), Completeness::Incomplete(why) if why.contains("no longer exists")));
+    assert!(
+        matches!(b.completeness().unwrap(), Completeness::Incomplete(why) if why.contains("no longer exists"))
+    );
     let mut gone = 0;
     while let Some(Notification::Event(event)) = events.next(Duration::from_millis(100)).unwrap() {
         assert_eq!(event.kind, EventKind::Delete);

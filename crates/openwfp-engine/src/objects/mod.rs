@@ -241,13 +241,13 @@ impl Objects {
     }
 
     /// Returns the filters that protect an SA context which refers to this id: the filter with the id, or
-    /// at most 64 filters of the provider context with the id.
-    pub(crate) fn filters_for(&self, id: u64) -> Vec<Arc<Entry>> {
+    /// the filters of the provider context with the id, at most `limit`.
+    pub(crate) fn filters_for(&self, id: u64, limit: usize) -> Vec<Arc<Entry>> {
         if let Some(filter) = self.by_id(ObjectKind::Filter, id) {
             return vec![Arc::clone(filter)];
         }
         let users = self.users_of((ObjectKind::ProviderContext, id)).filter(|user| is_filter(user));
-        users.take(64).cloned().collect()
+        users.take(limit).cloned().collect()
     }
 }
 

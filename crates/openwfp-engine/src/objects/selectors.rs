@@ -5,10 +5,13 @@ use super::Objects;
 use super::conditions::Conditions;
 use super::conditions::Test;
 use super::shared_filter;
+use openwfp_api::Code;
 use openwfp_api::Direction;
+use openwfp_api::Error;
 use openwfp_api::FilterId;
 use openwfp_api::Guid;
 use openwfp_api::IpNet;
+use openwfp_api::Result;
 use openwfp_api::SaContext;
 use openwfp_api::Selector;
 use openwfp_api::SelectorPorts;
@@ -16,34 +19,50 @@ use openwfp_api::Selectors;
 use openwfp_api::guids::condition;
 use openwfp_api::guids::layer;
 use openwfp_api::object::Filter;
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-/// Maximum number of selectors derived from one filter. A filter with more combinations yields none,
-/// but the context still shows its conditions.
-const SELECTORS_MAX: usize = 64;
+/// Maximum number of selectors derived from the filters of one context. Each takes up to three policies of
+/// the kernel.
+const SELECTORS_MAX: usize = 1024;
+/// Maximum number of filters of a policy, at all layers together.
+const FILTERS_MAX: usize = 4 * SELECTORS_MAX;
 
-/// Sets the selectors of a context from the objects that it refers to, if any.
-pub(crate) fn resolve(objects: &Objects, context: &mut SaContext) {
-    let outbound = find(objects, named(context, Direction::Outbound), Direction::Outbound);
-    let inbound = find(objects, named(context, Direction::Inbound), Direction::Inbound);
-    if outbound.is_none() && inbound.is_none() {
-        return;
+/// Sets the selectors of a context from the objects that it refers to, if any: those of every filter of its
+/// policy.
+///
+/// # Errors
+/// - `FWP_E_OUT_OF_BOUNDS` if the filters have too many combinations of alternatives
+/// - `ERROR_NOT_SUPPORTED` for a condition on an address, protocol or port that selectors cannot express
+pub(crate) fn resolve(objects: &Objects, context: &mut SaContext) -> Result {
+    let outbound = find(objects, named(context, Direction::Outbound), Direction::Outbound)?;
+    let inbound = find(objects, named(context, Direction::Inbound), Direction::Inbound)?;
+    if outbound.is_empty() && inbound.is_empty() {
+        return Ok(());
     }
-    let is_same = |direction, found: &Option<Arc<Entry>>| {
-        context.selectors.filter(direction).map(|filter| filter.id)
-            == found.as_ref().map(|entry| entry.serial)
+    // A single filter never changes, so a context that shows it already shows its selectors.
+    let is_same = |direction, found: &[Arc<Entry>]| {
+        found.len() < 2
+            && context.selectors.filter(direction).map(|filter| filter.id)
+                == found.first().map(|entry| entry.serial)
     };
     if is_same(Direction::Outbound, &outbound) && is_same(Direction::Inbound, &inbound) {
-        return;
+        return Ok(());
     }
     let v6 = context.traffic.endpoints.local().is_ipv6();
-    let of = |entry: &Option<Arc<Entry>>| entry.as_ref().and_then(|entry| shared_filter(entry));
-    let (inbound, outbound) = (of(&inbound), of(&outbound));
-    let selectors =
-        outbound.as_ref().or(inbound.as_ref()).map_or_else(Vec::new, |filter| selectors_of(filter, v6));
-    context.selectors = Selectors::of_filters(selectors, inbound, outbound);
+    let filters = if outbound.is_empty() { &inbound } else { &outbound };
+    let mut selectors = Vec::new();
+    for filter in filters.iter().filter_map(|entry| entry.object.as_filter()) {
+        add_selectors(filter, v6, &mut selectors)?;
+    }
+    let mut seen = BTreeSet::new();
+    selectors.retain(|selector| seen.insert(*selector));
+    let first = |found: &[Arc<Entry>]| found.first().and_then(|entry| shared_filter(entry));
+    context.selectors = Selectors::of_filters(selectors, first(&inbound), first(&outbound));
+    Ok(())
 }
 
 /// Returns the filter or tunnel policy that a context refers to for a direction: that of its SA, else
@@ -59,12 +78,14 @@ pub(crate) fn named(context: &SaContext, direction: Direction) -> Option<FilterI
     })
 }
 
-/// Returns the filter for a direction: the one with this id, or the tunnel policy's filter at the layer
-/// that fits best.
-fn find(objects: &Objects, id: Option<FilterId>, direction: Direction) -> Option<Arc<Entry>> {
-    let id = id.filter(|id| id.0 >= super::FIRST_ID)?;
-    let found = objects.filters_for(id.0);
-    let fit = |entry: &&Arc<Entry>| {
+/// Returns the filters for a direction, heaviest first: the one with this id, or the tunnel policy's filters at
+/// the layers that fit best.
+///
+/// # Errors
+/// `FWP_E_OUT_OF_BOUNDS` if the policy has more than [`FILTERS_MAX`] filters.
+fn find(objects: &Objects, id: Option<FilterId>, direction: Direction) -> Result<Vec<Arc<Entry>>> {
+    let Some(id) = id.filter(|id| id.0 >= super::FIRST_ID) else { return Ok(Vec::new()) };
+    let fit = |entry: &Arc<Entry>| {
         let at = entry.object.as_filter().map(|filter| filter.layer);
         let transport = match direction {
             Direction::Outbound => [layer::OUTBOUND_TRANSPORT_V4, layer::OUTBOUND_TRANSPORT_V6],
@@ -78,44 +99,71 @@ fn find(objects: &Objects, id: Option<FilterId>, direction: Direction) -> Option
             None => 3,
         }
     };
-    found.iter().min_by_key(fit).cloned()
+    let mut found = objects.filters_for(id.0, FILTERS_MAX + 1);
+    if found.len() > FILTERS_MAX {
+        let what = format!("the tunnel policy {} has more than {FILTERS_MAX} filters, the limit", id.0);
+        return Err(Error::new(Code::FWP_E_OUT_OF_BOUNDS, what).with_remedy("Split the policy."));
+    }
+    let Some(best) = found.iter().map(fit).min() else { return Ok(Vec::new()) };
+    found.retain(|entry| fit(entry) == best);
+    let weight = |entry: &Arc<Entry>| entry.object.as_filter().map_or(0, |filter| filter.effective_weight);
+    found.sort_by_key(|entry| (Reverse(weight(entry)), entry.serial));
+    Ok(found)
 }
 
-/// Returns the selectors that a filter's conditions describe: every combination of alternatives, or
-/// none if there are more than [`SELECTORS_MAX`].
-fn selectors_of(filter: &Filter, v6: bool) -> Vec<Selector> {
+/// Adds the selectors that a filter's conditions describe: every combination of alternatives.
+fn add_selectors(filter: &Filter, v6: bool, selectors: &mut Vec<Selector>) -> Result {
     let conditions = Conditions::new(&filter.conditions);
     let v6 = match filter.conditions.iter().find_map(|condition| is_v6(&condition.value)) {
         Some(inner) => inner,
-        None => v6,
+        None => is_layer_v6(filter.layer).unwrap_or(v6),
     };
+    let width = if v6 { 128 } else { 32 };
     let networks = |fields: [Guid; 2]| {
-        let tests: Vec<&Test> = fields.iter().flat_map(|field| conditions.of(*field)).collect();
-        if tests.is_empty() {
-            vec![everywhere(v6)]
-        } else {
-            tests.into_iter().flat_map(|test| nets(test, v6)).collect()
-        }
+        let tests = fields.iter().flat_map(|field| conditions.of(*field));
+        let blocks = alternatives(tests, width)?.unwrap_or_else(|| vec![(0, 0)]);
+        Some(blocks.into_iter().filter_map(|block| network(block, v6)).collect::<Vec<_>>())
+    };
+    let ports = |field| {
+        let blocks = alternatives(conditions.of(field), 16)?.unwrap_or_else(|| vec![(0, 0)]);
+        Some(blocks.into_iter().filter_map(port_block).collect::<Vec<_>>())
+    };
+    let protocols = || {
+        let Some(blocks) = alternatives(conditions.of(condition::IP_PROTOCOL), 8)? else {
+            return Some(vec![0]);
+        };
+        let numbers = blocks.into_iter().flat_map(|(start, prefix)| start..start + (1 << (8 - prefix)));
+        // A selector's protocol 0 stands for any, so that IPv6's hop-by-hop options cannot be selected.
+        Some(numbers.filter(|number| *number != 0).filter_map(|number| u8::try_from(number).ok()).collect())
     };
     // The source address of a forwarded packet counts as local: it is when the packet leaves.
-    let local = networks([condition::IP_LOCAL_ADDRESS, condition::IP_SOURCE_ADDRESS]);
-    let remote = networks([condition::IP_REMOTE_ADDRESS, condition::IP_DESTINATION_ADDRESS]);
-    let protocols = values(conditions.of(condition::IP_PROTOCOL), |test| match test {
-        Test::Within(low, high) if low == high => u8::try_from(*low).ok().map(|protocol| vec![protocol]),
-        _ => None,
-    });
-    let ports = |field| {
-        values(conditions.of(field), |test| match test {
-            Test::Within(low, high) => Some(port_blocks(*low, *high)),
-            _ => None,
-        })
+    let parts = (
+        networks([condition::IP_LOCAL_ADDRESS, condition::IP_SOURCE_ADDRESS]),
+        networks([condition::IP_REMOTE_ADDRESS, condition::IP_DESTINATION_ADDRESS]),
+        protocols(),
+        ports(condition::IP_LOCAL_PORT),
+        ports(condition::IP_REMOTE_PORT),
+    );
+    let (Some(local), Some(remote), Some(protocols), Some(local_ports), Some(remote_ports)) = parts else {
+        let what = format!(
+            "IPsec selectors cannot express a condition on an address, protocol or port of filter {} ({})",
+            filter.id, filter.name
+        );
+        return Err(Error::new(Code::ERROR_NOT_SUPPORTED, what)
+            .with_remedy("Use values, networks, ranges, or their negation."));
     };
-    let (local_ports, remote_ports) = (ports(condition::IP_LOCAL_PORT), ports(condition::IP_REMOTE_PORT));
-    let count = local.len() * remote.len() * protocols.len() * local_ports.len() * remote_ports.len();
-    if count > SELECTORS_MAX {
-        return Vec::new();
+    let count = [local.len(), remote.len(), protocols.len(), local_ports.len(), remote_ports.len()]
+        .into_iter()
+        .fold(1_usize, usize::saturating_mul);
+    if selectors.len().saturating_add(count) > SELECTORS_MAX {
+        let what = format!(
+            "the filters of the policy need more than {SELECTORS_MAX} selectors, the limit of an SA context; filter {} \
+             ({}) alone needs {count}",
+            filter.id, filter.name
+        );
+        return Err(Error::new(Code::FWP_E_OUT_OF_BOUNDS, what)
+            .with_remedy("Use fewer alternatives, or networks and port ranges that are powers of two."));
     }
-    let mut selectors = Vec::with_capacity(count);
     for local in &local {
         for remote in &remote {
             for protocol in &protocols {
@@ -133,7 +181,17 @@ fn selectors_of(filter: &Filter, v6: bool) -> Vec<Selector> {
             }
         }
     }
-    selectors
+    Ok(())
+}
+
+/// Returns whether a layer is for IPv6; `None` for layers that are for both versions.
+fn is_layer_v6(layer: Guid) -> Option<bool> {
+    let name = openwfp_api::guids::name(layer)?;
+    match (name.ends_with("_V4"), name.ends_with("_V6")) {
+        (true, _) => Some(false),
+        (_, true) => Some(true),
+        _ => None,
+    }
 }
 
 fn is_v6(value: &openwfp_api::object::value::Value) -> Option<bool> {
@@ -148,46 +206,41 @@ fn is_v6(value: &openwfp_api::object::value::Value) -> Option<bool> {
     }
 }
 
-/// Returns the values that tests stand for. The default value stands for anything: it is returned alone
-/// if a test has no such values or there are no tests.
-fn values<T: Default>(tests: &[Test], of: impl Fn(&Test) -> Option<Vec<T>>) -> Vec<T> {
-    let mut found = Vec::new();
+/// Returns the aligned blocks of numbers that one of the tests accepts; `None` inside if there are no tests, which
+/// accept everything, and outside if a test cannot be expressed by blocks.
+#[allow(clippy::option_option, reason = "the outer one is an error")]
+fn alternatives<'t>(tests: impl IntoIterator<Item = &'t Test>, width: u8) -> Option<Option<Vec<(u128, u8)>>> {
+    let last = last_of(0, width.into());
+    let mut found = None;
     for test in tests {
-        match of(test) {
-            Some(values) => found.extend(values),
-            None => return vec![T::default()],
+        let blocks = found.get_or_insert_with(Vec::new);
+        match *test {
+            Test::Within(low, high) => blocks.extend(self::blocks(low, high.min(last), width)),
+            Test::Outside(low, high) => {
+                if let Some(below) = low.checked_sub(1) {
+                    blocks.extend(self::blocks(0, below.min(last), width));
+                }
+                if high < last {
+                    blocks.extend(self::blocks(high + 1, last, width));
+                }
+            }
+            _ => return None,
         }
     }
-    if found.is_empty() { vec![T::default()] } else { found }
+    Some(found)
 }
 
-fn everywhere(v6: bool) -> IpNet {
-    if v6 { IpNet::V6(Default::default()) } else { IpNet::V4(Default::default()) }
+fn network((start, prefix): (u128, u8), v6: bool) -> Option<IpNet> {
+    let address = match v6 {
+        true => Ipv6Addr::from(start).into(),
+        false => Ipv4Addr::from(u32::try_from(start).ok()?).into(),
+    };
+    IpNet::new(address, prefix).ok()
 }
 
-/// Returns the networks that a test on an address covers; the whole address space for tests other than
-/// [`Test::Within`].
-fn nets(test: &Test, v6: bool) -> Vec<IpNet> {
-    let Test::Within(low, high) = *test else { return vec![everywhere(v6)] };
-    if v6 {
-        let subnets = ipnet_v6(Ipv6Addr::from(low), Ipv6Addr::from(high));
-        subnets.collect()
-    } else {
-        let address = |number: u128| Ipv4Addr::from(u32::try_from(number).unwrap_or(u32::MAX));
-        ipnet_v4(address(low), address(high)).collect()
-    }
-}
-
-fn ipnet_v4(low: Ipv4Addr, high: Ipv4Addr) -> impl Iterator<Item = IpNet> {
-    blocks(u32::from(low).into(), u32::from(high).into(), 32).into_iter().filter_map(|(start, prefix)| {
-        IpNet::new(Ipv4Addr::from(u32::try_from(start).ok()?).into(), prefix).ok()
-    })
-}
-
-fn ipnet_v6(low: Ipv6Addr, high: Ipv6Addr) -> impl Iterator<Item = IpNet> {
-    blocks(low.into(), high.into(), 128)
-        .into_iter()
-        .filter_map(|(start, prefix)| IpNet::new(Ipv6Addr::from(start).into(), prefix).ok())
+fn port_block((start, prefix): (u128, u8)) -> Option<SelectorPorts> {
+    let mask = u16::try_from((0xFFFF_u32 << (16 - u32::from(prefix))) & 0xFFFF).ok()?;
+    Some(SelectorPorts { port: u16::try_from(start).ok()?, mask })
 }
 
 /// Splits a range into aligned blocks. Returns the start and the prefix length of each block.
@@ -212,14 +265,4 @@ pub(crate) fn blocks(low: u128, high: u128, width: u8) -> Vec<(u128, u8)> {
 
 fn last_of(start: u128, bits: u32) -> u128 {
     if bits >= 128 { u128::MAX } else { start | ((1 << bits) - 1) }
-}
-
-fn port_blocks(low: u128, high: u128) -> Vec<SelectorPorts> {
-    blocks(low, high.min(0xFFFF), 16)
-        .into_iter()
-        .filter_map(|(start, prefix)| {
-            let mask = u16::try_from((0xFFFF_u32 << (16 - u32::from(prefix))) & 0xFFFF).ok()?;
-            Some(SelectorPorts { port: u16::try_from(start).ok()?, mask })
-        })
-        .collect()
 }

@@ -30,13 +30,15 @@ use openwfp_api::object::step::TUNNEL_POINT_TO_POINT;
 use openwfp_api::object::step::TunnelAdd;
 use openwfp_api::object::value::Value;
 use openwfp_api::record::Network;
+use std::collections::BTreeSet;
 
 /// Returns the objects to add, each after the objects that it refers to. `key` is the key of the tunnel
 /// policy.
 ///
 /// # Errors
 /// `FWP_E_INVALID_FLAGS` for unknown flags, `FWP_E_INVALID_PARAMETER` for a provider context of the
-/// wrong type, `FWP_E_TRAFFIC_MISMATCH` if the endpoints differ in IP version.
+/// wrong type, `FWP_E_TRAFFIC_MISMATCH` if the endpoints differ in IP version, or all local networks
+/// from all remote ones.
 pub(super) fn objects(add: TunnelAdd, key: Guid) -> Result<Vec<Object>> {
     let known = TUNNEL_POINT_TO_POINT | TUNNEL_ENABLE_VIRTUAL_IF;
     if add.flags & !known != 0 {
@@ -58,8 +60,6 @@ pub(super) fn objects(add: TunnelAdd, key: Guid) -> Result<Vec<Object>> {
         let what = "the main-mode policy is not a main-mode provider context";
         return Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what));
     }
-    let inner_v6 = add.conditions.iter().any(|condition| is_v6(&condition.value));
-    let maker = Maker { model: &tunnel, conditions: &add.conditions };
     let mut filters = Vec::new();
     if let Some(main) = &add.main_mode {
         let ends = [(condition::IP_LOCAL_ADDRESS, local), (condition::IP_REMOTE_ADDRESS, remote)];
@@ -69,49 +69,17 @@ pub(super) fn objects(add: TunnelAdd, key: Guid) -> Result<Vec<Object>> {
             value: Value::address(address),
         });
         let at = if local.is_ipv6() { layer::IKEEXT_V6 } else { layer::IKEEXT_V4 };
+        let maker = Maker { model: &tunnel, conditions: Vec::new() };
         filters.push(maker.permit(at, &ends, main.key));
     }
-    let of = |v4, v6| if inner_v6 { v6 } else { v4 };
-    filters.push(maker.permit(of(layer::IPSEC_V4, layer::IPSEC_V6), &add.conditions, key));
-    if let Some(module) = add.key_module {
-        filters.push(maker.permit(
-            of(layer::IPSEC_KM_DEMUX_V4, layer::IPSEC_KM_DEMUX_V6),
-            &maker.addresses(),
-            module,
-        ));
+    let families = families(&add.conditions);
+    if families.is_empty() {
+        let what = "the local addresses of the tunnel policy differ in IP version from all remote ones";
+        return Err(Error::new(Code::FWP_E_TRAFFIC_MISMATCH, what));
     }
-    filters.push(maker.callout(
-        of(layer::OUTBOUND_TRANSPORT_V4, layer::OUTBOUND_TRANSPORT_V6),
-        of(callout::IPSEC_OUTBOUND_TUNNEL_V4, callout::IPSEC_OUTBOUND_TUNNEL_V6),
-        sublayer::IPSEC_TUNNEL,
-        &add.conditions,
-        key,
-    ));
-    filters.push(maker.callout(
-        of(layer::INBOUND_TRANSPORT_V4, layer::INBOUND_TRANSPORT_V6),
-        of(callout::IPSEC_INBOUND_TUNNEL_V4, callout::IPSEC_INBOUND_TUNNEL_V6),
-        sublayer::IPSEC_TUNNEL,
-        &add.conditions,
-        key,
-    ));
-    if add.flags & TUNNEL_POINT_TO_POINT == 0 {
-        let forward = of(layer::IPFORWARD_V4, layer::IPFORWARD_V6);
-        let names = [
-            (
-                [condition::IP_SOURCE_ADDRESS, condition::IP_DESTINATION_ADDRESS],
-                sublayer::IPSEC_FORWARD_OUTBOUND_TUNNEL,
-                of(callout::IPSEC_FORWARD_OUTBOUND_TUNNEL_V4, callout::IPSEC_FORWARD_OUTBOUND_TUNNEL_V6),
-            ),
-            (
-                [condition::IP_DESTINATION_ADDRESS, condition::IP_SOURCE_ADDRESS],
-                sublayer::IPSEC_TUNNEL,
-                of(callout::IPSEC_FORWARD_INBOUND_TUNNEL_V4, callout::IPSEC_FORWARD_INBOUND_TUNNEL_V6),
-            ),
-        ];
-        for ([local_as, remote_as], sublayer, callout) in names {
-            let conditions = maker.renamed(local_as, remote_as);
-            filters.push(maker.callout(forward, callout, sublayer, &conditions, key));
-        }
+    for (v6, conditions) in families {
+        let maker = Maker { model: &tunnel, conditions };
+        filters.extend(maker.of_family(v6, add.flags, key, add.key_module));
     }
     let mut objects = Vec::new();
     objects.extend(add.main_mode.clone().map(Object::ProviderContext));
@@ -141,12 +109,82 @@ fn module_context(key: Guid, module: Guid) -> Guid {
     Guid { data1: key.data1 ^ module.data1, data2: key.data2 ^ module.data2, ..key }
 }
 
+/// Returns the conditions that apply to packets of each IP version. A version is missing if its packets can meet no
+/// condition on one of the addresses. Conditions without addresses are for IPv4.
+fn families(conditions: &[FilterCondition]) -> Vec<(bool, Vec<FilterCondition>)> {
+    let version = |condition: &FilterCondition| {
+        let is_address =
+            [condition::IP_LOCAL_ADDRESS, condition::IP_REMOTE_ADDRESS].contains(&condition.field);
+        is_address.then(|| is_v6(&condition.value))
+    };
+    let is_any = conditions.iter().all(|condition| version(condition).is_none());
+    let fields = |v6: Option<bool>| -> BTreeSet<Guid> {
+        let of_version = conditions.iter().filter(|condition| match (version(condition), v6) {
+            (Some(of), Some(v6)) => of == v6,
+            (of, None) => of.is_some(),
+            (None, _) => false,
+        });
+        of_version.map(|condition| condition.field).collect()
+    };
+    [false, true]
+        .into_iter()
+        .filter(|v6| if is_any { !v6 } else { fields(Some(*v6)) == fields(None) })
+        .map(|v6| {
+            let fits = |condition: &&FilterCondition| version(condition).is_none_or(|of| of == v6);
+            (v6, conditions.iter().filter(fits).cloned().collect())
+        })
+        .collect()
+}
+
 struct Maker<'a> {
     model: &'a ProviderContext,
-    conditions: &'a [FilterCondition],
+    /// The conditions on packets of one IP version.
+    conditions: Vec<FilterCondition>,
 }
 
 impl Maker<'_> {
+    /// Returns the filters for inner packets of one IP version.
+    fn of_family(&self, v6: bool, flags: u32, key: Guid, key_module: Option<Guid>) -> Vec<Filter> {
+        let of = |v4, of_v6| if v6 { of_v6 } else { v4 };
+        let mut filters = vec![self.permit(of(layer::IPSEC_V4, layer::IPSEC_V6), &self.conditions, key)];
+        if let Some(module) = key_module {
+            let at = of(layer::IPSEC_KM_DEMUX_V4, layer::IPSEC_KM_DEMUX_V6);
+            filters.push(self.permit(at, &self.addresses(), module));
+        }
+        for (at, callout) in [
+            (
+                of(layer::OUTBOUND_TRANSPORT_V4, layer::OUTBOUND_TRANSPORT_V6),
+                of(callout::IPSEC_OUTBOUND_TUNNEL_V4, callout::IPSEC_OUTBOUND_TUNNEL_V6),
+            ),
+            (
+                of(layer::INBOUND_TRANSPORT_V4, layer::INBOUND_TRANSPORT_V6),
+                of(callout::IPSEC_INBOUND_TUNNEL_V4, callout::IPSEC_INBOUND_TUNNEL_V6),
+            ),
+        ] {
+            filters.push(self.callout(at, callout, sublayer::IPSEC_TUNNEL, &self.conditions, key));
+        }
+        if flags & TUNNEL_POINT_TO_POINT == 0 {
+            let forward = of(layer::IPFORWARD_V4, layer::IPFORWARD_V6);
+            let names = [
+                (
+                    [condition::IP_SOURCE_ADDRESS, condition::IP_DESTINATION_ADDRESS],
+                    sublayer::IPSEC_FORWARD_OUTBOUND_TUNNEL,
+                    of(callout::IPSEC_FORWARD_OUTBOUND_TUNNEL_V4, callout::IPSEC_FORWARD_OUTBOUND_TUNNEL_V6),
+                ),
+                (
+                    [condition::IP_DESTINATION_ADDRESS, condition::IP_SOURCE_ADDRESS],
+                    sublayer::IPSEC_TUNNEL,
+                    of(callout::IPSEC_FORWARD_INBOUND_TUNNEL_V4, callout::IPSEC_FORWARD_INBOUND_TUNNEL_V6),
+                ),
+            ];
+            for ([local_as, remote_as], sublayer, callout) in names {
+                let conditions = self.renamed(local_as, remote_as);
+                filters.push(self.callout(forward, callout, sublayer, &conditions, key));
+            }
+        }
+        filters
+    }
+
     fn filter(&self, layer: Guid, conditions: &[FilterCondition], context: Guid) -> Filter {
         Filter {
             name: self.model.name.clone(),

@@ -612,6 +612,144 @@ fn a_keying_daemon_finds_every_context_with_the_right_selectors() {
     }
 }
 
+/// A policy with its filters at the outbound transport layer, each with these conditions; a context that refers to it.
+fn context_of(filters: &[(Guid, Vec<FilterCondition>)]) -> Result<Arc<SaContext>> {
+    let engine = Engine::new();
+    let session = connect(&engine, SessionOptions::new()).unwrap();
+    let policy = session.object_add(context(2, Policy::IkeQmTunnel(TunnelPolicy::default()))).unwrap();
+    for (number, (layer, conditions)) in (3..).zip(filters) {
+        let callout = match *layer == layer::OUTBOUND_TRANSPORT_V6 {
+            true => callout::IPSEC_OUTBOUND_TUNNEL_V6,
+            false => callout::IPSEC_OUTBOUND_TUNNEL_V4,
+        };
+        session
+            .object_add(Object::Filter(Filter {
+                layer: *layer,
+                sublayer: sublayer::IPSEC_TUNNEL,
+                conditions: conditions.clone(),
+                action: Action { kind: ActionType::CalloutTerminating, callout },
+                context: FilterContext::ProviderContext(key(2)),
+                flags: FILTER_HAS_PROVIDER_CONTEXT,
+                ..filter(number)
+            }))
+            .unwrap();
+    }
+    let mut new = new(1);
+    new.traffic.mode = Mode::Tunnel;
+    let id = session.sa_context_create(&new.filter(FilterId(policy)))?;
+    session.sa_context_by_id(id)
+}
+
+fn between(local: &str, remote: &str) -> Vec<FilterCondition> {
+    vec![equal(condition::IP_LOCAL_ADDRESS, net(local)), equal(condition::IP_REMOTE_ADDRESS, net(remote))]
+}
+
+/// With one filter of several, the other networks left in the clear.
+#[test]
+fn a_context_has_the_selectors_of_all_filters_of_its_policy() {
+    let (v4, v6) = (layer::OUTBOUND_TRANSPORT_V4, layer::OUTBOUND_TRANSPORT_V6);
+    let context = context_of(&[
+        (v4, between("10.1.0.0/24", "10.2.0.0/24")),
+        (v4, between("10.1.1.0/24", "10.2.1.0/24")),
+        (v6, between("fd01::/64", "fd02::/64")),
+        // Twice the same is once.
+        (v4, between("10.1.0.0/24", "10.2.0.0/24")),
+        (v6, Vec::new()),
+    ])
+    .unwrap();
+    let mut pairs: Vec<String> =
+        context.selectors.iter().map(|selector| format!("{} {}", selector.local, selector.remote)).collect();
+    pairs.sort();
+    assert_eq!(
+        pairs,
+        ["10.1.0.0/24 10.2.0.0/24", "10.1.1.0/24 10.2.1.0/24", "::/0 ::/0", "fd01::/64 fd02::/64"]
+    );
+}
+
+/// Selectors accept the numbers that the conditions accept, no more and no fewer.
+#[test]
+fn selectors_are_exactly_as_wide_as_the_conditions() {
+    let test = |match_type, value| FilterCondition { field: condition::IP_REMOTE_PORT, match_type, value };
+    let ports = |low, high| Value::range(Value::Uint16(low), Value::Uint16(high));
+    type Accepts = fn(u16) -> bool;
+    let cases: [(Vec<FilterCondition>, Accepts); 6] = [
+        (vec![test(MatchType::Range, ports(1000, 2001))], |port| (1000..=2001).contains(&port)),
+        (vec![test(MatchType::NotEqual, Value::Uint16(22))], |port| port != 22),
+        (vec![test(MatchType::Less, Value::Uint16(1024))], |port| port < 1024),
+        (vec![test(MatchType::Greater, Value::Uint16(65535))], |_| false),
+        (vec![test(MatchType::GreaterOrEqual, Value::Uint16(65535))], |port| port == 65535),
+        (
+            vec![test(MatchType::Equal, Value::Uint16(80)), test(MatchType::Equal, Value::Uint16(443))],
+            |port| port == 80 || port == 443,
+        ),
+    ];
+    for (conditions, accepts) in cases {
+        let context = context_of(&[(layer::OUTBOUND_TRANSPORT_V4, conditions.clone())]).unwrap();
+        for port in (0..=u16::MAX).step_by(7).chain([22, 80, 443, 1000, 1023, 1024, 2001, 2002, 65534, 65535])
+        {
+            let selected = context.selectors.iter().any(|selector| {
+                let SelectorPorts { port: wanted, mask } = selector.remote_port;
+                port & mask == wanted & mask
+            });
+            assert_eq!(selected, accepts(port), "port {port} by {conditions:?}");
+        }
+    }
+    let inexpressible = test(MatchType::FlagsAllSet, Value::Uint16(0x101));
+    assert_eq!(
+        code(context_of(&[(layer::OUTBOUND_TRANSPORT_V4, vec![inexpressible])])),
+        Code::ERROR_NOT_SUPPORTED
+    );
+}
+
+#[test]
+fn a_policy_with_too_many_combinations_is_refused_by_name_instead_of_protecting_nothing() {
+    let many: Vec<FilterCondition> =
+        (0..1025).map(|number| equal(condition::IP_REMOTE_PORT, Value::Uint16(number))).collect();
+    let error = context_of(&[(layer::OUTBOUND_TRANSPORT_V4, many.clone())]).unwrap_err();
+    assert_eq!(error.code(), Code::FWP_E_OUT_OF_BOUNDS);
+    assert!(error.what().contains("1024") && error.what().contains("1025"), "{error}");
+    let context = context_of(&[(layer::OUTBOUND_TRANSPORT_V4, many[..1024].to_vec())]).unwrap();
+    assert_eq!(context.selectors.len(), 1024);
+}
+
+/// `FwpmIPsecTunnelAdd` with networks of both IP versions protects both, and no other combination.
+#[test]
+fn a_tunnel_policy_has_filters_for_each_ip_version_of_its_conditions() {
+    let layers = |conditions: Vec<FilterCondition>| {
+        let engine = Engine::new();
+        let session = connect(&engine, SessionOptions::new()).unwrap();
+        let Object::ProviderContext(tunnel) = context(2, Policy::IkeQmTunnel(TunnelPolicy::default())) else {
+            panic!("a provider context")
+        };
+        let add = TunnelAdd { tunnel, conditions, ..TunnelAdd::default() };
+        session.object_step(ObjectStep::TunnelAdd(Box::new(add)))?;
+        let id = session.object_create_enum(&ObjectTemplate::all(ObjectKind::Filter))?;
+        let filters = session.object_enum(id, 99)?.accept();
+        let mut found: Vec<(Guid, usize)> = filters
+            .iter()
+            .filter_map(|object| object.as_filter())
+            .filter(|filter| {
+                [layer::OUTBOUND_TRANSPORT_V4, layer::OUTBOUND_TRANSPORT_V6].contains(&filter.layer)
+            })
+            .map(|filter| (filter.layer, filter.conditions.len()))
+            .collect();
+        found.sort();
+        Ok::<_, Error>(found)
+    };
+    let tcp = || equal(condition::IP_PROTOCOL, Value::Uint8(6));
+    let both =
+        [between("10.1.0.0/24", "10.2.0.0/24"), between("fd01::/64", "fd02::/64"), vec![tcp()]].concat();
+    let mut expected = [(layer::OUTBOUND_TRANSPORT_V4, 3), (layer::OUTBOUND_TRANSPORT_V6, 3)];
+    expected.sort();
+    assert_eq!(layers(both).unwrap(), expected);
+    assert_eq!(layers(between("fd01::/64", "fd02::/64")).unwrap(), [(layer::OUTBOUND_TRANSPORT_V6, 2)]);
+    assert_eq!(layers(vec![tcp()]).unwrap(), [(layer::OUTBOUND_TRANSPORT_V4, 1)]);
+    // A local network of IPv6 without a remote one protects nothing of IPv6.
+    let half = [between("10.1.0.0/24", "10.2.0.0/24"), between("fd01::/64", "10.3.0.0/24")].concat();
+    assert_eq!(layers(half).unwrap(), [(layer::OUTBOUND_TRANSPORT_V4, 3)]);
+    assert_eq!(code(layers(between("fd01::/64", "10.3.0.0/24"))), Code::FWP_E_TRAFFIC_MISMATCH);
+}
+
 /// A step of a random program, on eight keys.
 #[derive(Clone, Debug)]
 enum Step {
