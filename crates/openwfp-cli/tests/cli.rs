@@ -336,6 +336,21 @@ fn hidden_keys_and_unknown_attributes_are_told_as_such() {
 }
 
 #[test]
+fn a_tunnel_without_a_policy_does_not_look_as_if_all_were_protected() {
+    let table = on("alone", &["sa", "list"]);
+    let row: Vec<&str> = table.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(row[4..7], ["tunnel", "-", "-"], "{table}");
+    assert!(on("alone", &["sa", "show", "1"]).contains("  selectors  - (no policy)\n"));
+    let json: Value = serde_json::from_str(&on("alone", &["sa", "show", "1", "-o", "json"])).unwrap();
+    assert_eq!(json["selectors"], Value::Null);
+    for format in ["table", "wide", "json", "jsonl"] {
+        assert!(!on("alone", &["sa", "list", "-o", format]).contains("0.0.0.0/0"), "{format}");
+    }
+    // A policy for all packets is one.
+    assert!(on("marks", &["sa", "list"]).contains("0.0.0.0/0"));
+}
+
+#[test]
 fn a_reader_that_goes_away_ends_the_listing_in_silence() {
     let directory = large_capture("head", 20_000);
     for format in ["table", "json", "jsonl"] {

@@ -160,6 +160,11 @@ pub(crate) fn refreshed(
         details.udp_encapsulation = listed.udp_encapsulation;
     }
     new.traffic.endpoints = listed.traffic.endpoints;
+    let has_filter = [Direction::Inbound, Direction::Outbound].map(|of| new.selectors.filter(of).is_some());
+    if has_filter == [false, false] && !listed.selectors.is_empty() {
+        // Without a filter object, the provider chose the policies.
+        new.selectors = listed.selectors;
+    }
     (new != **old).then_some(new)
 }
 

@@ -297,7 +297,7 @@ pub(crate) fn udp_encapsulation(state: &State<'_>, direction: Direction) -> Opti
 }
 
 /// Returns whether a selector's two port fields are the ports of the packet's two ends, which swap with the
-/// direction. For the other protocols the first field is the type of ICMP, ICMPv6 or a mobility header, or the high
+/// direction. For the other protocols the first field is the type of ICMP or of a mobility header, or the high
 /// half of a GRE key, and the second one is the code, nothing, or the low half, in both directions.
 ///
 /// Source: `xfrm_flowi_sport` and `xfrm_flowi_dport` in the kernel's `include/net/xfrm.h`.

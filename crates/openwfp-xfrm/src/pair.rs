@@ -29,7 +29,6 @@ use openwfp_api::Counters;
 use openwfp_api::Direction;
 use openwfp_api::Endpoints;
 use openwfp_api::FilterId;
-use openwfp_api::IpVersion;
 use openwfp_api::Mode;
 use openwfp_api::Protocol;
 use openwfp_api::Sa;
@@ -39,8 +38,6 @@ use openwfp_api::SaContextId;
 use openwfp_api::SaDetails;
 use openwfp_api::SaList;
 use openwfp_api::SaState;
-use openwfp_api::Selector;
-use openwfp_api::SelectorPorts;
 use openwfp_api::Selectors;
 use openwfp_api::Spi;
 use openwfp_api::Traffic;
@@ -48,8 +45,6 @@ use policies::PolicyIndex;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
 use std::num::NonZero;
 use std::sync::Arc;
 
@@ -465,9 +460,6 @@ impl Unit {
                 (None, None) => return None,
             }
         };
-        if selectors.is_empty() && mode != Mode::Transport {
-            selectors = any_selector(endpoints.ip_version()).into();
-        }
         Some(SaContext {
             id: SaContextId(0),
             state,
@@ -489,16 +481,6 @@ fn add_own_selector(selectors: &mut Selectors, state: &State<'_>, direction: Dir
     {
         *selectors = selector.into();
     }
-}
-
-/// Returns a selector for all packets, for tunnels that neither a policy nor a selector restricts.
-fn any_selector(version: IpVersion) -> Selector {
-    let any: ipnet::IpNet = match version {
-        IpVersion::V4 => ipnet::Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0).into(),
-        IpVersion::V6 => ipnet::Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let ports = SelectorPorts::default();
-    Selector { local: any, remote: any, protocol: 0, local_port: ports, remote_port: ports }
 }
 
 impl Bundle {

@@ -393,13 +393,7 @@ fn the_generations_of_a_rekey_are_contexts_each() {
 
 #[test]
 fn states_without_a_twin_and_larval_ones_are_contexts() {
-    assert_eq!(
-        summary("alone"),
-        [
-            "inbound tunnel 192.0.2.2 e001 - 0.0.0.0/0=0.0.0.0/0",
-            "outbound tunnel 192.0.2.3 - e012 0.0.0.0/0=0.0.0.0/0",
-        ]
-    );
+    assert_eq!(summary("alone"), ["inbound tunnel 192.0.2.2 e001 - ", "outbound tunnel 192.0.2.3 - e012 ",]);
     assert_eq!(
         summary("larval"),
         [

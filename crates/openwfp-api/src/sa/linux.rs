@@ -145,10 +145,10 @@ pub struct Selector {
     pub protocol: u8,
     /// Local ports.
     ///
-    /// In both directions, this is the type for ICMP, ICMPv6 and mobility headers, and the high half of the
-    /// key for GRE.
+    /// In both directions, this is the type for ICMP of either version and for mobility headers, and the high
+    /// half of the key for GRE.
     pub local_port: SelectorPorts,
-    /// Remote ports; the code for ICMP and ICMPv6, and the low half of the key for GRE.
+    /// Remote ports; the code for ICMP of either version, and the low half of the key for GRE.
     pub remote_port: SelectorPorts,
 }
 

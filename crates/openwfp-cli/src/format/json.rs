@@ -149,7 +149,7 @@ struct Context {
     mode: String,
     local: String,
     remote: String,
-    selectors: Selectors,
+    selectors: Option<Selectors>,
     #[serde(skip_serializing_if = "Option::is_none")]
     larval_spi: Option<String>,
     inbound: Option<Details>,
@@ -316,7 +316,7 @@ impl Context {
             mode: context.traffic.mode.to_string(),
             local: context.traffic.endpoints.local().to_string(),
             remote: context.traffic.endpoints.remote().to_string(),
-            selectors: Selectors { local, remote },
+            selectors: (!local.is_empty()).then_some(Selectors { local, remote }),
             larval_spi: words::larval_spi(context).map(|spi| spi.to_string()),
             inbound: details(Direction::Inbound),
             outbound: details(Direction::Outbound),

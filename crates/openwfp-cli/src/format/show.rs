@@ -19,7 +19,9 @@ pub(crate) fn write(out: &mut dyn Write, context: &SaContext, keys: Option<&KeyA
     writeln!(out, "  mode       {}", context.traffic.mode)?;
     writeln!(out, "  local      {}", context.traffic.endpoints.local())?;
     writeln!(out, "  remote     {}", context.traffic.endpoints.remote())?;
-    if !local.is_empty() {
+    if local.is_empty() {
+        writeln!(out, "  selectors  - (no policy)")?;
+    } else {
         writeln!(out, "  selectors  {} <=> {}", local.join(", "), remote.join(", "))?;
     }
     if let Some(spi) = words::larval_spi(context) {

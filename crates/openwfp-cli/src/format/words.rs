@@ -3,6 +3,7 @@
 use openwfp::api::Key;
 use openwfp::api::KeyAccess;
 use openwfp::api::LinuxSa;
+use openwfp::api::Mode;
 use openwfp::api::Sa;
 use openwfp::api::SaContext;
 use openwfp::api::SaDetails;
@@ -33,7 +34,7 @@ fn side(network: openwfp::api::IpNet, protocol: u8, ports: SelectorPorts) -> Str
     }
 }
 
-/// Returns the two sides of a context's selectors, in order and without duplicates.
+/// Returns the two sides of a context's selectors, in order and without duplicates; empty if the context has no policy.
 pub(crate) fn selectors(context: &SaContext) -> (Vec<String>, Vec<String>) {
     let (mut local, mut remote) = (Vec::new(), Vec::new());
     let mut add = |selector: &Selector| {
@@ -46,7 +47,8 @@ pub(crate) fn selectors(context: &SaContext) -> (Vec<String>, Vec<String>) {
             }
         }
     };
-    if context.selectors.is_empty() {
+    // A tunnel without a policy protects nothing, although its transport filter has conditions, as it must in WFP.
+    if context.selectors.is_empty() && context.traffic.mode == Mode::Transport {
         // In transport mode without a policy, the selectors are the traffic's own addresses, if there is an
         // SA.
         for (direction, _) in context.directions().take(1) {
@@ -66,8 +68,7 @@ pub(crate) fn linux(details: &SaDetails) -> Option<&LinuxSa> {
     details.bundle.sas.first().linux.as_deref()
 }
 
-/// Formats the transforms of a direction: `AES-GCM-16-256/ESN`, `AES-CBC-128/HMAC-SHA1-96+AH:HMAC-
-/// SHA1-96`.
+/// Formats the transforms of a direction, such as `AES-GCM-16-256/ESN` or `AES-GCM-16-128+AH:HMAC-SHA1-96`.
 pub(crate) fn transforms(details: &SaDetails) -> String {
     let mut text = String::new();
     for sa in details.bundle.sas.iter() {

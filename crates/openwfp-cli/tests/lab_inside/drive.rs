@@ -441,6 +441,14 @@ fn limits_wrong_keys_rekeys_moves_and_refusals_are_as_promised() {
     let id = establish(&a, &of_interface, (0x100a, 0x200a), unlimited).unwrap();
     assert_eq!(sh("ip -n a xfrm state; ip -n a xfrm policy").matches("if_id 0x5").count(), 5);
     a.session.sa_context_delete_by_id(id).unwrap();
+    // Without a filter, the interface's policies are for all packets, and the context shows them.
+    let case = Case { nets: None, ..of_interface };
+    let id = a.establish(&case, FilterId(0), (0x100b, 0x200b), unlimited).unwrap();
+    until("the kernel's policies", || !a.context(id).selectors.is_empty());
+    let shown: Vec<String> =
+        a.context(id).selectors.iter().map(|selector| selector.local.to_string()).collect();
+    assert_eq!(shown, ["0.0.0.0/0", "::/0"]);
+    a.session.sa_context_delete_by_id(id).unwrap();
     let unknown = Case {
         sas: |spi| {
             let other = Aead { algorithm: AeadAlgorithm::Other, icv_bits: 128, key: key(20) };
