@@ -66,8 +66,8 @@ Events:
   change       A context changed
   acquire      Traffic matches a policy but has no SA yet
   soft-expiry  A limit is near
-  expire       A context reached a limit
-  delete       A context was removed; shows its last counters
+  expire       A context was idle too long or expired on request
+  delete       A context was removed or reached a hard limit (last counters)
 
 Examples:
   wfp sa watch
@@ -600,7 +600,7 @@ pub(crate) struct ShowArgs {
 
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct ServeArgs {
-    /// Engine to serve, once for each; clients name it by NAME [env: OPENWFP_ENGINE] [default: xfrm:]
+    /// Serve this engine; repeat for several, which clients select by #NAME [env: OPENWFP_ENGINE] [default: xfrm:]
     #[arg(long, value_name = "[NAME=]URL")]
     pub(crate) engine: Vec<NamedUrl>,
     /// Configuration file, TOML [env: OPENWFP_CONFIG] [default: /etc/openwfp/wfp.toml if it exists]

@@ -78,7 +78,7 @@ fn read(engines: &[NamedUrl], args: &ServeArgs) -> Result<Config, Error> {
     let file = args.config.clone().or_else(|| crate::client::variable("CONFIG").map(|(_, file)| file.into()));
     let mut config = Config::read(file.as_deref(), environment, &flags).map_err(bad)?;
     for named in engines {
-        config::check_engine(&named.url).map_err(|error| bad(format!("--engine: {error}")))?;
+        config::check_engine(&named.url).map_err(bad)?;
     }
     if !engines.is_empty() {
         config.engine.0 = engines.to_vec();
