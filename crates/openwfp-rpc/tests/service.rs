@@ -11,6 +11,7 @@ use openwfp_rpc::proto::DESCRIPTORS;
 use prost::Message;
 use prost_types::DescriptorProto;
 use prost_types::FileDescriptorSet;
+use prost_types::MethodDescriptorProto;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
@@ -120,7 +121,7 @@ fn every_operation_has_its_call() {
         .iter()
         .map(|location| location.leading_comments().to_owned() + "\n")
         .collect();
-    let calls: Vec<&str> = file.service[0].method.iter().map(|method| method.name()).collect();
+    let calls: Vec<&str> = file.service[0].method.iter().map(MethodDescriptorProto::name).collect();
     // "(net event)", a call that WFP lacks, is NetEventReport here.
     let ours = |name: &str| {
         let words = name.trim_matches(['(', ')']).split(' ');

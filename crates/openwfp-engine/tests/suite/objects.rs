@@ -666,12 +666,14 @@ fn a_context_has_the_selectors_of_all_filters_of_its_policy() {
     );
 }
 
+/// Whether a packet with a port meets the conditions.
+type Accepts = fn(u16) -> bool;
+
 /// Selectors accept the numbers that the conditions accept, no more and no fewer.
 #[test]
 fn selectors_are_exactly_as_wide_as_the_conditions() {
     let test = |match_type, value| FilterCondition { field: condition::IP_REMOTE_PORT, match_type, value };
     let ports = |low, high| Value::range(Value::Uint16(low), Value::Uint16(high));
-    type Accepts = fn(u16) -> bool;
     let cases: [(Vec<FilterCondition>, Accepts); 6] = [
         (vec![test(MatchType::Range, ports(1000, 2001))], |port| (1000..=2001).contains(&port)),
         (vec![test(MatchType::NotEqual, Value::Uint16(22))], |port| port != 22),
