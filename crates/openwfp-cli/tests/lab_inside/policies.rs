@@ -11,29 +11,58 @@ use openwfp::api::object::*;
 use std::process::Child;
 
 /// Records the frames between the hosts that are in the clear although they ought to be protected.
-struct Sniffer(Child);
+struct Sniffer([Child; 2]);
 
-const CLEAR: &str = "/run/clear.pcap";
+/// Where a host's frames leave it, and where tcpdump keeps them.
+const LEAVING: [[&str; 3]; 2] = [["a", "va", "/run/clear-a.pcap"], ["b", "vb", "/run/clear-b.pcap"]];
 
 impl Sniffer {
-    /// A filter of pcap says which frames must not be seen.
+    /// A filter of pcap says which frames must not be seen. Only what leaves a host counts: the kernel shows the packets
+    /// that it decrypted on the same device, as received.
     fn start(forbidden: &str) -> Sniffer {
-        drop(std::fs::remove_file(CLEAR));
-        let child = Command::new("ip")
-            .args(["netns", "exec", "a", "tcpdump", "-i", "va", "-U", "-w", CLEAR, forbidden])
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        until("tcpdump", || std::fs::metadata(CLEAR).is_ok_and(|file| file.len() > 0));
-        Sniffer(child)
+        let children = LEAVING.map(|[host, device, file]| {
+            drop(std::fs::remove_file(file));
+            let expression = format!("esp or ({forbidden})");
+            Command::new("ip")
+                .args([
+                    "netns",
+                    "exec",
+                    host,
+                    "tcpdump",
+                    "--immediate-mode",
+                    "-Q",
+                    "out",
+                    "-i",
+                    device,
+                    "-U",
+                    "-w",
+                    file,
+                    &expression,
+                ])
+                .stderr(std::process::Stdio::null())
+                .spawn()
+                .unwrap()
+        });
+        for [_, _, file] in LEAVING {
+            until("tcpdump", || std::fs::metadata(file).is_ok_and(|file| file.len() > 0));
+        }
+        Sniffer(children)
     }
 
-    /// The frames seen, a line each.
-    fn stop(mut self) -> String {
+    /// The forbidden frames seen, a line each. Protected ones must have been seen too, or nobody looked.
+    fn stop(self) -> String {
         std::thread::sleep(Duration::from_millis(500));
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-        sh(&format!("tcpdump -nr {CLEAR} 2>/dev/null"))
+        for mut child in self.0 {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        let frames = LEAVING.map(|[_, _, file]| sh(&format!("tcpdump -nr {file} 2>/dev/null"))).join("\n");
+        assert!(frames.contains("ESP("), "{frames}");
+        frames
+            .lines()
+            .filter(|frame| !frame.is_empty() && !frame.contains("ESP("))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 }
 
