@@ -57,19 +57,15 @@ struct Replica {
 
 impl Replica {
     fn list(session: &dyn Session) -> Result<Replica> {
-        let id = session.sa_context_create_enum(&EnumOptions::default())?;
-        let version = session.enum_version(id)?;
+        let listed = session.sa_contexts(&EnumOptions::default())?;
+        let version = session.enum_version(listed.enumerator())?;
         let mut contexts = BTreeMap::new();
-        loop {
-            let page = session.sa_context_enum(id, 1000)?.accept();
-            let last = page.len() < 1000;
-            let whole = page.into_iter().filter(|context| context.state == SaState::Complete);
-            contexts.extend(whole.map(|context| (context.id, context)));
-            if last {
-                break;
+        for context in listed {
+            let context = context?;
+            if context.state == SaState::Complete {
+                contexts.insert(context.id, context);
             }
         }
-        session.destroy_enum(id)?;
         Ok(Replica { version, contexts, listings: 1 })
     }
 

@@ -59,9 +59,7 @@ pub const OLD_VERSIONS_MAX: u64 = 2 << 30;
 ///
 /// let engine = Engine::new();
 /// let session = engine.open_session(SessionOptions::new())?;
-/// let enumerator = session.sa_context_create_enum(&EnumOptions::default())?;
-/// let page = session.sa_context_enum(enumerator, 100)?.accept();
-/// assert!(page.is_empty());
+/// assert_eq!(session.sa_contexts(&EnumOptions::default())?.count(), 0);
 /// # Ok::<(), openwfp_api::Error>(())
 /// ```
 #[derive(Clone)]

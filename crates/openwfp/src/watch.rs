@@ -152,12 +152,11 @@ impl Watcher {
 impl Watching {
     fn list(&mut self, template: &ContextTemplate) -> Result<Vec<Arc<SaContext>>> {
         let options = EnumOptions { template: template.clone(), ..EnumOptions::default() };
-        let enumerator = self.session.sa_context_create_enum(&options)?;
-        let version = self.session.enum_version(enumerator)?;
-        let contexts = self.session.sa_context_enum(enumerator, u32::MAX)?.accept();
-        self.session.destroy_enum(enumerator)?;
+        let mut contexts = self.session.sa_contexts(&options)?;
+        let version = self.session.enum_version(contexts.enumerator())?;
+        let page = contexts.next_page(u32::MAX)?;
         self.listed = Some(version);
-        Ok(contexts)
+        Ok(page)
     }
 }
 
