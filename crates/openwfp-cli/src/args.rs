@@ -1,6 +1,7 @@
 //! The command line's grammar.
 #![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
 
+use crate::failure::without_code;
 use clap::Args as ClapArgs;
 use clap::CommandFactory;
 use clap::FromArgMatches;
@@ -10,7 +11,6 @@ use clap::ValueEnum;
 use openwfp::NamedUrl;
 use openwfp::api::AddressMatch;
 use openwfp::api::ContextTemplate;
-use openwfp::api::Error;
 use openwfp::api::Guid;
 use openwfp::api::SaContextId;
 use openwfp::api::Spi;
@@ -455,18 +455,10 @@ pub(crate) struct ExplainArgs {
     pub(crate) client: ClientArgs,
 }
 
-/// An error without its code, which means nothing on a command line.
-fn advised(error: &Error) -> String {
-    match error.remedy() {
-        Some(remedy) => format!("{}. {remedy}", error.what()),
-        None => error.what().to_owned(),
-    }
-}
-
 fn guid(text: &str) -> Result<Guid, String> {
     match openwfp::api::guids::by_name(text) {
         Some(guid) => Ok(guid),
-        None => text.parse().map_err(|error: Error| advised(&error)),
+        None => text.parse().map_err(|error| without_code(&error)),
     }
 }
 
@@ -684,7 +676,7 @@ fn address_match(text: &str) -> Result<AddressMatch, String> {
     }
     if let Some((low, high)) = text.split_once('-') {
         let end = |text: &str| text.trim().parse::<IpAddr>().map_err(|e| format!("\"{text}\": {e}"));
-        return AddressMatch::range(end(low)?, end(high)?).map_err(|e: Error| advised(&e));
+        return AddressMatch::range(end(low)?, end(high)?).map_err(|error| without_code(&error));
     }
     match text.parse::<openwfp::api::IpNet>() {
         Ok(network) => Ok(AddressMatch::Subnet(network.trunc())),

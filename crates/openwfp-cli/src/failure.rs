@@ -53,6 +53,14 @@ impl From<openwfp::api::Error> for Failure {
     }
 }
 
+/// Returns an error's words without its code, which means nothing on a command line or in a configuration.
+pub(crate) fn without_code(error: &openwfp::api::Error) -> String {
+    match error.remedy() {
+        Some(remedy) => format!("{}. {remedy}", error.what()),
+        None => error.what().to_owned(),
+    }
+}
+
 /// Prints a message on stderr, wrapped to the terminal's width if stderr is one.
 pub(crate) fn complain(message: &str) {
     let width = match io::stderr().is_terminal() {

@@ -1,6 +1,7 @@
 //! The daemon's configuration: a TOML file, with overrides from environment variables and flags. Every
 //! key is checked.
 
+use crate::failure::without_code;
 use openwfp::DAEMON_SOCKET;
 use openwfp::EngineUrl;
 use openwfp::NamedUrl;
@@ -302,16 +303,14 @@ impl Text for CertificateName {
     fn read(text: &str) -> Result<CertificateName, String> {
         match openwfp::rpc::tls::check_name(text) {
             Ok(()) => Ok(CertificateName(text.to_owned())),
-            Err(error) => Err(format!("{}. {}", error.what(), error.remedy().unwrap_or_default())),
+            Err(error) => Err(without_code(&error)),
         }
     }
 }
 
 impl Text for SecurityDescriptor {
     fn read(text: &str) -> Result<SecurityDescriptor, String> {
-        text.parse().map_err(|error: openwfp::api::Error| {
-            format!("{}. {}", error.what(), error.remedy().unwrap_or_default())
-        })
+        text.parse().map_err(|error| without_code(&error))
     }
 }
 
