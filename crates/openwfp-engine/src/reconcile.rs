@@ -160,8 +160,9 @@ pub(crate) fn refreshed(
         details.udp_encapsulation = listed.udp_encapsulation;
     }
     new.traffic.endpoints = listed.traffic.endpoints;
-    let has_filter = [Direction::Inbound, Direction::Outbound].map(|of| new.selectors.filter(of).is_some());
-    if has_filter == [false, false] && !listed.selectors.is_empty() {
+    let mut filters =
+        [Direction::Inbound, Direction::Outbound].into_iter().map(|of| new.selectors.filter(of));
+    if filters.all(|filter| filter.is_none()) && !listed.selectors.is_empty() {
         // Without a filter object, the provider chose the policies.
         new.selectors = listed.selectors;
     }

@@ -4,6 +4,7 @@ use openwfp_api::Code;
 use openwfp_api::Error;
 use openwfp_api::Guid;
 use openwfp_api::IpNet;
+use openwfp_api::IpVersion;
 use openwfp_api::Result;
 use openwfp_api::object::FilterCondition;
 use openwfp_api::object::Layer;
@@ -34,6 +35,16 @@ pub(crate) enum Test {
     IsIgnoringCase(String),
     Begins(Vec<u8>),
     BeginsNot(Vec<u8>),
+}
+
+/// Returns the IP version of an address value: one address, a network or a range.
+pub(super) fn ip_version(value: &Value) -> Option<IpVersion> {
+    match value {
+        Value::Uint32(_) | Value::Network(Network(IpNet::V4(_))) => Some(IpVersion::V4),
+        Value::ByteArray16(_) | Value::Network(Network(IpNet::V6(_))) => Some(IpVersion::V6),
+        Value::Range(range) => ip_version(&range.low),
+        _ => None,
+    }
 }
 
 impl Conditions {

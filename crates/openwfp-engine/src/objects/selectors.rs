@@ -4,6 +4,7 @@ use super::Entry;
 use super::Objects;
 use super::conditions::Conditions;
 use super::conditions::Test;
+use super::conditions::ip_version;
 use super::shared_filter;
 use openwfp_api::Code;
 use openwfp_api::Direction;
@@ -11,6 +12,7 @@ use openwfp_api::Error;
 use openwfp_api::FilterId;
 use openwfp_api::Guid;
 use openwfp_api::IpNet;
+use openwfp_api::IpVersion;
 use openwfp_api::Result;
 use openwfp_api::SaContext;
 use openwfp_api::Selector;
@@ -114,25 +116,28 @@ fn find(objects: &Objects, id: Option<FilterId>, direction: Direction) -> Result
 /// Adds the selectors that a filter's conditions describe: every combination of alternatives.
 fn add_selectors(filter: &Filter, v6: bool, selectors: &mut Vec<Selector>) -> Result {
     let conditions = Conditions::new(&filter.conditions);
-    let v6 = match filter.conditions.iter().find_map(|condition| is_v6(&condition.value)) {
-        Some(inner) => inner,
+    let v6 = match filter.conditions.iter().find_map(|condition| ip_version(&condition.value)) {
+        Some(version) => version == IpVersion::V6,
         None => is_layer_v6(filter.layer).unwrap_or(v6),
     };
     let width = if v6 { 128 } else { 32 };
     let networks = |fields: [Guid; 2]| {
         let tests = fields.iter().flat_map(|field| conditions.of(*field));
-        let blocks = alternatives(tests, width)?.unwrap_or_else(|| vec![(0, 0)]);
+        let blocks = alternatives(tests, width)?;
         Some(blocks.into_iter().filter_map(|block| network(block, v6)).collect::<Vec<_>>())
     };
     let ports = |field| {
-        let blocks = alternatives(conditions.of(field), 16)?.unwrap_or_else(|| vec![(0, 0)]);
+        let blocks = alternatives(conditions.of(field), 16)?;
         Some(blocks.into_iter().filter_map(port_block).collect::<Vec<_>>())
     };
     let protocols = || {
-        let Some(blocks) = alternatives(conditions.of(condition::IP_PROTOCOL), 8)? else {
+        let tests = conditions.of(condition::IP_PROTOCOL);
+        if tests.is_empty() {
             return Some(vec![0]);
-        };
-        let numbers = blocks.into_iter().flat_map(|(start, prefix)| start..start + (1 << (8 - prefix)));
+        }
+        let numbers = alternatives(tests, 8)?
+            .into_iter()
+            .flat_map(|(start, prefix)| start..start + (1 << (8 - prefix)));
         // A selector's protocol 0 stands for any, so that IPv6's hop-by-hop options cannot be selected.
         Some(numbers.filter(|number| *number != 0).filter_map(|number| u8::try_from(number).ok()).collect())
     };
@@ -194,34 +199,24 @@ fn is_layer_v6(layer: Guid) -> Option<bool> {
     }
 }
 
-fn is_v6(value: &openwfp_api::object::value::Value) -> Option<bool> {
-    match value.data_type() {
-        11 | 0x101 => Some(true),
-        3 | 0x100 => Some(false),
-        0x102 => match value {
-            openwfp_api::object::value::Value::Range(range) => is_v6(&range.low),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// Returns the aligned blocks of numbers that one of the tests accepts; `None` inside if there are no tests, which
-/// accept everything, and outside if a test cannot be expressed by blocks.
-#[allow(clippy::option_option, reason = "the outer one is an error")]
-fn alternatives<'t>(tests: impl IntoIterator<Item = &'t Test>, width: u8) -> Option<Option<Vec<(u128, u8)>>> {
+/// Returns the aligned blocks of numbers that one of the tests accepts, everything if there are no tests; none if a test
+/// cannot be expressed by blocks.
+fn alternatives<'t>(tests: impl IntoIterator<Item = &'t Test>, width: u8) -> Option<Vec<(u128, u8)>> {
     let last = last_of(0, width.into());
-    let mut found = None;
+    let mut tests = tests.into_iter().peekable();
+    if tests.peek().is_none() {
+        return Some(vec![(0, 0)]);
+    }
+    let mut found = Vec::new();
     for test in tests {
-        let blocks = found.get_or_insert_with(Vec::new);
         match *test {
-            Test::Within(low, high) => blocks.extend(self::blocks(low, high.min(last), width)),
+            Test::Within(low, high) => found.extend(blocks(low, high.min(last), width)),
             Test::Outside(low, high) => {
                 if let Some(below) = low.checked_sub(1) {
-                    blocks.extend(self::blocks(0, below.min(last), width));
+                    found.extend(blocks(0, below.min(last), width));
                 }
                 if high < last {
-                    blocks.extend(self::blocks(high + 1, last, width));
+                    found.extend(blocks(high + 1, last, width));
                 }
             }
             _ => return None,

@@ -4,10 +4,11 @@
 //! conditions are added at the layers where tunnels are looked up. WFP does not document which filters
 //! it adds. This engine adds those that real callers add themselves.
 
+use super::conditions::ip_version;
 use openwfp_api::Code;
 use openwfp_api::Error;
 use openwfp_api::Guid;
-use openwfp_api::IpNet;
+use openwfp_api::IpVersion;
 use openwfp_api::Result;
 use openwfp_api::guids::callout;
 use openwfp_api::guids::condition;
@@ -29,8 +30,6 @@ use openwfp_api::object::step::TUNNEL_ENABLE_VIRTUAL_IF;
 use openwfp_api::object::step::TUNNEL_POINT_TO_POINT;
 use openwfp_api::object::step::TunnelAdd;
 use openwfp_api::object::value::Value;
-use openwfp_api::record::Network;
-use std::collections::BTreeSet;
 
 /// Returns the objects to add, each after the objects that it refers to. `key` is the key of the tunnel
 /// policy.
@@ -112,27 +111,19 @@ fn module_context(key: Guid, module: Guid) -> Guid {
 /// Returns the conditions that apply to packets of each IP version. A version is missing if its packets can meet no
 /// condition on one of the addresses. Conditions without addresses are for IPv4.
 fn families(conditions: &[FilterCondition]) -> Vec<(bool, Vec<FilterCondition>)> {
-    let version = |condition: &FilterCondition| {
-        let is_address =
-            [condition::IP_LOCAL_ADDRESS, condition::IP_REMOTE_ADDRESS].contains(&condition.field);
-        is_address.then(|| is_v6(&condition.value))
-    };
-    let is_any = conditions.iter().all(|condition| version(condition).is_none());
-    let fields = |v6: Option<bool>| -> BTreeSet<Guid> {
-        let of_version = conditions.iter().filter(|condition| match (version(condition), v6) {
-            (Some(of), Some(v6)) => of == v6,
-            (of, None) => of.is_some(),
-            (None, _) => false,
-        });
-        of_version.map(|condition| condition.field).collect()
-    };
+    let fields = [condition::IP_LOCAL_ADDRESS, condition::IP_REMOTE_ADDRESS];
+    let is_v6 = |condition: &FilterCondition| ip_version(&condition.value) == Some(IpVersion::V6);
+    let versions = fields.map(|field| {
+        let conditions = conditions.iter().filter(|condition| condition.field == field);
+        conditions.map(is_v6).collect::<Vec<_>>()
+    });
+    let can_meet = |v6: &bool| versions.iter().all(|of| of.is_empty() || of.contains(v6));
+    let without_addresses = versions.iter().all(Vec::is_empty);
+    let fits = |condition: &FilterCondition, v6| !fields.contains(&condition.field) || is_v6(condition) == v6;
     [false, true]
         .into_iter()
-        .filter(|v6| if is_any { !v6 } else { fields(Some(*v6)) == fields(None) })
-        .map(|v6| {
-            let fits = |condition: &&FilterCondition| version(condition).is_none_or(|of| of == v6);
-            (v6, conditions.iter().filter(fits).cloned().collect())
-        })
+        .filter(|v6| if without_addresses { !v6 } else { can_meet(v6) })
+        .map(|v6| (v6, conditions.iter().filter(|condition| fits(condition, v6)).cloned().collect()))
         .collect()
 }
 
@@ -230,13 +221,5 @@ impl Maker<'_> {
                 if condition.field == condition::IP_LOCAL_ADDRESS { local_as } else { remote_as };
         }
         conditions
-    }
-}
-
-fn is_v6(value: &Value) -> bool {
-    match value {
-        Value::Network(Network(IpNet::V6(_))) | Value::ByteArray16(_) => true,
-        Value::Range(range) => matches!(range.low, Value::ByteArray16(_)),
-        _ => false,
     }
 }
