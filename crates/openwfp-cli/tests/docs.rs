@@ -8,6 +8,7 @@
 mod markdown;
 
 use markdown::Block;
+use markdown::LAB_PAGES;
 use markdown::blocks;
 use markdown::pages;
 use markdown::read;
@@ -40,17 +41,6 @@ fn every_code_block_is_of_a_kind_that_is_tested() {
         }
     }
 }
-
-/// The pages whose blocks `lab_inside/docs.rs` runs.
-const LAB_PAGES: &[&str] = &[
-    "README.md",
-    "docs/daemon.md",
-    "docs/engines.md",
-    "docs/json.md",
-    "docs/linux.md",
-    "docs/policy.md",
-    "samples/README.md",
-];
 
 /// The two commands that the README promises to work on a bare machine.
 #[test]

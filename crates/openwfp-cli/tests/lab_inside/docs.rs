@@ -67,17 +67,8 @@ fn the_commands_of_every_page_work() {
         ip netns add blue");
     let root = markdown::root();
     let root = root.display();
-    let pages = [
-        "README.md",
-        "docs/engines.md",
-        "docs/daemon.md",
-        "docs/policy.md",
-        "docs/linux.md",
-        "docs/json.md",
-        "samples/README.md",
-    ];
     let mut ran = 0;
-    for page in pages {
+    for page in markdown::LAB_PAGES {
         sh(TUNNELS);
         sh(&format!(
             "rm -rf /run/checkout /etc/openwfp; mkdir -p /run/checkout/target/release; cd /run/checkout
@@ -89,10 +80,9 @@ fn the_commands_of_every_page_work() {
         // The README starts the daemon of docs/daemon.md, with the certificates that are made there.
         let script = match page {
             "README.md" => {
-                let certificates = markdown::blocks("docs/daemon.md");
-                let certificates = certificates.iter().find(|block| block.text.contains("openssl req -x509"));
-                let config =
-                    markdown::blocks("docs/daemon.md").into_iter().find(|block| block.language == "toml");
+                let blocks = markdown::blocks("docs/daemon.md");
+                let certificates = blocks.iter().find(|block| block.text.contains("openssl req -x509"));
+                let config = blocks.iter().find(|block| block.language == "toml");
                 let (certificates, config) = (&certificates.unwrap().text, &config.unwrap().text);
                 format!("{certificates}\ncat >gateway.toml <<'END'\n{config}END\n{script}")
             }

@@ -8,6 +8,17 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
+/// The pages whose blocks `lab_inside/docs.rs` runs, in this order.
+pub(crate) const LAB_PAGES: [&str; 7] = [
+    "README.md",
+    "docs/engines.md",
+    "docs/daemon.md",
+    "docs/policy.md",
+    "docs/linux.md",
+    "docs/json.md",
+    "samples/README.md",
+];
+
 /// The pages that users read, relative to the root.
 pub(crate) fn pages() -> Vec<String> {
     let mut pages = Vec::new();
