@@ -2,10 +2,13 @@
 
 use crate::CounterUpdate;
 use crate::Direction;
+use crate::Error;
 use crate::KeyAccess;
 use crate::ProviderDrops;
 use crate::Result;
 use crate::SaContext;
+use crate::SpdChange;
+use crate::SpdEntry;
 use std::sync::Arc;
 
 /// A component that carries out the engine's decisions. The engine holds none of its locks while it
@@ -53,5 +56,28 @@ pub trait Dataplane: Send + Sync {
     /// engine does not.
     fn enforces_lifetimes(&self) -> bool {
         false
+    }
+
+    /// Returns whether the dataplane enforces IPsec policies. If not, the engine calls neither of the next two methods.
+    fn enforces_policies(&self) -> bool {
+        false
+    }
+
+    /// Makes the engine's entries of the SPD exactly these, whatever an earlier engine left behind. The engine calls it
+    /// once, when it starts. Returns the entries that could not be installed, with the reason.
+    ///
+    /// # Errors
+    /// The code that best describes the failure, if the SPD cannot be read or changed at all.
+    fn load_spd(&self, _entries: &[SpdEntry]) -> Result<Vec<(SpdEntry, Error)>> {
+        Ok(Vec::new())
+    }
+
+    /// Carries out changes of the SPD: all of them or, after an error, none. Their order has no meaning.
+    ///
+    /// # Errors
+    /// The code that best describes the failure, with the system's error message. `FWP_E_ALREADY_EXISTS` if another
+    /// program has a policy for the same packets.
+    fn change_spd(&self, _changes: &[SpdChange]) -> Result {
+        Ok(())
     }
 }

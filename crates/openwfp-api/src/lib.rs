@@ -28,6 +28,7 @@ pub mod record;
 mod sa;
 mod security;
 mod session;
+mod spd;
 mod statistics;
 mod template;
 mod time;
@@ -69,6 +70,7 @@ pub use sa::transform::{
 };
 pub use security::{Ace, AceKind, Acl, Principal, SecurityDescriptor, SecurityInformation, Sid};
 pub use session::{EngineOption, Session, SessionInfo, SessionNumber, TransactionMode};
+pub use spd::{PolicyDirection, Protection, SpdAction, SpdChange, SpdEntry};
 pub use statistics::{Drops, ProtocolDrops, ProviderDrops, SaStatistics, Statistics, TrafficStatistics};
 pub use template::{AddressMatch, AddressRange, ContextTemplate};
 pub use time::{Clock, Random, Timestamp};

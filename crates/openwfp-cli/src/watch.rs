@@ -130,8 +130,9 @@ fn row(kind: EventKind, context: &SaContext) -> String {
     };
     let bytes = |direction| context.counters.direction(direction).traffic().0;
     let endpoints = context.traffic.endpoints;
+    let packet = context.acquire().map_or_else(String::new, |packet| format!("  {}", words::packet(packet)));
     format!(
-        "{:<24}  {:<11}  {:>6}  {:<8}  {:<15}  {:<15}  {:<10}  {:<10}  {:>12}  {:>12}",
+        "{:<24}  {:<11}  {:>6}  {:<8}  {:<15}  {:<15}  {:<10}  {:<10}  {:>12}  {:>12}{packet}",
         words::now(),
         word(kind),
         context.id.0,

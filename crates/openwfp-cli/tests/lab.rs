@@ -128,8 +128,33 @@ fn policies_with_icmp_types() {
 }
 
 #[test]
+fn policies_with_permits_and_blocks() {
+    run_inside("policies::ike_gets_around_a_host_to_host_tunnel_and_nothing_else_does");
+}
+
+#[test]
+fn policies_that_the_kernel_refuses() {
+    run_inside("policies::a_refused_commit_leaves_nothing_and_names_what_is_in_its_way");
+}
+
+#[test]
+fn policies_without_sas() {
+    run_inside("policies::a_packet_that_needs_an_sa_is_told_and_can_be_taken_up");
+}
+
+#[test]
+fn policies_under_traffic() {
+    run_inside("policies::sas_deleted_under_traffic_stop_it_and_new_ones_resume_it");
+}
+
+#[test]
 fn a_killed_daemon() {
     run_inside("recover::a_killed_daemon_leaves_whole_contexts_and_no_halves");
+}
+
+#[test]
+fn policies_of_killed_daemons() {
+    run_inside("recover::policies_outlive_a_killed_daemon_and_follow_their_objects");
 }
 
 #[test]

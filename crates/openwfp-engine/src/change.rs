@@ -262,7 +262,8 @@ impl Change {
                 (None, Some(_)) => Some(Effect::Install(direction)),
                 (Some(_), None) => Some(Effect::Remove(direction)),
                 (Some(before), Some(after)) => {
-                    let moved = old.map(|old| &old.traffic) != new.map(|new| &new.traffic);
+                    let moved = old.map(|old| (&old.traffic, &*old.selectors))
+                        != new.map(|new| (&new.traffic, &*new.selectors));
                     (moved || before != after).then_some(Effect::Update(direction))
                 }
             }

@@ -1,25 +1,39 @@
 //! Commits of steps, batches and transactions to the newest version; completeness and statistics.
 
+use crate::change::Change;
 use crate::core::Core;
 use crate::core::Origin;
+use crate::objects::ObjectChange;
+use crate::objects::Objects;
 use crate::record::SessionRecord;
 use crate::shared::Exclusive;
 use crate::shared::Shared;
 use crate::shared::Turn;
 use crate::shared::Want;
+use crate::spd::Spd;
 use crate::statistics::Tally;
 use crate::sync::MutexGuard;
+use crate::sync::lock;
 use crate::transaction::Transaction;
 use crate::transaction::ended;
 use openwfp_api::Code;
 use openwfp_api::Completeness;
+use openwfp_api::CounterUpdate;
 use openwfp_api::Error;
 use openwfp_api::Result;
 use openwfp_api::SaContextStep;
+use openwfp_api::SpdChange;
 use openwfp_api::Statistics;
 use openwfp_api::StepOutcome;
 use openwfp_api::TransactionMode;
+use openwfp_api::object::ObjectKind;
 use std::sync::Arc;
+
+/// What a transaction changes in the SPD: the next one, and the difference, which the dataplane has carried out.
+struct PolicyChanges {
+    next: Spd,
+    changes: Vec<SpdChange>,
+}
 
 impl Shared {
     /// Applies a session's step, within its transaction if it has one.
@@ -127,26 +141,13 @@ impl Shared {
     /// The caller holds the gate exclusively.
     pub(crate) fn publish(&self, transaction: &Transaction) -> Result {
         let changes = transaction.changes();
-        let mut last = Vec::new();
-        if let Some(dataplane) = &self.dataplane {
-            for (done, change) in changes.iter().enumerate() {
-                match change.carry_out(&**dataplane) {
-                    Ok(counted) => last.extend(counted),
-                    Err(error) => {
-                        changes[..done].iter().rev().for_each(|change| change.take_back(&**dataplane));
-                        self.core().discard(transaction);
-                        return Err(error);
-                    }
-                }
+        let last = match self.carry_out(transaction, &changes) {
+            Ok(last) => last,
+            Err(error) => {
+                self.core().discard(transaction);
+                return Err(error);
             }
-        }
-        if let Err(error) = self.keep(&transaction.objects) {
-            if let Some(dataplane) = &self.dataplane {
-                changes.iter().rev().for_each(|change| change.take_back(&**dataplane));
-            }
-            self.core().discard(transaction);
-            return Err(error);
-        }
+        };
         let circumstances = self.circumstances(Origin::Call);
         let replaced = changes.iter().filter(|change| change.old.is_some()).count();
         let mut core = self.core();
@@ -179,6 +180,89 @@ impl Shared {
         // Freeing data that no reader holds any more can take long, so no lock is held.
         drop(old);
         self.after_commit(wakes);
+        Ok(())
+    }
+
+    /// Applies a transaction's changes in the dataplane and the store, all or nothing: policies first, so that nothing
+    /// leaves unprotected, then SAs. Returns the final counters of removed SAs.
+    fn carry_out(&self, transaction: &Transaction, changes: &[Change]) -> Result<Vec<CounterUpdate>> {
+        let policies = self.change_policies(&transaction.objects, &transaction.database.objects)?;
+        let mut last = Vec::new();
+        for (done, change) in changes.iter().enumerate() {
+            let Some(dataplane) = &self.dataplane else { break };
+            match change.carry_out(&**dataplane) {
+                Ok(counted) => last.extend(counted),
+                Err(error) => {
+                    self.take_back(&changes[..done], policies);
+                    return Err(error);
+                }
+            }
+        }
+        if let Err(error) = self.keep(&transaction.objects) {
+            self.take_back(changes, policies);
+            return Err(error);
+        }
+        if let Some(policies) = policies {
+            *lock(&self.spd) = policies.next;
+        }
+        Ok(last)
+    }
+
+    fn take_back(&self, changes: &[Change], policies: Option<PolicyChanges>) {
+        let Some(dataplane) = &self.dataplane else { return };
+        changes.iter().rev().for_each(|change| change.take_back(&**dataplane));
+        let back: Vec<SpdChange> =
+            policies.into_iter().flat_map(|policies| policies.changes).map(SpdChange::reversed).collect();
+        if !back.is_empty()
+            && let Err(error) = dataplane.change_spd(&back)
+        {
+            tracing::error!(%error, "cannot undo the policies of a failed change; the kernel's policies differ from the engine's filters");
+        }
+    }
+
+    /// Has the dataplane carry out what changes of objects mean for the SPD; `None` if they mean nothing for it.
+    fn change_policies(&self, changes: &[ObjectChange], objects: &Objects) -> Result<Option<PolicyChanges>> {
+        let Some(dataplane) = self.dataplane.as_ref().filter(|dataplane| dataplane.enforces_policies())
+        else {
+            return Ok(None);
+        };
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        let (next, changes) = lock(&self.spd).clone().after(changes, objects)?;
+        if !changes.is_empty() {
+            dataplane.change_spd(&changes)?;
+        }
+        Ok(Some(PolicyChanges { next, changes }))
+    }
+
+    /// Changes policies that must change although nobody waits for the result: those of a session that has ended. What
+    /// the dataplane refuses to remove stays, which protects or blocks more than the filters state.
+    pub(crate) fn drop_policies(&self, changes: &[ObjectChange], objects: &Objects) {
+        match self.change_policies(changes, objects) {
+            Ok(Some(policies)) => *lock(&self.spd) = policies.next,
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(%error, "policies of an ended session remain in the kernel until the engine restarts");
+            }
+        }
+    }
+
+    /// Installs the SPD of the newest version, once, when the engine is opened.
+    pub(crate) fn load_policies(&self) -> Result {
+        let Some(dataplane) = self.dataplane.as_ref().filter(|dataplane| dataplane.enforces_policies())
+        else {
+            return Ok(());
+        };
+        let objects = Arc::clone(&self.core().newest.objects);
+        let filters = objects.of_kind(ObjectKind::Filter, None).cloned();
+        let added: Vec<ObjectChange> =
+            filters.map(|entry| ObjectChange { old: None, new: Some(entry) }).collect();
+        let (spd, _) = Spd::default().after(&added, &objects)?;
+        for (entry, error) in dataplane.load_spd(&spd.entries())? {
+            tracing::error!(filter = entry.filter_id.0, %error, "a filter of the store has no effect");
+        }
+        *lock(&self.spd) = spd;
         Ok(())
     }
 

@@ -336,6 +336,7 @@ impl EngineBuilder {
             newest_object: AtomicU64::new(FIRST_ID - 1),
             newest_callout: AtomicU64::new(FIRST_CALLOUT_ID - 1),
             classifier: RwLock::default(),
+            spd: Mutex::default(),
             net_events: Mutex::default(),
             store: self.store,
             options: std::array::from_fn(|number| AtomicU32::new(u32::from(number == 0))),
@@ -358,14 +359,16 @@ impl EngineBuilder {
         Engine(shared)
     }
 
-    /// Builds the engine with no SA contexts and loads the persistent objects of its store.
+    /// Builds the engine with no SA contexts, loads the persistent objects of its store, and has the dataplane enforce
+    /// their policies.
     ///
     /// # Errors
-    /// The store's own errors. If a stored object refers to one that does not exist, the `NOT_FOUND` code
+    /// The errors of the store and of the dataplane. If a stored object refers to one that does not exist, the `NOT_FOUND` code
     /// of the missing object's kind, such as `FWP_E_PROVIDER_NOT_FOUND`.
     pub fn open(self) -> Result<Engine> {
         let engine = self.build();
         engine.0.load()?;
+        engine.0.load_policies()?;
         Ok(engine)
     }
 }

@@ -309,7 +309,7 @@ impl Shared {
 
 /// Returns whether a larval context of the provider is now keyed through the API.
 fn is_taken_up(context: &SaContext) -> bool {
-    context.reservation.is_some()
+    context.reservation.is_some() && context.acquire().is_none()
 }
 
 fn holds(context: &SaContext, direction: Direction, spi: Spi) -> bool {

@@ -87,6 +87,7 @@ mod selection;
 mod session;
 mod shared;
 mod snapshots;
+mod spd;
 mod spi;
 mod statistics;
 mod sync;

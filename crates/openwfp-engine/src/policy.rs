@@ -2,13 +2,17 @@
 //! events and options.
 
 use crate::admit;
+use crate::change::Change;
 use crate::commit::open_transaction;
+use crate::core::Origin;
+use crate::database::Database;
 use crate::objects::Entry;
 use crate::objects::Lifetime;
 use crate::objects::ObjectChange;
 use crate::objects::Objects;
 use crate::objects::references;
 use crate::objects::rules;
+use crate::objects::selectors;
 use crate::record::SessionRecord;
 use crate::shared::Exclusive;
 use crate::shared::Shared;
@@ -26,9 +30,12 @@ use openwfp_api::ObjectCall;
 use openwfp_api::Operation;
 use openwfp_api::Result;
 use openwfp_api::Rights;
+use openwfp_api::SaContext;
+use openwfp_api::SaContextId;
 use openwfp_api::SecurityDescriptor;
 use openwfp_api::SecurityInformation;
 use openwfp_api::Timestamp;
+use openwfp_api::object::FilterContext;
 use openwfp_api::object::ObjectKind;
 use openwfp_api::object::ObjectName;
 use openwfp_api::object::net_event::NetEvent;
@@ -36,7 +43,36 @@ use openwfp_api::object::net_event::NetEventTemplate;
 use openwfp_api::object::packet::Packet;
 use openwfp_api::object::packet::Verdict;
 use openwfp_api::object::step::ObjectStep;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// Returns the changes of SA contexts that follow from changes of the filters of their policies: other selectors. `objects`
+/// is the version after the changes.
+fn contexts_of(database: &Database, changes: &[ObjectChange], objects: &Objects) -> Result<Vec<Change>> {
+    let mut policies = BTreeSet::new();
+    for entry in changes.iter().flat_map(|change| [&change.old, &change.new]).flatten() {
+        let Some(filter) = entry.object.as_filter() else { continue };
+        policies.insert(filter.id);
+        if let FilterContext::ProviderContext(key) = filter.context {
+            let of = |objects: &Objects| {
+                objects.by_key(ObjectKind::ProviderContext, key).map(|entry| entry.serial)
+            };
+            policies.extend(of(objects).or_else(|| of(&database.objects)));
+        }
+    }
+    let concerned: BTreeSet<SaContextId> =
+        policies.into_iter().flat_map(|id| database.users_of(id)).collect();
+    let mut changed = Vec::new();
+    for id in concerned {
+        let Some(old) = database.get(id) else { continue };
+        let mut new = SaContext::clone(old);
+        selectors::refresh(objects, &mut new)?;
+        if new.selectors != old.selectors {
+            changed.push(Change { id, old: Some(Arc::clone(old)), new: Some(Arc::new(new)) });
+        }
+    }
+    Ok(changed)
+}
 
 impl Shared {
     /// Applies a session's step, within its transaction if it has one.
@@ -84,8 +120,10 @@ impl Shared {
             context_of: &|id| database.user_of(id),
         };
         let id = rules::apply(&mut objects, step, &means, &mut changes)?;
+        let shown = contexts_of(&transaction.database, &changes, &objects)?;
         transaction.database.objects = Arc::new(objects);
         transaction.objects.append(&mut changes);
+        shown.into_iter().for_each(|change| transaction.put(change));
         Ok(id)
     }
 
@@ -196,9 +234,17 @@ impl Shared {
             let objects = Arc::new(objects);
             let changes: Vec<ObjectChange> =
                 gone.into_iter().map(|entry| ObjectChange { old: Some(entry), new: None }).collect();
+            self.drop_policies(&changes, &objects);
             let mut core = self.core();
+            // Without filters there are no selectors that could be too many.
+            let shown = contexts_of(&core.newest, &changes, &objects).unwrap_or_default();
             core.newest.objects = Arc::clone(&objects);
             core.newest.version.0 += 1;
+            let circumstances = self.circumstances(Origin::Engine);
+            for change in &shown {
+                core.commit(change, &circumstances);
+            }
+            self.note_snapshots(shown.len(), shown.len());
             // Objects of other sessions never refer to those of a dynamic session, so none in the transaction
             // does.
             if let Some(writer) = core.gate.explicit

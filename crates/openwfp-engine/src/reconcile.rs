@@ -117,7 +117,7 @@ pub(crate) fn renewal(
 ) -> Option<Change> {
     listed.id = old.id;
     // The provider does not know what the API reserved for SAs still to be added.
-    if listed.inbound.is_none() || listed.outbound.is_none() {
+    if (listed.inbound.is_none() || listed.outbound.is_none()) && old.acquire().is_none() {
         listed.reservation.clone_from(&old.reservation);
     }
     // Nor does it know that the context is expiring.

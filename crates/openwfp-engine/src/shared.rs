@@ -16,6 +16,7 @@ use crate::lifetime::IdleTimeout;
 use crate::net_events::NetEvents;
 use crate::registry::Sessions;
 use crate::snapshots::Snapshots;
+use crate::spd::Spd;
 use crate::sync::Condvar;
 use crate::sync::Mutex;
 use crate::sync::MutexGuard;
@@ -53,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) newest_callout: AtomicU64,
     /// The filters of the newest version, indexed for classification.
     pub(crate) classifier: RwLock<Classifier>,
+    /// The SPD of the newest version; empty if the dataplane enforces no policies.
+    pub(crate) spd: Mutex<Spd>,
     pub(crate) net_events: Mutex<NetEvents>,
     pub(crate) store: Option<Arc<dyn ObjectStore>>,
     /// Engine options, indexed by their WFP numbers.

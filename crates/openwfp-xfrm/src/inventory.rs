@@ -685,6 +685,7 @@ mod tests {
                     protocol: 50,
                     reqid,
                     mode: 1,
+                    optional: false,
                 };
                 let mut templates = Vec::new();
                 template.emit(&mut templates);

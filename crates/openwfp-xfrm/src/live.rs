@@ -14,10 +14,12 @@ mod follow;
 mod install;
 mod namespace;
 mod socket;
+mod spd;
 mod statistics;
 
 use crate::dumps::Dumps;
 use crate::dumps::Part;
+use crate::ownership;
 use crate::wire::Last;
 use crate::wire::MessageKind;
 use crate::wire::Messages;
@@ -35,6 +37,7 @@ use socket::Requests;
 use std::collections::HashSet;
 use std::fs::File;
 use std::net::IpAddr;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -207,6 +210,24 @@ impl Kernel {
         self.with(|open| Ok(open.requests.order(kind, flags, payload)))
     }
 
+    /// Sends requests and waits for their acknowledgements. Stops after the first group of requests of which the kernel
+    /// refuses one. Returns the outcome of each request that was sent.
+    fn orders(&self, orders: &[(MessageKind, u16, &[u8])]) -> Result<Vec<Result<(), Refusal>>> {
+        let mut outcomes = Vec::with_capacity(orders.len());
+        for orders in orders.chunks(LOOK_UPS) {
+            outcomes.extend(self.with(|open| Ok(open.requests.orders(orders)))?);
+            if outcomes.iter().rev().take(orders.len()).any(Result::is_err) {
+                break;
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Reads all policies.
+    fn policies(&self) -> Result<Zeroizing<Vec<u8>>> {
+        self.namespace.inside(Requests::open)?.policies(&mut || Ok(()))
+    }
+
     /// Removes policies that nothing uses any more; logs those that the kernel does not remove.
     fn drop_policies(&self, policies: &[PolicyId]) {
         for id in policies {
@@ -266,6 +287,60 @@ pub fn dump() -> Result<Dumps> {
     let kernel = Kernel::open(Namespace::Own)?;
     let groups = kernel.groups(&Options::default())?;
     kernel.dump(&groups)
+}
+
+/// What [`flush`] has removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flushed {
+    /// Number of states.
+    pub states: usize,
+    /// Number of policies.
+    pub policies: usize,
+}
+
+/// Removes all states and policies that engines have left in the kernel of a namespace, by the journals in a directory.
+///
+/// # Errors
+/// - `FWP_E_IN_USE` if an engine of the namespace still runs
+/// - `ERROR_ACCESS_DENIED` without `CAP_NET_ADMIN` (and `CAP_SYS_ADMIN` for another namespace)
+/// - `FWP_E_NOT_FOUND` if the namespace does not exist
+/// - `RPC_E_OUT_OF_RESOURCES` if a journal cannot be read or removed
+/// - the kernel's refusal to remove a state or policy
+pub fn flush(namespace: Namespace, directory: &Path) -> Result<Flushed> {
+    let kernel = Kernel::open(namespace)?;
+    let number = kernel.number();
+    if let Some(alive) = ownership::journals(directory, number)?.iter().find(|path| ownership::is_alive(path))
+    {
+        let what = format!(
+            "an engine that has SAs or policies in the kernel still runs; its journal is {}",
+            alive.display()
+        );
+        return Err(Error::new(Code::FWP_E_IN_USE, what).with_remedy(
+            "Stop it first. A daemon removes them itself if it was started with --flush-on-exit.",
+        ));
+    }
+    let mut flushed = Flushed::default();
+    let remove = |kind, what: &str, payload: &[u8]| match kernel.order(kind, 0, payload)? {
+        Ok(()) => Ok(1),
+        Err(refused) if refused.is_missing() => Ok(0),
+        Err(refused) => Err(refusal(&format!("remove {what}"), &refused)),
+    };
+    for left in ownership::leftovers(directory, number)? {
+        let sas = left.contexts.iter().flat_map(|context| &context.sas);
+        for (id, _) in sas {
+            flushed.states += remove(MessageKind::DelSa, "an SA", &emitted(|out| id.emit(out)))?;
+        }
+        let policies: HashSet<PolicyId> =
+            left.contexts.iter().flat_map(|context| &context.policies).copied().collect();
+        for id in policies.union(&left.spd) {
+            flushed.policies += remove(MessageKind::DelPolicy, "a policy", &emitted(|out| id.emit(out)))?;
+        }
+        std::fs::remove_file(&left.path).map_err(|error| {
+            let what = format!("cannot remove the journal {}: {error}", left.path.display());
+            Error::new(Code::RPC_E_OUT_OF_RESOURCES, what)
+        })?;
+    }
+    Ok(flushed)
 }
 
 fn emitted(emit: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {

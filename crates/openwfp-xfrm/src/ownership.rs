@@ -8,9 +8,11 @@
 //! ```text
 //! sa KEY in|out HEX        a state: the payload of its deletion (xfrm_usersa_id, mark)
 //! not KEY HEX              that state is gone; the context has moved to another one
-//! policy KEY HEX           a policy: the payload of its deletion (xfrm_userpolicy_id, mark, if_id)
+//! policy KEY HEX           a policy of a context: the payload of its deletion (xfrm_userpolicy_id, mark, if_id)
 //! whole KEY                both directions are installed
 //! gone KEY                 the context has no states any more
+//! spd HEX                  a policy of a filter: the payload of its deletion
+//! nospd HEX                that policy is gone
 //! ```
 
 use crate::table::StateIdentity;
@@ -22,10 +24,12 @@ use crate::wire::SaId;
 use openwfp_api::Code;
 use openwfp_api::Direction;
 use openwfp_api::Error;
+use openwfp_api::FilterId;
 use openwfp_api::Result;
 use openwfp_api::SaContextId;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -51,6 +55,10 @@ struct Owned {
     contexts: BTreeMap<u64, OwnedContext>,
     /// Number of contexts that use each policy.
     policies: HashMap<PolicyId, usize>,
+    /// The policies of filters.
+    spd: HashSet<PolicyId>,
+    /// Ids of the IPsec policies by their reqids.
+    reqids: HashMap<u32, FilterId>,
     /// Requests of the kernel's acquires, by context id.
     acquires: BTreeMap<u64, Asked>,
     journal: Option<Journal>,
@@ -175,7 +183,7 @@ impl Ownership {
         for id in new {
             let users = owned.policies.entry(id).or_default();
             *users += 1;
-            if *users == 1 {
+            if *users == 1 && !owned.spd.contains(&id) {
                 unused.push(id);
             }
         }
@@ -238,9 +246,55 @@ impl Ownership {
         owned.release(policies.iter().copied())
     }
 
-    /// Returns whether any context uses a policy.
+    /// Returns whether any context uses a policy, or it is that of a filter.
     pub(crate) fn uses(&self, policy: &PolicyId) -> bool {
-        self.lock().policies.contains_key(policy)
+        let owned = self.lock();
+        owned.policies.contains_key(policy) || owned.spd.contains(policy)
+    }
+
+    /// Records that policies of filters are about to be installed.
+    ///
+    /// # Errors
+    /// `RPC_E_OUT_OF_RESOURCES` if the journal cannot be written; nothing is recorded then.
+    pub(crate) fn begin_spd<'p>(&self, policies: impl Iterator<Item = &'p PolicyId>) -> Result {
+        let mut owned = self.lock();
+        let new: Vec<PolicyId> = policies.filter(|id| !owned.spd.contains(id)).copied().collect();
+        let mut lines = String::new();
+        new.iter().for_each(|id| spd_line(&mut lines, "spd", id));
+        owned.write(&lines)?;
+        owned.spd.extend(new);
+        Ok(())
+    }
+
+    /// Records that policies of filters are gone.
+    pub(crate) fn forget_spd<'p>(&self, policies: impl Iterator<Item = &'p PolicyId>) {
+        let mut owned = self.lock();
+        let mut lines = String::new();
+        for id in policies {
+            if owned.spd.remove(id) {
+                spd_line(&mut lines, "nospd", id);
+            }
+        }
+        let _ = owned.write(&lines);
+    }
+
+    /// Records which IPsec policy has a reqid, or that none has it.
+    pub(crate) fn note_reqid(&self, reqid: u32, policy: Option<FilterId>) {
+        let mut owned = self.lock();
+        match policy {
+            Some(policy) => owned.reqids.insert(reqid, policy),
+            None => owned.reqids.remove(&reqid),
+        };
+    }
+
+    /// Returns the IPsec policy of the engine that has a reqid.
+    pub(crate) fn policy_with(&self, reqid: u32) -> Option<FilterId> {
+        self.lock().reqids.get(&reqid).copied()
+    }
+
+    /// Returns the policies of filters.
+    pub(crate) fn spd(&self) -> HashSet<PolicyId> {
+        self.lock().spd.clone()
     }
 
     /// Returns the key of the context that a state belongs to.
@@ -318,7 +372,9 @@ impl Owned {
                 *users -= 1;
                 if *users == 0 {
                     self.policies.remove(&id);
-                    unused.push(id);
+                    if !self.spd.contains(&id) {
+                        unused.push(id);
+                    }
                 }
             }
         }
@@ -326,7 +382,7 @@ impl Owned {
     }
 
     fn write(&mut self, lines: &str) -> Result {
-        let live = 3 * self.contexts.len() + 1024;
+        let live = 3 * self.contexts.len() + self.spd.len() + 1024;
         let Some(journal) = &mut self.journal else { return Ok(()) };
         // Safe to rewrite from memory: everything in memory has been written, and `lines` is not in memory
         // yet.
@@ -353,6 +409,7 @@ impl Owned {
                 lines.push_str(&format!("whole {key}\n"));
             }
         }
+        self.spd.iter().for_each(|id| spd_line(&mut lines, "spd", id));
         let Some(journal) = &mut self.journal else { return Ok(()) };
         let new = journal.path.with_extension("new");
         let mut file = OpenOptions::new().append(true).create(true).truncate(false).open(&new)?;
@@ -366,37 +423,58 @@ impl Owned {
     }
 }
 
-/// Returns the journals of dead engines in a network namespace, with the contexts they left behind.
+/// What a journal of a dead engine lists.
+pub(crate) struct Left {
+    pub(crate) path: PathBuf,
+    pub(crate) contexts: Vec<Leftover>,
+    /// The policies of filters.
+    pub(crate) spd: HashSet<PolicyId>,
+}
+
+/// Returns what dead engines left behind in a network namespace, by their journals.
 ///
 /// # Errors
 /// `RPC_E_OUT_OF_RESOURCES` if the directory or a file cannot be read.
-pub(crate) fn leftovers(directory: &Path, namespace: u64) -> Result<Vec<(PathBuf, Vec<Leftover>)>> {
+pub(crate) fn leftovers(directory: &Path, namespace: u64) -> Result<Vec<Left>> {
+    let mut found = Vec::new();
+    for path in journals(directory, namespace)? {
+        if is_alive(&path) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).map_err(|e| failed(&path, &e))?;
+        let (contexts, spd) = parse(&text);
+        found.push(Left { path, contexts, spd });
+    }
+    Ok(found)
+}
+
+/// Returns the journals of a network namespace.
+///
+/// # Errors
+/// `RPC_E_OUT_OF_RESOURCES` if the directory cannot be read.
+pub(crate) fn journals(directory: &Path, namespace: u64) -> Result<Vec<PathBuf>> {
     let prefix = format!("xfrm-{namespace}-");
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(failed(directory, &e)),
     };
-    let mut found = Vec::new();
-    for entry in entries.flatten() {
-        let (path, name) = (entry.path(), entry.file_name());
-        let name = name.to_string_lossy();
-        if !name.starts_with(&prefix) || !name.ends_with(".journal") {
-            continue;
-        }
-        let Ok(file) = File::open(&path) else { continue };
-        if file.try_lock().is_err() {
-            continue;
-        }
-        let text = std::fs::read_to_string(&path).map_err(|e| failed(&path, &e))?;
-        found.push((path, parse(&text)));
-    }
-    Ok(found)
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(&prefix) && name.ends_with(".journal")
+    };
+    Ok(entries.flatten().map(|entry| entry.path()).filter(is_one).collect())
 }
 
-/// Returns the contexts of a journal. Ignores an unfinished last line: an installation that it
+/// Returns whether the engine that keeps a journal still runs, or the journal is gone.
+pub(crate) fn is_alive(journal: &Path) -> bool {
+    File::open(journal).map_or(true, |file| file.try_lock().is_err())
+}
+
+/// Returns the contexts of a journal and the policies of filters. Ignores an unfinished last line: an installation that it
 /// announces was never started.
-fn parse(text: &str) -> Vec<Leftover> {
+fn parse(text: &str) -> (Vec<Leftover>, HashSet<PolicyId>) {
+    let mut spd = HashSet::new();
     let mut contexts: BTreeMap<&str, Leftover> = BTreeMap::new();
     let finished = text.rfind('\n').map_or("", |end| &text[..end]);
     for line in finished.lines() {
@@ -411,16 +489,21 @@ fn parse(text: &str) -> Vec<Leftover> {
                 let gone = bytes(hex).and_then(|payload| SaId::parse(&message(&payload)).ok());
                 contexts.entry(key).or_default().sas.retain(|(sa, _)| Some(*sa) != gone);
             }
-            ["policy", key, hex] => {
-                let policy = bytes(hex).and_then(|payload| PolicyId::parse(&message(&payload)).ok());
-                contexts.entry(key).or_default().policies.extend(policy);
+            ["policy", key, hex] => contexts.entry(key).or_default().policies.extend(policy_of(hex)),
+            ["spd", hex] => spd.extend(policy_of(hex)),
+            ["nospd", hex] => {
+                policy_of(hex).map(|policy| spd.remove(&policy));
             }
             ["whole", key] => contexts.entry(key).or_default().whole = true,
             ["gone", key] => drop(contexts.remove(key)),
             _ => {}
         }
     }
-    contexts.into_values().collect()
+    (contexts.into_values().collect(), spd)
+}
+
+fn policy_of(hex: &str) -> Option<PolicyId> {
+    bytes(hex).and_then(|payload| PolicyId::parse(&message(&payload)).ok())
 }
 
 fn message(payload: &[u8]) -> Message<'_> {
@@ -436,7 +519,11 @@ fn sa_line(lines: &mut String, key: u64, direction: Direction, id: &SaId) {
 }
 
 fn policy_line(lines: &mut String, key: u64, id: &PolicyId) {
-    lines.push_str(&format!("policy {key} "));
+    spd_line(lines, &format!("policy {key}"), id);
+}
+
+fn spd_line(lines: &mut String, word: &str, id: &PolicyId) {
+    let _ = write!(lines, "{word} ");
     let mut payload = Vec::new();
     id.emit(&mut payload);
     hex(lines, &payload);
@@ -521,7 +608,7 @@ mod tests {
         drop(engine);
         assert!(leftovers(&directory.0, 8).unwrap().is_empty(), "another namespace");
         let found = leftovers(&directory.0, 7).unwrap();
-        let [(_, contexts)] = &found[..] else { panic!("one journal") };
+        let [Left { contexts, .. }] = &found[..] else { panic!("one journal") };
         assert_eq!(contexts.len(), 2);
         assert!(contexts[0].whole && contexts[0].sas.len() == 2 && !contexts[1].whole);
         assert_eq!(contexts[1].sas, [(sa(257), Direction::Inbound)]);
@@ -540,7 +627,7 @@ mod tests {
         engine.note_gone(&sa(300), &sa(301));
         drop(engine);
         let found = leftovers(&directory.0, 7).unwrap();
-        let mut spis: Vec<u32> = found[0].1[0].sas.iter().map(|(sa, _)| sa.spi).collect();
+        let mut spis: Vec<u32> = found[0].contexts[0].sas.iter().map(|(sa, _)| sa.spi).collect();
         spis.sort_unstable();
         assert_eq!(spis, [256, 301]);
     }
@@ -569,7 +656,7 @@ mod tests {
         assert!(std::fs::metadata(&path).unwrap().len() < 400_000);
         drop(engine);
         let found = leftovers(&directory.0, 1).unwrap();
-        assert_eq!(found[0].1.len(), 1, "what stayed is still noted");
+        assert_eq!(found[0].contexts.len(), 1, "what stayed is still noted");
     }
 
     #[test]
@@ -577,9 +664,9 @@ mod tests {
         let mut text = String::new();
         sa_line(&mut text, 1, Direction::Inbound, &sa(256));
         sa_line(&mut text, 2, Direction::Inbound, &sa(257));
-        assert_eq!(parse(&text).len(), 2);
+        assert_eq!(parse(&text).0.len(), 2);
         for cut in 1..text.len() / 2 {
-            assert_eq!(parse(&text[..text.len() - cut]).len(), 1, "{cut}");
+            assert_eq!(parse(&text[..text.len() - cut]).0.len(), 1, "{cut}");
         }
     }
 }

@@ -31,6 +31,7 @@ use openwfp_api::Endpoints;
 use openwfp_api::FilterId;
 use openwfp_api::Mode;
 use openwfp_api::Protocol;
+use openwfp_api::Reservation;
 use openwfp_api::Sa;
 use openwfp_api::SaBundle;
 use openwfp_api::SaContext;
@@ -443,12 +444,21 @@ impl Unit {
         let mut selectors = Selectors::from(filters.selectors);
         let counters = Counters::default();
         let (mut inbound, mut outbound) = (None, None);
+        let mut reservation = None;
         let state = if let Some(index) = self.larval {
             let state = states[index].record.state()?;
             add_own_selector(&mut selectors, &state, states[index].direction);
             match Spi::new(state.spi).filter(|_| states[index].direction == Direction::Inbound) {
                 Some(inbound_spi) => SaState::HasSpi { inbound_spi },
-                None => SaState::Created,
+                None => {
+                    // A larval state without an SPI has the selector of the packet that needs an SA.
+                    let packet = map::selector(&state.selector, states[index].direction);
+                    let outbound_filter_id = filters.outbound;
+                    reservation =
+                        Some(Arc::new(Reservation { outbound_filter_id, packet, ..Reservation::default() }))
+                            .filter(|_| !state.selector.is_any());
+                    SaState::Created
+                }
             }
         } else {
             inbound = self.inbound.details(states, &counters, filters.inbound, &mut selectors);
@@ -467,7 +477,7 @@ impl Unit {
             selectors,
             inbound,
             outbound,
-            reservation: None,
+            reservation,
             counters: Arc::new(counters),
         })
     }

@@ -298,8 +298,15 @@ fn policy_dump(count: u32) -> Vec<u8> {
             let outbound = direction == PolicyDirection::Out;
             let (source, destination) =
                 if outbound { (GATEWAY, peer(number)) } else { (peer(number), GATEWAY) };
-            let template =
-                PolicyTemplate { destination, source, spi: 0, protocol: 50, reqid: number + 1, mode: 1 };
+            let template = PolicyTemplate {
+                destination,
+                source,
+                spi: 0,
+                protocol: 50,
+                reqid: number + 1,
+                mode: 1,
+                optional: false,
+            };
             let selector = if outbound {
                 selector([10, 0, 0, 0], site, 8, 28)
             } else {

@@ -3,6 +3,7 @@
 use crate::Direction;
 use crate::FilterId;
 use crate::SaDetails;
+use crate::Selector;
 use crate::Selectors;
 use crate::Spi;
 use crate::Timestamp;
@@ -99,6 +100,10 @@ pub struct Reservation {
     pub udp_encapsulation: Option<UdpEncapsulation>,
     /// Virtual interface of the tunnel, from the call that creates the context.
     pub virtual_if_tunnel: Option<VirtualIfTunnel>,
+    /// Packet for which a provider asks an SA, as a selector of exactly that packet.
+    ///
+    /// The outbound filter is then the policy that protects the packet.
+    pub packet: Option<Selector>,
 }
 
 /// Counters of an SA context, one set for each direction.
@@ -163,6 +168,12 @@ impl SaContext {
             reservation: None,
             counters: Arc::default(),
         }
+    }
+
+    /// Returns the packet for which a provider asks an SA, until a client takes the context up by getting or setting its SPI.
+    pub fn acquire(&self) -> Option<&Selector> {
+        let reservation = self.reservation.as_deref().filter(|_| self.state == SaState::Created)?;
+        reservation.packet.as_ref()
     }
 
     /// Returns the details of one direction, if it has SAs.

@@ -152,6 +152,8 @@ struct Context {
     selectors: Option<Selectors>,
     #[serde(skip_serializing_if = "Option::is_none")]
     larval_spi: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acquire: Option<Acquire>,
     inbound: Option<Details>,
     outbound: Option<Details>,
 }
@@ -160,6 +162,20 @@ struct Context {
 struct Selectors {
     local: Vec<String>,
     remote: Vec<String>,
+    pairs: Vec<Pair>,
+}
+
+#[derive(Serialize)]
+struct Pair {
+    local: String,
+    remote: String,
+}
+
+/// The request of the kernel for an SA.
+#[derive(Serialize)]
+struct Acquire {
+    filter_id: u64,
+    packet: Pair,
 }
 
 #[derive(Serialize)]
@@ -301,6 +317,10 @@ struct Times {
     expires: Option<String>,
 }
 
+fn pairs(context: &SaContext) -> Vec<Pair> {
+    words::pairs(context).into_iter().map(|[local, remote]| Pair { local, remote }).collect()
+}
+
 impl Context {
     fn new(context: &SaContext, keys: Option<&KeyAccess>, version: Option<u32>) -> Context {
         let (local, remote) = words::selectors(context);
@@ -316,8 +336,13 @@ impl Context {
             mode: context.traffic.mode.to_string(),
             local: context.traffic.endpoints.local().to_string(),
             remote: context.traffic.endpoints.remote().to_string(),
-            selectors: (!local.is_empty()).then_some(Selectors { local, remote }),
+            selectors: (!local.is_empty()).then(|| Selectors { local, remote, pairs: pairs(context) }),
             larval_spi: words::larval_spi(context).map(|spi| spi.to_string()),
+            acquire: context.acquire().map(|packet| {
+                let [local, remote] = words::sides(packet);
+                let filter_id = context.reservation.as_ref().map_or(0, |asked| asked.outbound_filter_id.0);
+                Acquire { filter_id, packet: Pair { local, remote } }
+            }),
             inbound: details(Direction::Inbound),
             outbound: details(Direction::Outbound),
         }

@@ -13,16 +13,21 @@ use std::io::Write;
 use std::sync::atomic::Ordering;
 
 pub(crate) fn write(out: &mut dyn Write, context: &SaContext, keys: Option<&KeyAccess>) -> io::Result<()> {
-    let (local, remote) = words::selectors(context);
+    let pairs = words::pairs(context);
     writeln!(out, "SA context {}", context.id)?;
     writeln!(out, "  state      {}", context.state.word())?;
     writeln!(out, "  mode       {}", context.traffic.mode)?;
     writeln!(out, "  local      {}", context.traffic.endpoints.local())?;
     writeln!(out, "  remote     {}", context.traffic.endpoints.remote())?;
-    if local.is_empty() {
+    if pairs.is_empty() {
         writeln!(out, "  selectors  - (no policy)")?;
-    } else {
-        writeln!(out, "  selectors  {} <=> {}", local.join(", "), remote.join(", "))?;
+    }
+    for (place, [local, remote]) in pairs.iter().enumerate() {
+        let name = if place == 0 { "selectors" } else { "" };
+        writeln!(out, "  {name:<9}  {local} <=> {remote}")?;
+    }
+    if let Some(packet) = context.acquire() {
+        writeln!(out, "  asked for  {}", words::packet(packet))?;
     }
     if let Some(spi) = words::larval_spi(context) {
         writeln!(out, "  SPI in     {spi}, no SA yet")?;

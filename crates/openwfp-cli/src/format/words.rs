@@ -34,32 +34,48 @@ fn side(network: openwfp::api::IpNet, protocol: u8, ports: SelectorPorts) -> Str
     }
 }
 
-/// Returns the two sides of a context's selectors, in order and without duplicates; empty if the context has no policy.
-pub(crate) fn selectors(context: &SaContext) -> (Vec<String>, Vec<String>) {
-    let (mut local, mut remote) = (Vec::new(), Vec::new());
-    let mut add = |selector: &Selector| {
-        for (list, text) in [
-            (&mut local, side(selector.local, selector.protocol, selector.local_port)),
-            (&mut remote, side(selector.remote, selector.protocol, selector.remote_port)),
-        ] {
-            if !list.contains(&text) {
-                list.push(text);
-            }
-        }
-    };
+/// Formats the two sides of a selector.
+pub(crate) fn sides(selector: &Selector) -> [String; 2] {
+    [
+        side(selector.local, selector.protocol, selector.local_port),
+        side(selector.remote, selector.protocol, selector.remote_port),
+    ]
+}
+
+/// Returns the packet that an acquire needs an SA for, such as `10.1.0.1[icmp/8] => 10.2.0.1[icmp/0]`.
+pub(crate) fn packet(selector: &Selector) -> String {
+    let [local, remote] = sides(selector).map(|side| side.replace("/32", "").replace("/128", ""));
+    format!("{local} => {remote}")
+}
+
+/// Returns the pairs of networks that a context protects; empty if the context has no policy.
+pub(crate) fn pairs(context: &SaContext) -> Vec<[String; 2]> {
+    protected(context).iter().map(sides).collect()
+}
+
+/// Returns the selectors of the traffic that a context protects.
+fn protected(context: &SaContext) -> Vec<Selector> {
     // A tunnel without a policy protects nothing, although its transport filter has conditions, as it must in WFP.
     if context.selectors.is_empty() && context.traffic.mode == Mode::Transport {
         // In transport mode without a policy, the selectors are the traffic's own addresses, if there is an
         // SA.
-        for (direction, _) in context.directions().take(1) {
-            context
-                .transport_filter(direction)
-                .iter()
-                .flat_map(openwfp::api::TransportFilter::selectors)
-                .for_each(|s| add(&s));
+        let filter =
+            context.directions().next().and_then(|(direction, _)| context.transport_filter(direction));
+        return filter.map(|filter| filter.selectors()).unwrap_or_default();
+    }
+    context.selectors.to_vec()
+}
+
+/// Returns the two sides of a context's selectors, in order and without duplicates; empty if the context has no policy.
+pub(crate) fn selectors(context: &SaContext) -> (Vec<String>, Vec<String>) {
+    let (mut local, mut remote) = (Vec::new(), Vec::new());
+    for selector in protected(context) {
+        for (list, text) in [&mut local, &mut remote].into_iter().zip(sides(&selector)) {
+            if !list.contains(&text) {
+                list.push(text);
+            }
         }
     }
-    context.selectors.iter().for_each(add);
     (local, remote)
 }
 

@@ -210,7 +210,12 @@ impl Database {
 
     /// Returns a context that refers to this filter or tunnel policy.
     pub(crate) fn user_of(&self, id: u64) -> Option<SaContextId> {
-        self.uses.range((id, SaContextId(0))..=(id, SaContextId(u64::MAX))).next().map(|(_, user)| *user)
+        self.users_of(id).next()
+    }
+
+    /// Returns the contexts that refer to this filter or tunnel policy.
+    pub(crate) fn users_of(&self, id: u64) -> impl Iterator<Item = SaContextId> {
+        self.uses.range((id, SaContextId(0))..=(id, SaContextId(u64::MAX))).map(|(_, user)| *user)
     }
 
     fn note_spis(&self, new: &SaContext, old: Option<&SaContext>) {

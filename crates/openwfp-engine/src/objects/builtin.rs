@@ -345,6 +345,9 @@ pub(crate) fn objects() -> Vec<(u64, Object)> {
     objects
 }
 
+/// The weight of the sublayer for IPsec tunnels.
+pub(crate) const IPSEC_TUNNEL_WEIGHT: u16 = 0xFFFC;
+
 /// Returns the weight of a built-in sublayer. Those of IPsec and its tunnels precede the universal one,
 /// to which others add filters. WFP documents the order of the sublayers, not their weights.
 fn sublayer_weight(key: Guid) -> u16 {
@@ -352,7 +355,7 @@ fn sublayer_weight(key: Guid) -> u16 {
         s::IPSEC_SECURITY_REALM => 0xFFFF,
         s::INSPECTION => 0xFFFE,
         s::IPSEC_DOSP => 0xFFFD,
-        s::IPSEC_TUNNEL => 0xFFFC,
+        s::IPSEC_TUNNEL => IPSEC_TUNNEL_WEIGHT,
         s::IPSEC_FORWARD_OUTBOUND_TUNNEL => 0xFFFB,
         s::SECURE_SOCKET => 0xFFFA,
         s::LIPS => 0xFFF9,

@@ -18,8 +18,11 @@ use openwfp_api::SaContext;
 use openwfp_api::Selector;
 use openwfp_api::SelectorPorts;
 use openwfp_api::Selectors;
+use openwfp_api::guids::callout;
 use openwfp_api::guids::condition;
 use openwfp_api::guids::layer;
+use openwfp_api::guids::sublayer;
+use openwfp_api::object::ActionType;
 use openwfp_api::object::Filter;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -54,17 +57,30 @@ pub(crate) fn resolve(objects: &Objects, context: &mut SaContext) -> Result {
     if is_same(Direction::Outbound, &outbound) && is_same(Direction::Inbound, &inbound) {
         return Ok(());
     }
+    context.selectors = derive(context, &inbound, &outbound)?;
+    Ok(())
+}
+
+/// Sets the selectors of a context after the filters of its policy have changed: none, if there are no filters left.
+///
+/// # Errors
+/// As [`resolve`].
+pub(crate) fn refresh(objects: &Objects, context: &mut SaContext) -> Result {
+    let outbound = find(objects, named(context, Direction::Outbound), Direction::Outbound)?;
+    let inbound = find(objects, named(context, Direction::Inbound), Direction::Inbound)?;
+    context.selectors = derive(context, &inbound, &outbound)?;
+    Ok(())
+}
+
+fn derive(context: &SaContext, inbound: &[Arc<Entry>], outbound: &[Arc<Entry>]) -> Result<Selectors> {
     let v6 = context.traffic.endpoints.local().is_ipv6();
-    let filters = if outbound.is_empty() { &inbound } else { &outbound };
+    let filters = if outbound.is_empty() { inbound } else { outbound };
     let mut selectors = Vec::new();
     for filter in filters.iter().filter_map(|entry| entry.object.as_filter()) {
         add_selectors(filter, v6, &mut selectors)?;
     }
-    let mut seen = BTreeSet::new();
-    selectors.retain(|selector| seen.insert(*selector));
     let first = |found: &[Arc<Entry>]| found.first().and_then(|entry| shared_filter(entry));
-    context.selectors = Selectors::of_filters(selectors, first(&inbound), first(&outbound));
-    Ok(())
+    Ok(Selectors::of_filters(without_repeats(selectors), first(inbound), first(outbound)))
 }
 
 /// Returns the filter or tunnel policy that a context refers to for a direction: that of its SA, else
@@ -72,7 +88,8 @@ pub(crate) fn resolve(objects: &Objects, context: &mut SaContext) -> Result {
 #[inline]
 pub(crate) fn named(context: &SaContext, direction: Direction) -> Option<FilterId> {
     context.filter_id(direction).or_else(|| {
-        let reservation = context.reservation.as_ref()?;
+        // What a provider asks for is nobody's until it is taken up.
+        let reservation = context.reservation.as_ref().filter(|_| context.acquire().is_none())?;
         Some(match direction {
             Direction::Inbound => reservation.inbound_filter_id,
             Direction::Outbound => reservation.outbound_filter_id,
@@ -113,6 +130,36 @@ fn find(objects: &Objects, id: Option<FilterId>, direction: Direction) -> Result
     Ok(found)
 }
 
+/// Returns the selectors that the conditions of a filter for packets of an IP version describe.
+///
+/// # Errors
+/// As [`resolve`].
+pub(crate) fn of_filter(filter: &Filter, v6: bool) -> Result<Vec<Selector>> {
+    let mut selectors = Vec::new();
+    add_selectors(filter, v6, &mut selectors)?;
+    Ok(without_repeats(selectors))
+}
+
+fn without_repeats(mut selectors: Vec<Selector>) -> Vec<Selector> {
+    let mut seen = BTreeSet::new();
+    selectors.retain(|selector| seen.insert(*selector));
+    selectors
+}
+
+/// Returns whether a filter at an IP forward layer is for packets on their way out, so that their source is local. For all
+/// others it is the destination.
+pub(crate) fn is_for_outbound_forward(filter: &Filter) -> bool {
+    match filter.action.callout {
+        callout::IPSEC_FORWARD_OUTBOUND_TUNNEL_V4 | callout::IPSEC_FORWARD_OUTBOUND_TUNNEL_V6 => {
+            filter.action.kind.has_callout()
+        }
+        _ => {
+            filter.sublayer == sublayer::IPSEC_FORWARD_OUTBOUND_TUNNEL
+                && filter.action.kind == ActionType::Permit
+        }
+    }
+}
+
 /// Adds the selectors that a filter's conditions describe: every combination of alternatives.
 fn add_selectors(filter: &Filter, v6: bool, selectors: &mut Vec<Selector>) -> Result {
     let conditions = Conditions::new(&filter.conditions);
@@ -141,10 +188,13 @@ fn add_selectors(filter: &Filter, v6: bool, selectors: &mut Vec<Selector>) -> Re
         // A selector's protocol 0 stands for any, so that IPv6's hop-by-hop options cannot be selected.
         Some(numbers.filter(|number| *number != 0).filter_map(|number| u8::try_from(number).ok()).collect())
     };
-    // The source address of a forwarded packet counts as local: it is when the packet leaves.
+    let forwarded = match is_for_outbound_forward(filter) {
+        true => [condition::IP_SOURCE_ADDRESS, condition::IP_DESTINATION_ADDRESS],
+        false => [condition::IP_DESTINATION_ADDRESS, condition::IP_SOURCE_ADDRESS],
+    };
     let parts = (
-        networks([condition::IP_LOCAL_ADDRESS, condition::IP_SOURCE_ADDRESS]),
-        networks([condition::IP_REMOTE_ADDRESS, condition::IP_DESTINATION_ADDRESS]),
+        networks([condition::IP_LOCAL_ADDRESS, forwarded[0]]),
+        networks([condition::IP_REMOTE_ADDRESS, forwarded[1]]),
         protocols(),
         ports(condition::IP_LOCAL_PORT),
         ports(condition::IP_REMOTE_PORT),

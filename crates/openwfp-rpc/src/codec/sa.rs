@@ -415,6 +415,9 @@ fn put_reservation(writer: &mut Writer<'_>, reservation: &Reservation) {
     writer.uint(2, reservation.inbound_filter_id.0);
     put_udp(writer, 3, reservation.udp_encapsulation);
     put_virtual_if(writer, 4, reservation.virtual_if_tunnel.as_ref());
+    if let Some(packet) = &reservation.packet {
+        writer.message(5, |writer| put_selector(writer, packet));
+    }
 }
 
 fn get_reservation(reader: Reader<'_>) -> Result<Reservation> {
@@ -425,6 +428,7 @@ fn get_reservation(reader: Reader<'_>) -> Result<Reservation> {
             2 => reservation.inbound_filter_id = FilterId(value.u64()?),
             3 => reservation.udp_encapsulation = Some(get_udp(value.message()?)?),
             4 => reservation.virtual_if_tunnel = Some(get_virtual_if(value.message()?)?),
+            5 => reservation.packet = Some(get_selector(value.message()?)?),
             _ => {}
         }
         Ok(())

@@ -341,6 +341,7 @@ impl Seed {
                     inbound_filter_id: FilterId(seed.number()),
                     udp_encapsulation: seed.maybe(Seed::udp),
                     virtual_if_tunnel: seed.maybe(Seed::virtual_if),
+                    packet: seed.maybe(Seed::selector),
                 })
             }),
             ..SaContext::new(SaContextId(self.number()), self.traffic())

@@ -1,5 +1,5 @@
-//! Drives the kernel: installs the engine's SAs as states and policies, one direction at a time, all of
-//! it or nothing.
+//! Drives the kernel: installs the engine's SAs as states, one direction at a time, and the engine's SPD as policies, all
+//! of it or nothing.
 //!
 //! Each installation is recorded before it is carried out ([`Ownership`]), so that a later engine finds
 //! everything that a killed engine leaves behind.
@@ -11,16 +11,27 @@ use super::emitted;
 use super::follow::Follower;
 use super::install;
 use super::install::AskedFor;
+use super::install::Bound;
 use super::install::Plan;
+use super::install::PlannedState;
+use super::of_the_kernel;
 use super::refusal;
 use super::socket::Refusal;
+use super::spd;
+use super::spd::Chain;
+use super::spd::Order;
+use super::spd::OwnPolicies;
+use crate::dumps::Part;
 use crate::ownership;
+use crate::ownership::Left;
 use crate::ownership::Leftover;
 use crate::ownership::Ownership;
 use crate::table::StateIdentity;
 use crate::table::identity;
 use crate::wire::Last;
 use crate::wire::MessageKind;
+use crate::wire::Messages;
+use crate::wire::Policy;
 use crate::wire::PolicyId;
 use crate::wire::SaId;
 use crate::wire::State;
@@ -29,14 +40,21 @@ use openwfp_api::CounterUpdate;
 use openwfp_api::Dataplane;
 use openwfp_api::Direction;
 use openwfp_api::Error;
+use openwfp_api::Guid;
 use openwfp_api::KeyAccess;
 use openwfp_api::Mirror;
+use openwfp_api::PolicyDirection;
 use openwfp_api::ProviderDrops;
 use openwfp_api::Result;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
+use openwfp_api::SpdChange;
+use openwfp_api::SpdEntry;
+use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::Once;
 use std::sync::PoisonError;
 use zeroize::Zeroizing;
@@ -54,6 +72,7 @@ pub struct Driver {
     options: Options,
     follower: Mutex<Option<Follower>>,
     journal: Once,
+    own: Mutex<OwnPolicies>,
 }
 
 impl Driver {
@@ -73,6 +92,7 @@ impl Driver {
             options,
             follower: Mutex::default(),
             journal: Once::new(),
+            own: Mutex::default(),
         };
         if driver.options.recover {
             driver.recover()?;
@@ -104,7 +124,9 @@ impl Driver {
         self.begin_journal();
         let mut remove: Vec<&Leftover> = Vec::new();
         let mut kept = 0;
-        for leftover in left.iter().flat_map(|(_, contexts)| contexts) {
+        // The policies of filters stay until the engine has loaded its objects: see `load_spd`.
+        self.ownership.begin_spd(left.iter().flat_map(|left| &left.spd))?;
+        for leftover in left.iter().flat_map(|left| &left.contexts) {
             let ids: Vec<SaId> = leftover.sas.iter().map(|(id, _)| *id).collect();
             let there = self.kernel.last(&ids)?.iter().all(Option::is_some);
             let both = [Direction::Inbound, Direction::Outbound]
@@ -126,7 +148,7 @@ impl Driver {
                 leftover.policies.iter().filter(|id| !self.ownership.uses(id)).copied().collect();
             self.kernel.drop_policies(&unused);
         }
-        for (path, _) in &left {
+        for Left { path, .. } in &left {
             if let Err(error) = std::fs::remove_file(path) {
                 tracing::warn!(path = %path.display(), %error, "cannot remove an old journal");
             }
@@ -169,13 +191,146 @@ impl Driver {
     }
 
     fn plan(&self, context: &SaContext, direction: Direction, keys: &KeyAccess) -> Result<Plan> {
-        let asked = self.ownership.acquire(context.id).map(|asked| AskedFor {
-            reqid: asked.reqid,
-            sequence: asked.sequence,
-            if_id: asked.if_id,
-            mark: asked.mark,
+        let bound = match (self.ownership.acquire(context.id), own_policy(context, direction)) {
+            (Some(asked), _) => Bound::Acquire(AskedFor {
+                reqid: asked.reqid,
+                sequence: asked.sequence,
+                if_id: asked.if_id,
+                mark: asked.mark,
+            }),
+            (None, Some(policy)) => Bound::Filter(self.own().reqid(policy)),
+            (None, None) => Bound::Own,
+        };
+        Plan::new(context, direction, bound, keys)
+    }
+
+    fn own(&self) -> MutexGuard<'_, OwnPolicies> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the templates of a context's policy those of its new SAs.
+    fn bend_policy(&self, context: &SaContext, direction: Direction, chain: &Chain) -> Result {
+        let Some(policy) = own_policy(context, direction) else { return Ok(()) };
+        let mut own = self.own();
+        let orders = own.follow(policy, direction, chain)?;
+        self.carry_out_orders(&orders)?;
+        own.note_chain(policy, direction, chain.clone());
+        Ok(())
+    }
+
+    /// Carries out requests for policies: all of them or, after an error, none.
+    fn carry_out_orders(&self, orders: &[Order]) -> Result {
+        let result = self.try_orders(orders);
+        let Err((done, error)) = result else { return Ok(()) };
+        let backwards: Vec<(MessageKind, u16, Vec<u8>)> = orders
+            .iter()
+            .zip(&done)
+            .rev()
+            .filter(|(_, done)| **done)
+            .map(|(order, _)| undo_of(order))
+            .collect();
+        let requests: Vec<_> =
+            backwards.iter().map(|(kind, flags, payload)| (*kind, *flags, &payload[..])).collect();
+        let outcomes = self.kernel.orders(&requests).unwrap_or_default();
+        let failed = requests.len() - outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        if failed > 0 {
+            tracing::error!(failed, "policies of a refused change remain in the kernel");
+        }
+        Err(error)
+    }
+
+    /// Sends requests for policies. On failure, returns which of them the kernel has carried out, and the error.
+    fn try_orders(&self, orders: &[Order]) -> Result<(), (Vec<bool>, Error)> {
+        let payloads: Vec<(MessageKind, u16, Vec<u8>)> = orders.iter().map(request_of).collect();
+        let requests: Vec<_> =
+            payloads.iter().map(|(kind, flags, payload)| (*kind, *flags, &payload[..])).collect();
+        let outcomes = self.kernel.orders(&requests).map_err(|error| (Vec::new(), error))?;
+        let is_good = |order: &Order, outcome: &Result<(), Refusal>| match outcome {
+            Ok(()) => true,
+            // Somebody else has removed it already.
+            Err(refused) => order.new.is_none() && refused.is_missing(),
+        };
+        let Some((order, refused)) = orders.iter().zip(&outcomes).find_map(|(order, outcome)| {
+            outcome.as_ref().err().filter(|_| !is_good(order, outcome)).map(|no| (order, no))
+        }) else {
+            return Ok(());
+        };
+        let error = self.policy_refusal(order, refused);
+        Err((outcomes.iter().map(Result::is_ok).collect(), error))
+    }
+
+    /// Returns the error for a policy that the kernel refused. For a conflict it names the other program's policy.
+    fn policy_refusal(&self, order: &Order, refused: &Refusal) -> Error {
+        const EEXIST: i32 = 17;
+        let verb = match (&order.old, &order.new) {
+            (None, _) => "install",
+            (Some(_), Some(_)) => "change",
+            (Some(_), None) => "remove",
+        };
+        let named = format!("the policy {} of filter {}", spd::words(&order.entry), order.entry.filter_id.0);
+        if refused.errno != EEXIST {
+            return refusal(&format!("{verb} {named}"), refused);
+        }
+        let theirs = self.kernel.policy(&order.id).ok().flatten();
+        let theirs = theirs.as_deref().and_then(Policy::of);
+        let which = theirs.map_or_else(String::new, |policy| {
+            format!(" Its index is {}, its priority {}.", policy.index, policy.priority)
         });
-        Plan::new(context, direction, asked, keys)
+        let what =
+            format!("cannot {verb} {named}: another program has a policy for the same packets.{which}");
+        Error::new(Code::FWP_E_ALREADY_EXISTS, what.trim_end_matches('.').to_owned())
+            .with_remedy("List the kernel's policies with `ip xfrm policy`, and remove one of the two.")
+    }
+
+    /// Returns which of the entries are to be added, changed or left as they are, given the kernel's policies.
+    fn compare(
+        &self,
+        entries: &[SpdEntry],
+        held: &HashMap<PolicyId, Vec<u8>>,
+        ours: &HashSet<PolicyId>,
+    ) -> Result<Compared> {
+        let mut own = self.own();
+        // What the newest SAs have made of the templates stays.
+        for entry in entries {
+            let Some(protection) = entry.action.protection() else { continue };
+            let id = spd::id(entry);
+            let Some(policy) = held.get(&id).filter(|_| ours.contains(&id)).and_then(|held| Policy::of(held))
+            else {
+                continue;
+            };
+            let side = match entry.direction {
+                PolicyDirection::Out => Direction::Outbound,
+                PolicyDirection::In | PolicyDirection::Forward => Direction::Inbound,
+            };
+            let reqid = own.reqid(protection.policy);
+            if let Some(chain) = Chain::of(&policy, reqid) {
+                own.note_chain(protection.policy, side, chain);
+            }
+        }
+        let mut compared = Compared::default();
+        for entry in entries {
+            let id = spd::id(entry);
+            let new = own.payload(entry)?;
+            match held.get(&id) {
+                Some(old) if ours.contains(&id) => {
+                    if !is_same_policy(old, &new) {
+                        let (old, new) = (Some(old.clone()), Some(new));
+                        compared.orders.push(Order { id, entry: entry.clone(), old, new });
+                    }
+                }
+                Some(_) => {
+                    let order = Order { id, entry: entry.clone(), old: None, new: Some(new) };
+                    let refused = Refusal { errno: 17, words: None };
+                    compared.conflicts.push((entry.clone(), self.policy_refusal(&order, &refused)));
+                    continue;
+                }
+                None => {
+                    compared.orders.push(Order { id, entry: entry.clone(), old: None, new: Some(new) });
+                }
+            }
+            compared.wanted.insert(id);
+        }
+        Ok(compared)
     }
 
     /// Installs a plan that was recorded. After an error the caller removes what `done` lists.
@@ -221,8 +376,8 @@ impl Driver {
 
     /// Changes states of the same SAs to the new plan. New limits or encapsulation ports need only an
     /// update; for new addresses the state is created again with its sequence numbers and counters.
-    fn renew_states(&self, old: &[SaId], plan: &Plan) -> Result {
-        for (old, new) in old.iter().zip(&plan.states) {
+    fn renew_states(&self, old: &[SaId], new: &[PlannedState]) -> Result {
+        for (old, new) in old.iter().zip(new) {
             let Some(payload) = self.kernel.state(old)? else {
                 let what = format!("SA {:#010x} no longer exists in the kernel", old.spi);
                 return Err(Error::new(Code::FWP_E_NOT_FOUND, what));
@@ -272,6 +427,48 @@ impl Driver {
     }
 }
 
+/// What is to be done at the start, so that the kernel has exactly the engine's policies.
+#[derive(Default)]
+struct Compared {
+    orders: Vec<Order>,
+    wanted: HashSet<PolicyId>,
+    /// The entries for whose packets another program has a policy.
+    conflicts: Vec<(SpdEntry, Error)>,
+}
+
+/// Returns the key of the policy whose packets the SAs of a context protect, if it is a filter's: the filter has one of the
+/// IPsec callouts, and the SAs have no mark or interface id, which a filter's policy lacks.
+fn own_policy(context: &SaContext, direction: Direction) -> Option<Guid> {
+    let filter = context.selectors.filter(direction)?;
+    filter.ipsec_mode()?;
+    let linux = context.details(direction)?.bundle.sas.first().linux.as_deref();
+    let is_apart = linux.is_some_and(|linux| linux.mark().is_some() || linux.if_id() != 0);
+    (!is_apart).then(|| filter.policy_key())
+}
+
+fn request_of(order: &Order) -> (MessageKind, u16, Vec<u8>) {
+    match (&order.old, &order.new) {
+        (None, Some(new)) => (MessageKind::NewPolicy, CREATE, new.clone()),
+        (_, Some(new)) => (MessageKind::UpdPolicy, 0, new.clone()),
+        (_, None) => (MessageKind::DelPolicy, 0, emitted(|out| order.id.emit(out))),
+    }
+}
+
+fn undo_of(order: &Order) -> (MessageKind, u16, Vec<u8>) {
+    match &order.old {
+        Some(old) => (MessageKind::UpdPolicy, 0, old.clone()),
+        None => (MessageKind::DelPolicy, 0, emitted(|out| order.id.emit(out))),
+    }
+}
+
+/// Returns whether a policy of the kernel is as planned.
+fn is_same_policy(held: &[u8], planned: &[u8]) -> bool {
+    let (Some(held), Some(planned)) = (Policy::of(held), Policy::of(planned)) else { return false };
+    held.priority == planned.priority
+        && held.action == planned.action
+        && held.templates.iter().eq(planned.templates.iter())
+}
+
 /// What has been installed so far, for undo.
 #[derive(Default)]
 struct Done {
@@ -311,6 +508,11 @@ impl Dataplane for Driver {
             self.ownership.forget(ids.iter().map(|id| identity(id, 0)));
             return Err(error);
         }
+        if let Err(error) = self.bend_policy(context, direction, &plan.chain) {
+            self.undo(&done);
+            self.ownership.forget(ids.iter().map(|id| identity(id, 0)));
+            return Err(error);
+        }
         let whole = direction == Direction::Outbound && context.inbound.is_some();
         self.ownership.done(key, &ids, whole);
         Ok(())
@@ -321,7 +523,8 @@ impl Dataplane for Driver {
             let details = context.details(direction);
             (context.traffic.clone(), details.map(|details| (details.udp_encapsulation, details.filter_id)))
         };
-        if matters(old) == matters(new) {
+        let owns_policies = own_policy(new, direction).is_none();
+        if matters(old) == matters(new) && (!owns_policies || *old.selectors == *new.selectors) {
             // The kernel stores none of the other properties that can change.
             return Ok(());
         }
@@ -334,11 +537,12 @@ impl Dataplane for Driver {
         let added: Vec<PolicyId> = wanted.iter().filter(|id| !had.contains(id)).copied().collect();
         let to_install = self.ownership.begin(key, direction, &[], &added)?;
         let mut done = Done::default();
-        let only_policies = Plan { states: Vec::new(), policies: plan.policies };
+        let only_policies = Plan { states: Vec::new(), policies: plan.policies, chain: plan.chain.clone() };
         self.ownership.settle(&before, false);
         let outcome = self
             .carry_out(&only_policies, &to_install, &mut done)
-            .and_then(|()| self.renew_states(&before, &Plan { states: plan.states, policies: Vec::new() }));
+            .and_then(|()| self.renew_states(&before, &plan.states))
+            .and_then(|()| self.bend_policy(new, direction, &plan.chain));
         self.ownership.settle(&before, true);
         self.ownership.settle(&install::ids(new, direction), true);
         if let Err(error) = outcome {
@@ -396,5 +600,70 @@ impl Dataplane for Driver {
 
     fn enforces_lifetimes(&self) -> bool {
         true
+    }
+
+    fn enforces_policies(&self) -> bool {
+        true
+    }
+
+    fn load_spd(&self, entries: &[SpdEntry]) -> Result<Vec<(SpdEntry, Error)>> {
+        let ours = self.ownership.spd();
+        if entries.is_empty() && ours.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.begin_journal();
+        let dump = self.kernel.policies()?;
+        let mut held = HashMap::new();
+        for message in Messages::new(&dump) {
+            let message = message.map_err(|e| crate::error::bytes(&of_the_kernel(Part::Policies), &e))?;
+            if message.kind == MessageKind::NewPolicy
+                && let Some(policy) = Policy::of(message.payload)
+            {
+                held.insert(PolicyId::of(&policy), message.payload.to_vec());
+            }
+        }
+        let Compared { orders, wanted, conflicts } = self.compare(entries, &held, &ours)?;
+        self.ownership.begin_spd(wanted.iter())?;
+        self.carry_out_orders(&orders)?;
+        let installed: Vec<SpdChange> = entries
+            .iter()
+            .filter(|entry| wanted.contains(&spd::id(entry)))
+            .map(|entry| SpdChange { old: None, new: Some(entry.clone()) })
+            .collect();
+        self.own().note(&installed, &self.ownership);
+        // What no object stands for goes last. Another program may have put a policy of its own in the same place.
+        let left: Vec<PolicyId> = ours.difference(&wanted).copied().collect();
+        let still_ours: Vec<PolicyId> = left
+            .iter()
+            .filter(|id| {
+                held.get(id).and_then(|held| Policy::of(held)).is_some_and(|policy| spd::is_own(&policy))
+            })
+            .copied()
+            .collect();
+        self.kernel.drop_policies(&still_ours);
+        self.ownership.forget_spd(left.iter());
+        tracing::info!(
+            installed = wanted.len(),
+            changed = orders.len(),
+            removed = still_ours.len(),
+            "the kernel has the engine's policies"
+        );
+        Ok(conflicts)
+    }
+
+    fn change_spd(&self, changes: &[SpdChange]) -> Result {
+        self.begin_journal();
+        let mut own = self.own();
+        let orders = own.orders(changes)?;
+        let added = || orders.iter().filter(|order| order.old.is_none()).map(|order| &order.id);
+        self.ownership.begin_spd(added())?;
+        if let Err(error) = self.carry_out_orders(&orders) {
+            self.ownership.forget_spd(added());
+            own.forget_unused(changes, &self.ownership);
+            return Err(error);
+        }
+        own.note(changes, &self.ownership);
+        self.ownership.forget_spd(orders.iter().filter(|order| order.new.is_none()).map(|order| &order.id));
+        Ok(())
     }
 }

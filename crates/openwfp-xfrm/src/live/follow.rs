@@ -42,6 +42,7 @@ use openwfp_api::Error;
 use openwfp_api::Mirror;
 use openwfp_api::MirrorChange;
 use openwfp_api::Result;
+use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
 use openwfp_api::Spi;
 use std::collections::HashMap;
@@ -197,7 +198,8 @@ impl Following {
     fn tell_all(&mut self) -> Result {
         let tables = self.inventory.tables();
         let pairing = self.inventory.pairing(&tables);
-        let contexts = pairing.contexts();
+        let mut contexts = pairing.contexts();
+        contexts.iter_mut().zip(0..).for_each(|(context, unit)| self.name_policy(context, &pairing, unit));
         let count = contexts.len();
         let ids = self.mirror.replace(contexts, self.completeness.clone())?;
         let mut owners = Map::default();
@@ -514,11 +516,24 @@ impl Following {
                     && owners().all(|owner| owner.id == id && owner.members == members.len())
             });
             if (!is_same || has_changed)
-                && let Some(context) = pairing.context(unit)
+                && let Some(mut context) = pairing.context(unit)
             {
+                self.name_policy(&mut context, &pairing, unit);
                 batch.told.push(MirrorChange::Put { id, context: Box::new(context) });
                 batch.puts.push((members, asked(&pairing, unit)));
             }
+        }
+    }
+
+    /// Sets the policy of an acquire to the engine's own one, if it is a packet of it that needs an SA. For other policies it
+    /// is the kernel's index.
+    fn name_policy(&self, context: &mut SaContext, pairing: &Pairing<'_>, unit: usize) {
+        if context.acquire().is_some()
+            && let Some(asked) = asked(pairing, unit)
+            && let Some(policy) = self.ownership.policy_with(asked.reqid)
+            && let Some(reservation) = &mut context.reservation
+        {
+            Arc::make_mut(reservation).outbound_filter_id = policy;
         }
     }
 

@@ -1,5 +1,8 @@
 //! Converts SA contexts into the states and policies to install, as messages. The inverse of `map`.
 
+use super::spd::Chain;
+use super::spd::REQID_MIN;
+use super::spd::unspecified;
 use crate::map::has_ports;
 use crate::wire::Algorithm;
 use crate::wire::Encapsulation;
@@ -9,7 +12,6 @@ use crate::wire::Offload;
 use crate::wire::Policy;
 use crate::wire::PolicyDirection;
 use crate::wire::PolicyId;
-use crate::wire::PolicyTemplate;
 use crate::wire::RawSelector;
 use crate::wire::ReplayEsn;
 use crate::wire::SaId;
@@ -39,8 +41,6 @@ use openwfp_api::Selector;
 use openwfp_api::SelectorPorts;
 use openwfp_api::Transform;
 use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
 use zeroize::Zeroizing;
 
 /// Replay window of SAs that do not specify one, in packets.
@@ -60,6 +60,8 @@ pub(super) struct Plan {
     /// The states, innermost first.
     pub(super) states: Vec<PlannedState>,
     pub(super) policies: Vec<PlannedPolicy>,
+    /// What the templates of a policy that uses the states have to be.
+    pub(super) chain: Chain,
 }
 
 /// A state and the payload that adds or updates it.
@@ -72,6 +74,17 @@ pub(super) struct PlannedState {
 pub(super) struct PlannedPolicy {
     pub(super) id: PolicyId,
     pub(super) payload: Vec<u8>,
+}
+
+/// The policies that use the states of a context.
+#[derive(Clone, Copy)]
+pub(super) enum Bound {
+    /// Policies that come and go with the states.
+    Own,
+    /// The policy of a filter, with this reqid.
+    Filter(u32),
+    /// The policy whose packets the kernel asked an SA for.
+    Acquire(AskedFor),
 }
 
 /// The numbers of the kernel's acquire, which tie the states to its policy.
@@ -114,18 +127,18 @@ impl Plan {
     pub(super) fn new(
         context: &SaContext,
         direction: Direction,
-        asked: Option<AskedFor>,
+        bound: Bound,
         keys: &KeyAccess,
     ) -> Result<Plan> {
         let Some(details) = context.details(direction) else {
             return Err(Error::unreachable("the direction to install has no SAs"));
         };
-        let frame = Frame::new(context, direction, details, asked);
+        let frame = Frame::new(context, direction, details, bound);
         let mut states = Vec::new();
         for (place, sa) in details.bundle.sas.iter().enumerate() {
             states.push(frame.state(sa, place == 0, keys)?);
         }
-        Ok(Plan { states, policies: frame.policies()? })
+        Ok(Plan { states, policies: frame.policies()?, chain: frame.chain() })
     }
 }
 
@@ -140,16 +153,11 @@ struct Frame<'c> {
     sequence: u32,
     if_id: u32,
     mark: Option<Mark>,
-    asked: bool,
+    bound: Bound,
 }
 
 impl<'c> Frame<'c> {
-    fn new(
-        context: &'c SaContext,
-        direction: Direction,
-        details: &'c SaDetails,
-        asked: Option<AskedFor>,
-    ) -> Frame<'c> {
+    fn new(context: &'c SaContext, direction: Direction, details: &'c SaDetails, bound: Bound) -> Frame<'c> {
         let (source, destination) = ends(context, direction);
         let linux = details.bundle.sas.first().linux.as_deref();
         let said =
@@ -164,17 +172,21 @@ impl<'c> Frame<'c> {
             sequence: said(|extras| extras.acquire_sequence),
             if_id: said(|extras| extras.if_id),
             mark: linux.and_then(LinuxSa::mark),
-            asked: asked.is_some(),
+            bound,
         };
-        if let Some(asked) = asked {
-            frame.reqid = asked.reqid;
-            frame.if_id = asked.if_id;
-            frame.mark = (asked.mark != (0, 0)).then_some(Mark { value: asked.mark.0, mask: asked.mark.1 });
-            if direction == Direction::Outbound {
-                frame.sequence = asked.sequence;
+        match bound {
+            Bound::Acquire(asked) => {
+                frame.reqid = asked.reqid;
+                frame.if_id = asked.if_id;
+                frame.mark =
+                    (asked.mark != (0, 0)).then_some(Mark { value: asked.mark.0, mask: asked.mark.1 });
+                if direction == Direction::Outbound {
+                    frame.sequence = asked.sequence;
+                }
             }
-        } else if frame.reqid == 0 {
-            frame.reqid = frame.own_reqid();
+            Bound::Filter(reqid) => frame.reqid = reqid,
+            Bound::Own if frame.reqid == 0 => frame.reqid = frame.own_reqid(),
+            Bound::Own => {}
         }
         frame
     }
@@ -182,7 +194,7 @@ impl<'c> Frame<'c> {
     /// Returns a reqid to tie SAs to policies: a hash of the traffic, so that it is the same for every
     /// rekey and after every restart of the engine.
     fn own_reqid(&self) -> u32 {
-        let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
+        let mut hash = Fnv::default();
         let endpoints = &self.context.traffic.endpoints;
         for address in [endpoints.local(), endpoints.remote()] {
             match address {
@@ -196,8 +208,7 @@ impl<'c> Frame<'c> {
             raw(&selector, Direction::Outbound).emit(&mut bytes);
             hash.add(&bytes);
         }
-        // Keying daemons number reqids from 1; stay far above them.
-        0x4000_0000 | u32::try_from((hash.0 ^ hash.0 >> 32) & 0x3FFF_FFFF).unwrap_or(0)
+        REQID_MIN | hash.folded()
     }
 
     fn state(&self, sa: &Sa, innermost: bool, keys: &KeyAccess) -> Result<PlannedState> {
@@ -411,8 +422,9 @@ impl<'c> Frame<'c> {
     }
 
     fn policies(&self) -> Result<Vec<PlannedPolicy>> {
-        // The kernel already has the policy: it sent the acquire, or the filter id is its index.
-        if self.asked || (1..OWN_FILTERS_MIN).contains(&self.details.filter_id.0) {
+        // The kernel already has the policy: it is a filter's, it sent the acquire, or the filter id is its index.
+        let has_policy = !matches!(self.bound, Bound::Own);
+        if has_policy || (1..OWN_FILTERS_MIN).contains(&self.details.filter_id.0) {
             return Ok(Vec::new());
         }
         let directions: &[PolicyDirection] = match (self.direction, self.context.traffic.mode) {
@@ -448,22 +460,21 @@ impl<'c> Frame<'c> {
         Ok(planned)
     }
 
-    /// Returns the templates, in the order in which outbound packets are transformed.
+    /// Returns the transformations, in the order in which outbound packets undergo them.
+    fn chain(&self) -> Chain {
+        let mode = mode_number(self.context.traffic.mode);
+        let sas = self.details.bundle.sas.iter().enumerate();
+        let protocols =
+            sas.map(|(place, sa)| (sa.transform.protocol().number(), if place == 0 { mode } else { 0 }));
+        let (source, destination) = match mode {
+            0 => (unspecified(self.source), unspecified(self.source)),
+            _ => (self.source, self.destination),
+        };
+        Chain { source, destination, protocols: protocols.collect() }
+    }
+
     fn templates(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for (place, sa) in self.details.bundle.sas.iter().enumerate() {
-            let mode = if place == 0 { mode_number(self.context.traffic.mode) } else { 0 };
-            let unspecified: IpAddr = match self.source {
-                IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-                IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-            };
-            let (source, destination) =
-                if mode == 0 { (unspecified, unspecified) } else { (self.source, self.destination) };
-            let protocol = sa.transform.protocol().number();
-            PolicyTemplate { destination, source, spi: 0, protocol, reqid: self.reqid, mode }
-                .emit(&mut bytes);
-        }
-        bytes
+        self.chain().templates(self.reqid, false)
     }
 }
 
@@ -480,7 +491,7 @@ fn host(address: IpAddr) -> IpNet {
     IpNet::from(address)
 }
 
-fn raw(selector: &Selector, direction: Direction) -> RawSelector {
+pub(super) fn raw(selector: &Selector, direction: Direction) -> RawSelector {
     let (from, to) = match direction {
         Direction::Outbound => (selector.local, selector.remote),
         Direction::Inbound => (selector.remote, selector.local),
@@ -553,10 +564,21 @@ fn cipher_name(algorithm: CipherAlgorithm) -> Option<&'static str> {
 }
 
 /// The FNV-1a hash. Unlike the standard library's hash it is guaranteed to be the same in every build.
-struct Fnv(u64);
+pub(super) struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Fnv {
+        Fnv(0xcbf2_9ce4_8422_2325)
+    }
+}
 
 impl Fnv {
-    fn add(&mut self, bytes: &[u8]) {
+    /// Returns the hash as 30 bits.
+    pub(super) fn folded(&self) -> u32 {
+        u32::try_from((self.0 ^ self.0 >> 32) & 0x3FFF_FFFF).unwrap_or(0)
+    }
+
+    pub(super) fn add(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
         }
@@ -600,7 +622,7 @@ mod tests {
             let Ok(listing) = crate::capture::read(&directory.unwrap().path()) else { continue };
             for context in listing.contexts {
                 for (direction, details) in context.directions() {
-                    let plan = match Plan::new(&context, direction, None, &KeyAccess::grant()) {
+                    let plan = match Plan::new(&context, direction, Bound::Own, &KeyAccess::grant()) {
                         Ok(plan) => plan,
                         Err(error) => {
                             assert_eq!(error.code(), Code::ERROR_NOT_SUPPORTED, "{error}");

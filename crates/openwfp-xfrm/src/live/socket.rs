@@ -98,18 +98,27 @@ impl Requests {
 
     /// Sends one request and waits for its acknowledgement.
     pub(super) fn order(&mut self, kind: MessageKind, flags: u16, payload: &[u8]) -> Result<(), Refusal> {
-        let mut answer = Err(Refusal { errno: 0, words: None });
-        let payloads = [payload];
-        self.exchange(kind, flags | NLM_F_ACK, &payloads, |_, reply| {
+        self.orders(&[(kind, flags, payload)]).pop().unwrap_or(Err(Refusal { errno: 0, words: None }))
+    }
+
+    /// Sends requests, at most [`LOOK_UPS`] of them, and waits for all acknowledgements. Returns the outcome of each.
+    pub(super) fn orders(&mut self, orders: &[(MessageKind, u16, &[u8])]) -> Vec<Result<(), Refusal>> {
+        let mut answers = vec![Err(Refusal { errno: 0, words: None }); orders.len()];
+        let requests = orders.iter().map(|(kind, flags, payload)| (*kind, flags | NLM_F_ACK, *payload));
+        let sent = self.exchange(requests, |place, reply| {
             if reply.kind == MessageKind::Error {
-                answer = verdict(reply);
+                answers[place] = verdict(reply);
             }
-        })
-        .map_err(|error| Refusal {
-            errno: error.raw_os_error().unwrap_or(0),
-            words: Some(error.to_string()),
-        })?;
-        answer
+        });
+        if let Err(error) = sent {
+            let refusal =
+                Refusal { errno: error.raw_os_error().unwrap_or(0), words: Some(error.to_string()) };
+            answers
+                .iter_mut()
+                .filter(|answer| answer.is_err())
+                .for_each(|answer| *answer = Err(refusal.clone()));
+        }
+        answers
     }
 
     /// Looks up at most [`LOOK_UPS`] objects. Calls `each` with the position of each and its payload, or
@@ -120,30 +129,29 @@ impl Requests {
         payloads: &[&[u8]],
         mut each: impl FnMut(usize, Option<&[u8]>),
     ) -> Result {
-        self.exchange(kind, 0, payloads, |place, reply| {
+        self.exchange(payloads.iter().map(|payload| (kind, 0, *payload)), |place, reply| {
             each(place, (reply.kind != MessageKind::Error).then_some(reply.payload));
         })
         .map_err(|error| refused("look up SAs or policies in the kernel", &error))
     }
 
     /// Sends requests and receives a reply to each.
-    fn exchange(
+    fn exchange<'p>(
         &mut self,
-        kind: MessageKind,
-        flags: u16,
-        payloads: &[&[u8]],
+        requests: impl ExactSizeIterator<Item = (MessageKind, u16, &'p [u8])>,
         mut each: impl FnMut(usize, &Message<'_>),
     ) -> io::Result<()> {
         let first = self.sequence.wrapping_add(1);
+        let count = requests.len();
         self.bytes.clear();
-        for payload in payloads {
+        for (kind, flags, payload) in requests {
             self.sequence = self.sequence.wrapping_add(1);
             let flags = flags | NLM_F_REQUEST;
             let request = Message { offset: 0, kind, flags, sequence: self.sequence, port: 0, payload };
             request.emit(&mut self.bytes);
         }
         self.socket.send_to(&self.bytes, &SocketAddr::new(0, 0), 0)?;
-        let mut left = payloads.len();
+        let mut left = count;
         while left > 0 {
             self.bytes.clear();
             if receive(&self.socket, &mut self.bytes, 0)? == Received::Cut {
@@ -152,7 +160,7 @@ impl Requests {
             for reply in Messages::new(&self.bytes).flatten() {
                 // Skip replies to earlier requests that were abandoned.
                 let place = usize::try_from(reply.sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
-                if place < payloads.len() {
+                if place < count {
                     each(place, &reply);
                     left -= 1;
                 }

@@ -102,6 +102,17 @@ impl PolicyId {
         }
     }
 
+    /// Returns the id of a policy, by its selector.
+    pub fn of(policy: &Policy<'_>) -> PolicyId {
+        PolicyId {
+            selector: policy.selector,
+            index: 0,
+            direction: policy.direction.number(),
+            mark: policy.mark.unwrap_or((0, 0)),
+            if_id: policy.if_id.unwrap_or(0),
+        }
+    }
+
     /// Parses what [`PolicyId::emit`] wrote.
     ///
     /// # Errors

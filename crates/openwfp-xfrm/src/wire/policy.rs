@@ -96,6 +96,8 @@ pub struct PolicyTemplate {
     pub reqid: u32,
     /// Mode (`XFRM_MODE_*`).
     pub mode: u8,
+    /// Whether the transformation is left out while there is no SA (`level use`).
+    pub optional: bool,
 }
 
 impl PolicyDirection {
@@ -252,6 +254,7 @@ impl PolicyTemplate {
             protocol: fixed.u8(20),
             reqid: fixed.u32(44),
             mode: fixed.u8(48),
+            optional: fixed.u8(50) != 0,
         })
     }
 
@@ -265,7 +268,7 @@ impl PolicyTemplate {
         out.extend_from_slice(&[0; 2]);
         emit_address(out, self.source);
         out.extend_from_slice(&self.reqid.to_ne_bytes());
-        out.extend_from_slice(&[self.mode, 0, 0, 0]);
+        out.extend_from_slice(&[self.mode, 0, self.optional.into(), 0]);
         out.extend_from_slice(&[0xFF; 12]);
     }
 
