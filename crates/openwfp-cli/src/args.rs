@@ -104,6 +104,14 @@ Precedence, lowest to highest: configuration file, environment variables (OPENWF
 the daemon rereads its configuration. On SIGTERM it finishes running calls and exits. docs/daemon.md in the source is \
 the manual.";
 
+const FLUSH_HELP: &str = "\
+Examples:
+  wfp flush
+  wfp flush --yes --engine xfrm:netns=b1
+
+SAs and policies stay in the kernel when a daemon stops, so that nothing leaves this machine unprotected until it runs again. \
+`wfp flush` is for those who want otherwise. What other programs installed stays.";
+
 /// The heading of the options that most commands share.
 const GLOBAL: &str = "Global options";
 
@@ -208,6 +216,9 @@ pub(crate) enum Command {
     /// Run the daemon, which serves engines to local and remote clients
     #[command(after_help = SERVE_HELP)]
     Serve(ServeArgs),
+    /// Delete the SAs and policies that a stopped engine has left in the kernel
+    #[command(after_help = FLUSH_HELP)]
+    Flush(FlushArgs),
     /// Explain a result code: its name, number, NTSTATUS, meaning and likely cause
     Explain(CodeArgs),
 }
@@ -223,6 +234,7 @@ impl Args {
             Command::Provider(command) | Command::Layer(command) => command.client().output,
             Command::Callout(command) => command.client().output,
             Command::Serve(serve) => serve.output,
+            Command::Flush(flush) => flush.output,
             Command::Explain(explain) => explain.output,
         };
         own.color.or(self.client.output.color).unwrap_or_default()
@@ -616,6 +628,25 @@ pub(crate) struct ServeArgs {
     /// Let clients change SAs that other programs installed in the kernel, too
     #[arg(long)]
     pub(crate) adopt: bool,
+    /// Remove all SAs and policies of the daemon from the kernel when it stops; without it they stay in force
+    #[arg(long)]
+    pub(crate) flush_on_exit: bool,
+    #[command(flatten, next_help_heading = GLOBAL)]
+    pub(crate) output: ColorArgs,
+}
+
+/// The arguments of `wfp flush`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct FlushArgs {
+    /// Remove without asking for confirmation
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Directory of the records of what is the engine's own [default: /run/openwfp]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) runtime: Option<PathBuf>,
+    /// Kernel to remove from: xfrm: or xfrm:netns=NAME [env: OPENWFP_ENGINE] [default: xfrm:]
+    #[arg(long, value_name = "URL")]
+    pub(crate) engine: Vec<NamedUrl>,
     #[command(flatten, next_help_heading = GLOBAL)]
     pub(crate) output: ColorArgs,
 }

@@ -1,10 +1,13 @@
-//! `wfp sa expire` and `wfp sa delete`, which show the SA contexts and ask for confirmation.
+//! `wfp sa expire`, `wfp sa delete` and `wfp flush`, which ask for confirmation.
 
 use crate::args::ChangeArgs;
+use crate::args::FlushArgs;
 use crate::failure::Failure;
 use crate::format::show;
 use crate::sa;
 use openwfp::Engine;
+use openwfp::EngineUrl;
+use openwfp::Flushed;
 use openwfp::SessionOptions;
 use openwfp::api::Code;
 use openwfp::api::Error;
@@ -45,6 +48,21 @@ pub(crate) fn change(engine: &Engine, change: Change, args: &ChangeArgs) -> Resu
         let done = if change == Change::Delete { "deleted" } else { "expiring" };
         anstream::println!("{done}: {} {} <=> {}", context.id, endpoints.local(), endpoints.remote());
     }
+    Ok(())
+}
+
+/// `wfp flush`: removes what stopped engines have left in a kernel.
+pub(crate) fn flush(url: &EngineUrl, args: &FlushArgs) -> Result<(), Failure> {
+    if !args.yes {
+        let question = format!("remove from the kernel of {url} the SAs and policies of stopped engines?");
+        confirm(&mut anstream::stdout().lock(), &question)?;
+    }
+    let Flushed { sas, policies } = openwfp::flush(url, args.runtime.clone())?;
+    let plural = |number: usize, one: &str, many: &str| match number {
+        1 => format!("1 {one}"),
+        _ => format!("{number} {many}"),
+    };
+    anstream::println!("removed {} and {}", plural(sas, "SA", "SAs"), plural(policies, "policy", "policies"));
     Ok(())
 }
 

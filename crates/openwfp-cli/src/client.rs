@@ -33,6 +33,7 @@ pub(crate) fn reject_meaningless_flags(args: &Args) {
     let (takes_engine, takes_certificate, takes_adopt) = match &args.command {
         Command::Explain(_) => (false, false, false),
         Command::Serve(_) => (true, false, true),
+        Command::Flush(_) => (true, false, false),
         Command::Sa(command) => (true, true, command.changes().is_some()),
         _ => (true, true, false),
     };
@@ -65,15 +66,24 @@ pub(crate) fn engines(args: &Args, own: &[NamedUrl]) -> Result<Vec<NamedUrl>, Er
     Ok(engines)
 }
 
-/// Returns the engine that a client's command uses.
-pub(crate) fn engine(args: &Args, own: &ClientArgs, adopt: bool) -> Result<(EngineUrl, Engine), Failure> {
-    let url = match &engines(args, &own.engine)?[..] {
-        [named] => named.url.clone(),
-        [] => EngineUrl::of_daemon().unwrap_or(EngineUrl::XFRM),
+/// Returns the URL of the one engine that a command uses.
+pub(crate) fn url(
+    args: &Args,
+    own: &[NamedUrl],
+    default: impl FnOnce() -> EngineUrl,
+) -> Result<EngineUrl, Error> {
+    match &engines(args, own)?[..] {
+        [named] => Ok(named.url.clone()),
+        [] => Ok(default()),
         several => {
             usage(format!("--engine is given {} times. Only `wfp serve` takes several.", several.len()))
         }
-    };
+    }
+}
+
+/// Returns the engine that a client's command uses.
+pub(crate) fn engine(args: &Args, own: &ClientArgs, adopt: bool) -> Result<(EngineUrl, Engine), Failure> {
+    let url = url(args, &own.engine, || EngineUrl::of_daemon().unwrap_or(EngineUrl::XFRM))?;
     let url = if args.adopt || adopt { adopting(url)? } else { url };
     let tls = client_tls(&args.client.certificate, &own.certificate)?;
     let engine = Engine::with(&url, ClientOptions { tls, ..ClientOptions::default() })?;

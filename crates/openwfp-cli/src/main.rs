@@ -65,6 +65,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         Command::Policy(PolicyCommand::Explain(explain)) => {
             object::explain(&engine(args, &explain.client)?.1, explain)
         }
+        Command::Flush(flush) => change::flush(&client::url(args, &flush.engine, || EngineUrl::XFRM)?, flush),
         Command::Explain(explain) => explain::explain(&explain.code),
     }
 }

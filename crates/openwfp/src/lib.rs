@@ -155,6 +155,31 @@ pub fn open(url: &EngineUrl) -> Result<Arc<dyn Session>> {
     Engine::at(url)?.open_session(SessionOptions::default())
 }
 
+/// What [`flush`] has removed from a kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flushed {
+    /// Number of SAs.
+    pub sas: usize,
+    /// Number of IPsec policies.
+    pub policies: usize,
+}
+
+/// Removes all SAs and policies that engines have left in the kernel of an `xfrm:` URL. `runtime` is the directory of their
+/// records, as in [`EngineOptions::runtime`].
+///
+/// # Errors
+/// `FWP_E_INVALID_PARAMETER` if the URL is not one of a kernel, `FWP_E_IN_USE` if an engine of the kernel still runs, and the
+/// kernel's errors as for [`Engine::at`].
+pub fn flush(url: &EngineUrl, runtime: Option<PathBuf>) -> Result<Flushed> {
+    match url {
+        EngineUrl::Xfrm(target) => flush_kernel(target, runtime),
+        _ => {
+            let what = format!("{url} is not the engine of a kernel, so it leaves nothing behind");
+            Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what).with_remedy("Use xfrm: or xfrm:netns=NAME."))
+        }
+    }
+}
+
 /// Returns the user that this process runs as and who owns its engines; root if unknown.
 fn this_user() -> Sid {
     #[cfg(target_os = "linux")]
@@ -172,11 +197,7 @@ fn of_kernel(
     options: EngineOptions,
 ) -> Result<openwfp_engine::Engine> {
     use openwfp_xfrm::live;
-    let namespace = match &target.namespace {
-        XfrmNamespace::Own => live::Namespace::Own,
-        XfrmNamespace::Named(name) => live::Namespace::Named(name.clone()),
-        XfrmNamespace::Process(id) => live::Namespace::Process(*id),
-    };
+    let namespace = namespace_of(target);
     let mut of_driver = live::Options::default();
     of_driver.adopt = target.adopt;
     of_driver.recover = options.recover;
@@ -192,14 +213,42 @@ fn of_kernel(
     Ok(engine)
 }
 
+#[cfg(target_os = "linux")]
+fn namespace_of(target: &XfrmTarget) -> openwfp_xfrm::live::Namespace {
+    use openwfp_xfrm::live::Namespace;
+    match &target.namespace {
+        XfrmNamespace::Own => Namespace::Own,
+        XfrmNamespace::Named(name) => Namespace::Named(name.clone()),
+        XfrmNamespace::Process(id) => Namespace::Process(*id),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn flush_kernel(target: &XfrmTarget, runtime: Option<PathBuf>) -> Result<Flushed> {
+    use openwfp_xfrm::live;
+    let runtime = runtime.or(live::Options::default().runtime).unwrap_or_default();
+    let live::Flushed { states, policies } = live::flush(namespace_of(target), &runtime)?;
+    Ok(Flushed { sas: states, policies })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn flush_kernel(_: &XfrmTarget, _: Option<PathBuf>) -> Result<Flushed> {
+    Err(needs_linux())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn needs_linux() -> Error {
+    Error::new(Code::ERROR_NOT_SUPPORTED, "xfrm: engines need Linux")
+        .with_remedy("Use another engine, such as capture:DIR.")
+}
+
 #[cfg(not(target_os = "linux"))]
 fn of_kernel(
     _: &XfrmTarget,
     _: openwfp_engine::EngineBuilder,
     _: EngineOptions,
 ) -> Result<openwfp_engine::Engine> {
-    Err(Error::new(Code::ERROR_NOT_SUPPORTED, "xfrm: engines need Linux")
-        .with_remedy("Use another engine, such as capture:DIR."))
+    Err(needs_linux())
 }
 
 /// The Rust of the documentation, as doctests.

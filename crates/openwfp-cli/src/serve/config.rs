@@ -31,6 +31,7 @@ pub(crate) const KEYS: &[&str] = &[
     "engine",
     "state.directory",
     "state.runtime",
+    "state.flush_on_exit",
     "listen.unix",
     "listen.unix_mode",
     "listen.unix_group",
@@ -89,6 +90,8 @@ pub(crate) struct State {
     pub(crate) directory: Option<PathBuf>,
     /// Directory of the journal of the kernel states that belong to the daemon.
     pub(crate) runtime: Option<PathBuf>,
+    /// Whether the daemon removes its SAs and policies from the kernel when it stops.
+    pub(crate) flush_on_exit: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -525,9 +528,10 @@ fn unknown(key: &str) -> String {
 }
 
 fn set(table: &mut toml::Table, key: &str, value: &str) -> Result<(), String> {
-    let value = match value.parse::<i64>() {
+    let value = match (value.parse::<i64>(), value) {
         // File modes and users are texts, even if they consist of digits.
-        Ok(number) if key.starts_with("limits.") => toml::Value::Integer(number),
+        (Ok(number), _) if key.starts_with("limits.") => toml::Value::Integer(number),
+        (_, "true" | "false") if key == "state.flush_on_exit" => toml::Value::Boolean(value == "true"),
         _ => toml::Value::String(value.to_owned()),
     };
     let Some((section, name)) = key.split_once('.') else {

@@ -8,7 +8,9 @@ use crate::failure::Failure;
 use config::Config;
 use openwfp::Engine;
 use openwfp::EngineOptions;
+use openwfp::EngineUrl;
 use openwfp::Engines;
+use openwfp::Flushed;
 use openwfp::NamedUrl;
 use openwfp::RedbStore;
 use openwfp::SessionOptions;
@@ -53,13 +55,30 @@ pub(crate) fn serve(engines: &[NamedUrl], args: &ServeArgs) -> Result<(), Failur
     tracing::info!("stopping");
     tell(&[NotifyState::Stopping]);
     let bound = stop.timeouts.stop.0;
-    if daemon.server.stop(bound) {
+    let Daemon { config, engines, server } = daemon;
+    if server.stop(bound) {
         tracing::info!("stopped");
     } else {
         tracing::warn!(
             "stopped; calls that did not finish within {} were cut off",
             humantime::format_duration(bound)
         );
+    }
+    drop(engines);
+    if config.state.flush_on_exit {
+        flush(&config)?;
+    }
+    Ok(())
+}
+
+/// Removes what the daemon's engines had in their kernels.
+fn flush(config: &Config) -> Result<(), Failure> {
+    for named in &config.engine.0 {
+        if !matches!(named.url, EngineUrl::Xfrm(_)) {
+            continue;
+        }
+        let Flushed { sas, policies } = openwfp::flush(&named.url, config.state.runtime.clone())?;
+        tracing::info!(engine = %named.url, sas, policies, "removed from the kernel");
     }
     Ok(())
 }
@@ -68,6 +87,9 @@ pub(crate) fn serve(engines: &[NamedUrl], args: &ServeArgs) -> Result<(), Failur
 fn read(engines: &[NamedUrl], args: &ServeArgs) -> Result<Config, Error> {
     let bad = |what: String| Error::new(Code::FWP_E_INVALID_PARAMETER, what);
     let mut flags = args.set.clone();
+    if args.flush_on_exit {
+        flags.push("state.flush_on_exit=true".to_owned());
+    }
     for (key, value) in
         [("listen.unix", &args.unix), ("listen.tls", &args.tls), ("listen.plaintext", &args.plaintext)]
     {
