@@ -5,7 +5,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 /// Messages that `codec` converts directly between bytes and the API's types, without prost's structs.
-const OURS: [&str; 18] = [
+const OURS: [&str; 24] = [
     "SaContextStepRequest",
     "SaContextBatchRequest",
     "SaContextPage",
@@ -18,6 +18,12 @@ const OURS: [&str; 18] = [
     "ObjectPage",
     "ClassifyRequest",
     "Verdict",
+    "KernelPolicyListRequest",
+    "KernelPolicyPage",
+    "KernelPolicyGetRequest",
+    "KernelPolicyReply",
+    "ExplainRequest",
+    "Explanation",
     "EngineOptionRequest",
     "NetEventReportRequest",
     "NetEventCreateEnumRequest",

@@ -7,10 +7,13 @@ use crate::Selector;
 use crate::SelectorPorts;
 use crate::guids::condition;
 use crate::guids::layer;
+use crate::object::Action;
 use crate::object::Filter;
 use crate::object::FilterCondition;
 use crate::object::MatchType;
+use crate::object::kernel;
 use crate::object::value::Value;
+use std::borrow::Cow;
 use std::fmt;
 
 /// A GUID, with the fields of Windows' `GUID` structure.
@@ -94,6 +97,36 @@ impl<'a> TransportFilter<'a> {
         }
     }
 
+    /// Returns the filter's key; without a filter object, the one that [`Session::object_get`] uses for the kernel's policy.
+    ///
+    /// [`Session::object_get`]: crate::Session::object_get
+    pub fn key(&self) -> Guid {
+        self.object().map_or_else(|| kernel::filter_key(self.filter_id), |filter| filter.key)
+    }
+
+    /// Returns the filter's display name; without a filter object, a name for the kernel's policy.
+    pub fn name(&self) -> Cow<'a, str> {
+        match (self.object(), self.filter_id) {
+            (Some(filter), _) => Cow::Borrowed(&filter.name),
+            (None, FilterId(0)) => Cow::Borrowed("no policy"),
+            (None, id) => Cow::Owned(kernel::filter_name(id)),
+        }
+    }
+
+    /// Returns the filter's action. Without a filter object it calls the built-in IPsec callout of the layer and the mode.
+    pub fn action(&self) -> Action {
+        if let Some(filter) = self.object() {
+            return filter.action.clone();
+        }
+        kernel::protecting_action(self.layer_key(), self.context.traffic.mode)
+    }
+
+    /// Returns the key of the filter's sublayer. Without a filter object it is that of IPsec tunnels, or the universal one in
+    /// transport mode.
+    pub fn sublayer_key(&self) -> Guid {
+        self.object().map_or_else(|| kernel::sublayer(self.context.traffic.mode), |filter| filter.sublayer)
+    }
+
     /// Returns the filter object, if the SA context was created for one of the engine's filters.
     #[inline]
     pub fn object(&self) -> Option<&'a Filter> {
@@ -160,6 +193,13 @@ fn of_one_selector(selector: &Selector, mut visit: impl FnMut(FilterCondition)) 
             visit(condition);
         }
     }
+}
+
+/// Returns the conditions that select the packets of one selector.
+pub(crate) fn conditions_of(selector: &Selector) -> Vec<FilterCondition> {
+    let mut conditions = Vec::new();
+    of_one_selector(selector, |condition| conditions.push(condition));
+    conditions
 }
 
 fn of_many_selectors(selectors: &[Selector]) -> Vec<FilterCondition> {

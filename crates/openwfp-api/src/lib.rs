@@ -49,7 +49,7 @@ pub use event::{
 };
 pub use filter::{FilterId, Guid, TransportFilter};
 pub use ipnet::IpNet;
-pub use mirror::{Completeness, CounterUpdate, Mirror, MirrorChange};
+pub use mirror::{Completeness, CounterUpdate, HeldKernelPolicy, KernelPolicyChange, Mirror, MirrorChange};
 pub use operation::{ObjectCall, Operation, Rights, Rules, Securable};
 pub use options::{FilterEngine, SessionOptions};
 pub use sa::bundle::{IpsecId, KeyModuleState, KeyingExtras, PfsGroup, Sa, SaBundle, SaList, Spi, Token};

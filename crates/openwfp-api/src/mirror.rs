@@ -5,7 +5,11 @@ use crate::Result;
 use crate::SaContext;
 use crate::SaContextId;
 use crate::Spi;
+use crate::object::kernel::KernelPolicy;
+use crate::object::kernel::KernelPolicyPlace;
 use crate::object::net_event::NetEvent;
+use std::fmt;
+use std::sync::Arc;
 
 /// Whether a listing is complete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,6 +107,21 @@ pub enum MirrorChange {
     },
 }
 
+/// A policy of the kernel as its provider holds it, from which the engine reads it when someone asks for it.
+pub trait HeldKernelPolicy: Send + Sync + fmt::Debug {
+    /// Returns the policy, without the ids of its filter and its SA contexts.
+    fn read(&self) -> KernelPolicy;
+}
+
+/// A change of the kernel's policies, as reported to the engine.
+#[derive(Clone, Debug)]
+pub struct KernelPolicyChange {
+    /// Index of the policy.
+    pub index: u32,
+    /// The policy from now on, with its place in the kernel's order; `None` if it is gone.
+    pub policy: Option<(KernelPolicyPlace, Arc<dyn HeldKernelPolicy>)>,
+}
+
 /// A privileged client of the engine that keeps the engine's contexts equal to those of a provider, in
 /// the manner of a list-and-watch client.
 pub trait Mirror: Send + Sync {
@@ -136,6 +155,12 @@ pub trait Mirror: Send + Sync {
     /// # Errors
     /// Only errors of the engine itself.
     fn count(&self, updates: &[CounterUpdate]) -> Result;
+
+    /// Reports changes of the kernel's policies, in order.
+    ///
+    /// # Errors
+    /// Only errors of the engine itself.
+    fn change_policies(&self, changes: Vec<KernelPolicyChange>) -> Result;
 
     /// Reports a net event, which the engine keeps and delivers to subscribers if it collects net events.
     ///

@@ -402,6 +402,10 @@ operations! {
     IpsecTunnelDelete = "FwpmIPsecTunnelDeleteByKey", ProviderContext Rights::DELETE, writes;
     /// Classifies a packet. OpenWFP extension.
     Classify = "(classify)", Engine Rights::CLASSIFY, reads;
+    /// Lists or reads policies of the kernel. OpenWFP extension.
+    KernelPolicyEnum = "(kernel policy)", Engine Rights::READ, reads;
+    /// Explains what happens to a packet. OpenWFP extension.
+    Explain = "(explain)", Engine Rights::CLASSIFY, reads;
     /// Reads an engine option.
     EngineGetOption = "FwpmEngineGetOption", Engine Rights::READ, reads outside_transactions;
     /// Sets an engine option.

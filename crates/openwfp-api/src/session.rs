@@ -36,6 +36,9 @@ use crate::numbers;
 use crate::object::Object;
 use crate::object::ObjectKind;
 use crate::object::ObjectName;
+use crate::object::kernel::Explanation;
+use crate::object::kernel::KernelPolicy;
+use crate::object::kernel::KernelPolicyPlace;
 use crate::object::net_event::NetEvent;
 use crate::object::net_event::NetEventTemplate;
 use crate::object::packet::Packet;
@@ -469,6 +472,27 @@ pub trait Session: Send + Sync {
     /// # Errors
     /// `FWP_E_TRAFFIC_MISMATCH` if the packet's addresses differ in IP version.
     fn classify(&self, packet: &Packet) -> Result<Verdict>;
+
+    /// Returns IPsec policies of the kernel, whoever installed them, in the kernel's order: by direction, priority and age. At
+    /// most `limit`, starting after a place or with the first one. OpenWFP extension.
+    ///
+    /// Engines without a kernel have none. The engine may return fewer than `limit`; only an empty list is the end.
+    ///
+    /// # Errors
+    /// Only the errors common to every call.
+    fn kernel_policies(&self, after: Option<&KernelPolicyPlace>, limit: u32) -> Result<Vec<KernelPolicy>>;
+
+    /// Returns the kernel's policy with an index. OpenWFP extension.
+    ///
+    /// # Errors
+    /// `FWP_E_NOT_FOUND` if no policy has the index.
+    fn kernel_policy(&self, index: u32) -> Result<KernelPolicy>;
+
+    /// Returns what this machine does with a packet, by the kernel's policies and the committed filters. OpenWFP extension.
+    ///
+    /// # Errors
+    /// `FWP_E_TRAFFIC_MISMATCH` if the packet's addresses differ in IP version.
+    fn explain(&self, packet: &Packet) -> Result<Explanation>;
 
     /// Returns the value of an engine option. WFP: `FwpmEngineGetOption0`.
     ///

@@ -16,6 +16,7 @@ use openwfp::api::SaContextId;
 use openwfp::api::Spi;
 use openwfp::api::object::ObjectKind;
 use openwfp::api::object::ObjectName;
+use openwfp::api::object::kernel::KernelPolicyDirection;
 use openwfp::api::object::template::ENUM_SORTED;
 use openwfp::api::object::template::ObjectTemplate;
 use std::net::IpAddr;
@@ -86,11 +87,21 @@ Examples:
   wfp filter list --layer FWPM_LAYER_OUTBOUND_TRANSPORT_V4 --sorted
   wfp filter list -o json";
 
+const POLICY_LIST_HELP: &str = "\
+Examples:
+  wfp policy list
+  wfp policy list --dir out -o wide
+  wfp policy list -o jsonl | jq -r 'select(.sa_contexts == []).destination'
+
+The kernel tries the policies of a direction in the order of the list: the first one that matches decides.";
+
 const EXPLAIN_HELP: &str = "\
 Examples:
   wfp policy explain --from 10.1.0.5 --to 10.2.0.9 --proto tcp --dport 443
   wfp policy explain --from 10.2.0.9 --to 10.1.0.5 --in
-  wfp policy explain --from 10.3.0.1 --to 10.2.0.9 --forward -o json";
+  wfp policy explain --from 10.3.0.1 --to 10.2.0.9 --forward -o json
+
+Exit code 0 if the packet is protected, else 1.";
 
 const SERVE_HELP: &str = "\
 Examples:
@@ -192,7 +203,7 @@ pub(crate) enum Command {
     /// List, show, watch and change SA contexts (pairs of inbound and outbound SAs)
     #[command(subcommand)]
     Sa(SaCommand),
-    /// Explain what the filters decide
+    /// List and show the kernel's IPsec policies, and explain what happens to a packet
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// List and show filters
@@ -228,7 +239,7 @@ impl Args {
     pub(crate) fn color(&self) -> Color {
         let own = match &self.command {
             Command::Sa(command) => command.client().output,
-            Command::Policy(PolicyCommand::Explain(explain)) => explain.client.output,
+            Command::Policy(command) => command.client().output,
             Command::Filter(command) => command.client().output,
             Command::Context(command) | Command::Sublayer(command) => command.client().output,
             Command::Provider(command) | Command::Layer(command) => command.client().output,
@@ -433,9 +444,58 @@ pub(crate) struct FormatArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
-    /// Explain which filters match a packet, what each sublayer decides, and which policy applies
+    /// List the kernel's IPsec policies, whoever installed them, in the kernel's order
+    #[command(after_help = POLICY_LIST_HELP)]
+    List(PolicyListArgs),
+    /// Show one IPsec policy of the kernel in full
+    Show(PolicyShowArgs),
+    /// Explain what this machine does with a packet: which policy decides, and which SA carries it
     #[command(after_help = EXPLAIN_HELP)]
     Explain(ExplainArgs),
+}
+
+impl PolicyCommand {
+    pub(crate) fn client(&self) -> &ClientArgs {
+        match self {
+            PolicyCommand::List(list) => &list.client,
+            PolicyCommand::Show(show) => &show.client,
+            PolicyCommand::Explain(explain) => &explain.client,
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PolicyListArgs {
+    /// List only policies of this direction: in, out or fwd
+    #[arg(long, value_name = "DIR", value_parser = direction)]
+    pub(crate) dir: Option<KernelPolicyDirection>,
+    /// Include fwd policies that only repeat an in policy
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print at most N policies
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    #[command(flatten)]
+    pub(crate) output: FormatArgs,
+    #[command(flatten, next_help_heading = GLOBAL)]
+    pub(crate) client: ClientArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PolicyShowArgs {
+    /// Index of the policy, as `wfp policy list` and `wfp sa show` print it
+    #[arg(value_name = "INDEX")]
+    pub(crate) index: u32,
+    #[command(flatten)]
+    pub(crate) output: FormatArgs,
+    #[command(flatten, next_help_heading = GLOBAL)]
+    pub(crate) client: ClientArgs,
+}
+
+fn direction(text: &str) -> Result<KernelPolicyDirection, String> {
+    let all = KernelPolicyDirection::ALL;
+    let found = all.iter().find(|direction| direction.word() == text);
+    found.copied().ok_or_else(|| "expected in, out or fwd".to_owned())
 }
 
 #[derive(Debug, ClapArgs)]

@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     Incomplete(String),
     /// The user declined at the prompt.
     Declined,
+    /// The answer, which was printed, is no.
+    Negative,
 }
 
 impl Failure {
@@ -27,7 +29,7 @@ impl Failure {
             Failure::Incomplete(why) => {
                 Some(format!("the listing is incomplete: {why}. Run the command again."))
             }
-            Failure::Declined => None,
+            Failure::Declined | Failure::Negative => None,
         }
     }
 
@@ -35,7 +37,9 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-            Failure::Engine(_) | Failure::Output(_) | Failure::Declined => ExitCode::from(1),
+            Failure::Engine(_) | Failure::Output(_) | Failure::Declined | Failure::Negative => {
+                ExitCode::from(1)
+            }
             Failure::Incomplete(_) => ExitCode::from(3),
         }
     }

@@ -9,6 +9,7 @@ mod export;
 mod failure;
 mod format;
 mod object;
+mod policy;
 mod sa;
 mod serve;
 mod watch;
@@ -62,8 +63,13 @@ fn run(args: &Args) -> Result<(), Failure> {
         Command::Sublayer(command) => objects(args, ObjectKind::SubLayer, command),
         Command::Layer(command) => objects(args, ObjectKind::Layer, command),
         Command::Callout(command) => objects(args, ObjectKind::Callout, command),
-        Command::Policy(PolicyCommand::Explain(explain)) => {
-            object::explain(&engine(args, &explain.client)?.1, explain)
+        Command::Policy(command) => {
+            let engine = engine(args, command.client())?.1;
+            match command {
+                PolicyCommand::List(list) => policy::list(&engine, list),
+                PolicyCommand::Show(show) => policy::show(&engine, show),
+                PolicyCommand::Explain(explain) => policy::explain(&engine, explain),
+            }
         }
         Command::Flush(flush) => change::flush(&client::url(args, &flush.engine, || EngineUrl::XFRM)?, flush),
         Command::Explain(explain) => explain::explain(&explain.code),

@@ -1,11 +1,11 @@
-//! `wfp filter`, `provider`, `context`, `sublayer`, `layer` and `callout`, which list and show objects, and
-//! `wfp policy explain`.
+//! `wfp filter`, `provider`, `context`, `sublayer`, `layer` and `callout`, which list and show objects.
 
-use crate::args::ExplainArgs;
 use crate::args::Format;
 use crate::args::ObjectPagingArgs;
 use crate::args::ObjectShowArgs;
 use crate::failure::Failure;
+use crate::format::rows::Column;
+use crate::format::rows::Rows;
 use openwfp::Engine;
 use openwfp::SessionOptions;
 use openwfp::api::Guid;
@@ -19,13 +19,10 @@ use openwfp::api::object::MatchType;
 use openwfp::api::object::Object;
 use openwfp::api::object::ObjectKind;
 use openwfp::api::object::ObjectName;
-use openwfp::api::object::packet::Packet;
-use openwfp::api::object::packet::PacketPath;
 use openwfp::api::object::packet::Verdict;
 use openwfp::api::object::policy::context_type_name;
 use openwfp::api::object::template::ObjectTemplate;
 use openwfp::api::object::value::Value;
-use openwfp::api::record::Address;
 use openwfp::api::record::Network;
 use openwfp::api::record::Record;
 use openwfp::api::record::Shown;
@@ -46,7 +43,7 @@ pub(crate) fn list(
     let enumerator = session.object_create_enum(template)?;
     let mut out = BufWriter::with_capacity(1 << 16, anstream::stdout().lock());
     let (mut count, mut last) = (0_u64, None);
-    let mut table = Table::new(columns(kind));
+    let mut table = Rows::new(&columns(kind), true);
     loop {
         let left = args.limit.map_or(u64::MAX, |limit| limit - count);
         let wanted = args.page_size.get().min(u32::try_from(left).unwrap_or(u32::MAX));
@@ -83,7 +80,7 @@ pub(crate) fn list(
 
 fn write_page(
     out: &mut impl Write,
-    table: &mut Table,
+    table: &mut Rows,
     format: Format,
     page: &[Arc<Object>],
     is_first: bool,
@@ -91,7 +88,7 @@ fn write_page(
     match format {
         Format::Table | Format::Wide => {
             let rows: Vec<Vec<String>> = page.iter().map(|object| row(object)).collect();
-            table.write(out, &rows)
+            table.write(out, &rows, |_, _| anstyle::Style::new())
         }
         Format::Json => {
             if is_first {
@@ -124,31 +121,12 @@ pub(crate) fn show(engine: &Engine, kind: ObjectKind, args: &ObjectShowArgs) -> 
     Ok(())
 }
 
-pub(crate) fn explain(engine: &Engine, args: &ExplainArgs) -> Result<(), Failure> {
-    let session = engine.open_session(SessionOptions::new().name("wfp policy explain"))?;
-    let packet = Packet {
-        path: match (args.inbound, args.forward) {
-            (true, _) => PacketPath::Inbound,
-            (_, true) => PacketPath::Forward,
-            _ => PacketPath::Outbound,
-        },
-        source: Address(args.from),
-        destination: Address(args.to),
-        protocol: args.proto,
-        source_port: args.sport,
-        destination_port: args.dport,
-        fields: Vec::new(),
-    };
-    let verdict = session.classify(&packet)?;
-    let mut out = anstream::stdout().lock();
-    match args.output.output {
-        Format::Table | Format::Wide => explain_in_words(&mut out, &*session, &verdict),
-        Format::Json => Ok(writeln!(out, "{:#}", to_json(&Record::show(&verdict)))?),
-        Format::Jsonl => Ok(writeln!(out, "{}", to_json(&Record::show(&verdict)))?),
-    }
-}
-
-fn explain_in_words(out: &mut impl Write, session: &dyn Session, verdict: &Verdict) -> Result<(), Failure> {
+/// Writes what the filters of an engine without a kernel decide about a packet.
+pub(crate) fn explain_in_words(
+    out: &mut impl Write,
+    session: &dyn Session,
+    verdict: &Verdict,
+) -> Result<(), Failure> {
     writeln!(out, "layer {}", name_of(verdict.layer))?;
     for decision in &verdict.decisions {
         let says = if decision.action == ActionType::Block { "blocks" } else { "permits" };
@@ -181,53 +159,16 @@ fn explain_in_words(out: &mut impl Write, session: &dyn Session, verdict: &Verdi
     Ok(())
 }
 
-/// A table that takes its widths from the first page.
-struct Table {
-    columns: &'static [&'static str],
-    widths: Vec<usize>,
-}
-
-impl Table {
-    fn new(columns: &'static [&'static str]) -> Table {
-        Table { columns, widths: Vec::new() }
-    }
-
-    fn write(&mut self, out: &mut impl Write, rows: &[Vec<String>]) -> std::io::Result<()> {
-        if self.widths.is_empty() {
-            self.widths = self.columns.iter().map(|column| column.len()).collect();
-            for row in rows {
-                for (width, cell) in self.widths.iter_mut().zip(row) {
-                    *width = (*width).max(cell.chars().count());
-                }
-            }
-            let heads: Vec<String> = self.columns.iter().map(|&column| column.to_owned()).collect();
-            self.line(out, &heads)?;
-        }
-        rows.iter().try_for_each(|row| self.line(out, row))
-    }
-
-    fn line(&self, out: &mut impl Write, cells: &[String]) -> std::io::Result<()> {
-        let last = cells.len().saturating_sub(1);
-        for (place, (cell, width)) in cells.iter().zip(&self.widths).enumerate() {
-            if place == last {
-                writeln!(out, "{cell}")?;
-            } else {
-                write!(out, "{cell:<width$}  ")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn columns(kind: ObjectKind) -> &'static [&'static str] {
-    match kind {
+fn columns(kind: ObjectKind) -> Vec<Column> {
+    let headings: &[&str] = match kind {
         ObjectKind::Provider => &["KEY", "FLAGS", "NAME"],
         ObjectKind::ProviderContext => &["ID", "KEY", "TYPE", "NAME"],
         ObjectKind::SubLayer => &["WEIGHT", "KEY", "NAME"],
         ObjectKind::Layer => &["ID", "KEY", "FIELDS"],
         ObjectKind::Callout => &["ID", "LAYER", "NAME"],
         _ => &["ID", "LAYER", "SUBLAYER", "WEIGHT", "NAME", "RULE"],
-    }
+    };
+    headings.iter().map(|heading| Column::text(heading, 0)).collect()
 }
 
 fn row(object: &Object) -> Vec<String> {
@@ -313,7 +254,7 @@ fn value(value: &Value, is_address: bool) -> String {
 }
 
 /// A GUID's name in Windows' headers, or the GUID.
-fn name_of(guid: Guid) -> String {
+pub(crate) fn name_of(guid: Guid) -> String {
     guids::name(guid).map_or_else(|| guid.to_string(), str::to_owned)
 }
 
@@ -336,7 +277,7 @@ fn content(object: &Object) -> Shown {
     }
 }
 
-fn to_json(shown: &Shown) -> serde_json::Value {
+pub(crate) fn to_json(shown: &Shown) -> serde_json::Value {
     match shown {
         Shown::Nothing => serde_json::Value::Null,
         Shown::Bool(value) => json!(value),

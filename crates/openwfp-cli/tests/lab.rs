@@ -143,6 +143,11 @@ fn policies_without_sas() {
 }
 
 #[test]
+fn policies_of_the_kernel() {
+    run_inside("policies::the_kernels_policies_are_listed_and_explain_what_happens");
+}
+
+#[test]
 fn policies_under_traffic() {
     run_inside("policies::sas_deleted_under_traffic_stop_it_and_new_ones_resume_it");
 }

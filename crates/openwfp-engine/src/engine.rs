@@ -25,6 +25,7 @@ use openwfp_api::CounterUpdate;
 use openwfp_api::Dataplane;
 use openwfp_api::Error;
 use openwfp_api::FilterEngine;
+use openwfp_api::KernelPolicyChange;
 use openwfp_api::Mirror;
 use openwfp_api::MirrorChange;
 use openwfp_api::Random;
@@ -337,6 +338,7 @@ impl EngineBuilder {
             newest_callout: AtomicU64::new(FIRST_CALLOUT_ID - 1),
             classifier: RwLock::default(),
             spd: Mutex::default(),
+            kernel_policies: Mutex::default(),
             net_events: Mutex::default(),
             store: self.store,
             options: std::array::from_fn(|number| AtomicU32::new(u32::from(number == 0))),
@@ -386,6 +388,11 @@ impl Mirror for Engine {
         self.0.count(updates)
     }
 
+    fn change_policies(&self, changes: Vec<KernelPolicyChange>) -> Result {
+        self.0.change_kernel_policies(changes);
+        Ok(())
+    }
+
     fn report(&self, event: NetEvent) -> Result {
         self.0.report(event);
         Ok(())
@@ -413,6 +420,10 @@ impl Mirror for WeakMirror {
 
     fn count(&self, updates: &[CounterUpdate]) -> Result {
         self.engine()?.count(updates)
+    }
+
+    fn change_policies(&self, changes: Vec<KernelPolicyChange>) -> Result {
+        self.engine()?.change_policies(changes)
     }
 
     fn report(&self, event: NetEvent) -> Result {

@@ -76,6 +76,7 @@ mod events;
 mod faults;
 mod follow;
 mod housekeeper;
+mod kernel_policies;
 mod lifetime;
 mod net_events;
 mod objects;

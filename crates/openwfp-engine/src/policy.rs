@@ -36,6 +36,7 @@ use openwfp_api::SecurityDescriptor;
 use openwfp_api::SecurityInformation;
 use openwfp_api::Timestamp;
 use openwfp_api::object::FilterContext;
+use openwfp_api::object::Object;
 use openwfp_api::object::ObjectKind;
 use openwfp_api::object::ObjectName;
 use openwfp_api::object::net_event::NetEvent;
@@ -271,9 +272,28 @@ impl Shared {
         let operation = Operation::on_objects(kind, call)?;
         let entry = self
             .read(record, |database| database.objects.find(kind, name).cloned())
+            .or_else(|| self.filter_of_kernel(record, kind, name))
             .ok_or_else(|| name.not_found(kind))?;
         self.may(record, operation.rules().rights, kind, entry.security.as_ref())?;
         Ok(entry)
+    }
+
+    /// Returns the filter that stands for a policy of the kernel, if `name` is the policy's index.
+    fn filter_of_kernel(
+        &self,
+        record: &SessionRecord,
+        kind: ObjectKind,
+        name: ObjectName,
+    ) -> Option<Arc<Entry>> {
+        let (ObjectKind::Filter, ObjectName::Id(id)) = (kind, name) else { return None };
+        let policy = self.kernel_policy(record, u32::try_from(id).ok()?).ok()?;
+        Some(Arc::new(Entry {
+            serial: id,
+            object: Arc::new(Object::Filter(policy.to_filter())),
+            lifetime: Lifetime::BuiltIn,
+            security: None,
+            part_of: None,
+        }))
     }
 
     /// Returns the security descriptor of an object: its own, or the one it inherits from its kind.

@@ -60,6 +60,9 @@ use openwfp_api::Version;
 use openwfp_api::object::Object;
 use openwfp_api::object::ObjectKind;
 use openwfp_api::object::ObjectName;
+use openwfp_api::object::kernel::Explanation;
+use openwfp_api::object::kernel::KernelPolicy;
+use openwfp_api::object::kernel::KernelPolicyPlace;
 use openwfp_api::object::net_event::NetEvent;
 use openwfp_api::object::net_event::NetEventTemplate;
 use openwfp_api::object::packet::Packet;
@@ -615,6 +618,21 @@ impl Session for LocalSession {
     fn classify(&self, packet: &Packet) -> Result<Verdict> {
         self.admit(Operation::Classify)?;
         self.engine.classify(packet)
+    }
+
+    fn kernel_policies(&self, after: Option<&KernelPolicyPlace>, limit: u32) -> Result<Vec<KernelPolicy>> {
+        self.admit(Operation::KernelPolicyEnum)?;
+        Ok(self.engine.kernel_policies(&self.record, after, limit))
+    }
+
+    fn kernel_policy(&self, index: u32) -> Result<KernelPolicy> {
+        self.admit(Operation::KernelPolicyEnum)?;
+        self.engine.kernel_policy(&self.record, index)
+    }
+
+    fn explain(&self, packet: &Packet) -> Result<Explanation> {
+        self.admit(Operation::Explain)?;
+        self.engine.explain(&self.record, packet)
     }
 
     fn engine_option(&self, option: EngineOption) -> Result<u32> {

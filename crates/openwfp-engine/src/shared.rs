@@ -12,6 +12,7 @@ use crate::core::Origin;
 use crate::database::Database;
 use crate::faults::Injector;
 use crate::housekeeper::Signal;
+use crate::kernel_policies::KernelPolicies;
 use crate::lifetime::IdleTimeout;
 use crate::net_events::NetEvents;
 use crate::registry::Sessions;
@@ -56,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) classifier: RwLock<Classifier>,
     /// The SPD of the newest version; empty if the dataplane enforces no policies.
     pub(crate) spd: Mutex<Spd>,
+    /// The policies of the kernel, as its provider reports them.
+    pub(crate) kernel_policies: Mutex<KernelPolicies>,
     pub(crate) net_events: Mutex<NetEvents>,
     pub(crate) store: Option<Arc<dyn ObjectStore>>,
     /// Engine options, indexed by their WFP numbers.

@@ -2,6 +2,7 @@
 
 use crate::addresses;
 use crate::error;
+use crate::inventory::policies_of;
 use crate::pair::Listing;
 use crate::table::Tables;
 use crate::wire::Messages;
@@ -66,7 +67,8 @@ impl Dumps {
             None if interrupted => Completeness::Incomplete(CHANGED_MEANWHILE.into()),
             None => Completeness::Whole,
         };
-        Ok(Listing { contexts: tables.pair(&own), completeness })
+        let policies = policies_of(&tables.all_policies);
+        Ok(Listing { contexts: tables.pair(&own), completeness, policies })
     }
 
     /// Returns this machine's addresses; empty if no dump of them was taken.

@@ -6,6 +6,7 @@
 use crate::dumps::Dumps;
 use crate::dumps::Part;
 use crate::error;
+use crate::map;
 use crate::ownership::Ownership;
 use crate::ownership::id_of;
 use crate::pair::Pairing;
@@ -28,8 +29,12 @@ use crate::wire::RawSelector;
 use crate::wire::State;
 use crate::wire::WireError;
 use foldhash::fast::RandomState;
+use openwfp_api::HeldKernelPolicy;
+use openwfp_api::KernelPolicyChange;
 use openwfp_api::Result;
 use openwfp_api::SaContext;
+use openwfp_api::object::kernel::KernelPolicy;
+use openwfp_api::object::kernel::KernelPolicyPlace;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -45,7 +50,7 @@ pub struct Inventory {
     states: Map<StateIdentity, Held>,
     /// States by bucket, oldest first, each with its order number.
     buckets: Map<Bucket, Vec<(u64, StateIdentity)>>,
-    policies: Map<u32, HeldPolicy>,
+    policies: Map<u32, Arc<HeldPolicy>>,
     /// Indices of policies by the source, destination and reqid of their templates.
     asking: Map<(IpAddr, IpAddr, u32), Vec<u32>>,
     /// Larval states without an SPI.
@@ -66,9 +71,44 @@ struct Held {
     order: u64,
 }
 
-struct HeldPolicy {
+/// A policy and its position in the order of creation.
+pub(crate) struct HeldPolicy {
     payload: Box<[u8]>,
     order: u64,
+    ownership: Arc<Ownership>,
+}
+
+impl HeldPolicy {
+    /// Returns the policy with its place in the kernel's order.
+    fn placed(self: &Arc<HeldPolicy>) -> (KernelPolicyPlace, Arc<dyn HeldKernelPolicy>) {
+        (self.read().place(), Arc::clone(self) as _)
+    }
+}
+
+/// Returns changes that report the policies of a dump.
+pub(crate) fn policies_of(dump: &[&[u8]]) -> Vec<KernelPolicyChange> {
+    let ownership = Arc::new(Ownership::default());
+    let policies = dump.iter().rev().zip(1..).filter_map(|(payload, order)| {
+        let index = Policy::of(payload)?.index;
+        let held = HeldPolicy { payload: (*payload).into(), order, ownership: Arc::clone(&ownership) };
+        Some(KernelPolicyChange { index, policy: Some(Arc::new(held).placed()) })
+    });
+    policies.collect()
+}
+
+impl std::fmt::Debug for HeldPolicy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Policy::of(&self.payload).fmt(f)
+    }
+}
+
+impl HeldKernelPolicy for HeldPolicy {
+    fn read(&self) -> KernelPolicy {
+        // The payload was parsed before.
+        let Some(policy) = Policy::of(&self.payload) else { return KernelPolicy::default() };
+        let own = self.ownership.uses(&PolicyId::of(&policy));
+        map::policy(&policy, self.order, own)
+    }
 }
 
 /// Key of states that may belong together: the reqid and the two addresses, the smaller one first.
@@ -93,6 +133,8 @@ pub(crate) struct Changes {
     pub(crate) stale: Set<StateIdentity>,
     /// Moves not yet looked up in the kernel.
     pub(crate) moves: Vec<Move>,
+    /// Indices of policies that were added, changed or removed.
+    pub(crate) policies: Set<u32>,
     /// Old identity of each moved state, by its new one.
     pub(crate) moved: Map<StateIdentity, StateIdentity>,
 }
@@ -113,6 +155,7 @@ impl Changes {
             && self.buckets.is_empty()
             && self.soft.is_empty()
             && self.counted.is_empty()
+            && self.policies.is_empty()
             && self.moves.is_empty()
             && self.stale.is_empty()
     }
@@ -159,8 +202,8 @@ impl Inventory {
         for record in tables.states.iter().rev() {
             inventory.put_state(record.payload(), **record);
         }
-        for record in tables.policies.iter().rev() {
-            inventory.put_policy(record.payload(), record);
+        for policy in tables.all_policies.iter().rev() {
+            inventory.put_policy(policy);
         }
         for message in Messages::new(&dumps.events) {
             inventory.apply(&message.map_err(in_part(Part::Events))?).map_err(in_part(Part::Events))?;
@@ -234,8 +277,8 @@ impl Inventory {
             }
             Event::Policy(policy) => {
                 self.drop_policy(policy.index);
-                if let Some(record) = PolicyRecord::new(message.payload, &policy) {
-                    self.put_policy(message.payload, &record);
+                if is_listed(&policy) {
+                    self.put_policy(message.payload);
                 }
             }
             Event::PolicyGone(index) => self.drop_policy(index),
@@ -369,21 +412,34 @@ impl Inventory {
         }
     }
 
-    fn put_policy(&mut self, payload: &[u8], record: &PolicyRecord<'_>) {
-        for template in record.templates().iter() {
+    fn put_policy(&mut self, payload: &[u8]) {
+        let Some(policy) = Policy::of(payload) else { return };
+        let record = PolicyRecord::new(payload, &policy);
+        for (record, template) in
+            record.iter().flat_map(|of| of.templates().iter().map(move |template| (of, template)))
+        {
             let (source, destination) = record.filed_under(&template);
             let at = self.asking.entry((source, destination, template.reqid)).or_default();
-            if !at.contains(&record.index) {
-                at.push(record.index);
+            if !at.contains(&policy.index) {
+                at.push(policy.index);
             }
         }
-        self.note_policy(record);
+        if let Some(record) = &record {
+            self.note_policy(record);
+        }
         self.newest += 1;
-        self.policies.insert(record.index, HeldPolicy { payload: payload.into(), order: self.newest });
+        self.changes.policies.insert(policy.index);
+        let held = HeldPolicy {
+            payload: payload.into(),
+            order: self.newest,
+            ownership: Arc::clone(&self.ownership),
+        };
+        self.policies.insert(policy.index, Arc::new(held));
     }
 
     fn drop_policy(&mut self, index: u32) {
         let Some(held) = self.policies.remove(&index) else { return };
+        self.changes.policies.insert(index);
         let Some(record) = record(&held.payload) else { return };
         for template in record.templates().iter() {
             let (source, destination) = record.filed_under(&template);
@@ -419,7 +475,7 @@ impl Inventory {
         let mut held: Vec<&Held> = self.states.values().collect();
         held.sort_unstable_by_key(|held| Reverse(held.order));
         let states = held.iter().map(|held| StateRecord::new(&held.payload, held.facts)).collect();
-        Tables { states, policies: records(self.policies.values().collect()) }
+        Tables { states, policies: records(self.policies.values().collect()), all_policies: Vec::new() }
     }
 
     /// Returns one bucket as tables for pairing.
@@ -441,7 +497,7 @@ impl Inventory {
         indices.sort_unstable();
         indices.dedup();
         let policies = indices.iter().filter_map(|index| self.policies.get(index)).collect();
-        Tables { states, policies: records(policies) }
+        Tables { states, policies: records(policies), all_policies: Vec::new() }
     }
 
     pub(crate) fn pairing<'t>(&self, tables: &'t Tables<'_>) -> Pairing<'t> {
@@ -481,6 +537,16 @@ impl Inventory {
             return self.in_bucket(&bucket).filter(is_meant).copied().collect();
         }
         self.states.keys().filter(is_meant).copied().collect()
+    }
+
+    /// Returns the change that reports a policy as it is now.
+    pub(crate) fn policy_change(&self, index: u32) -> KernelPolicyChange {
+        KernelPolicyChange { index, policy: self.policies.get(&index).map(HeldPolicy::placed) }
+    }
+
+    /// Returns changes that report all policies.
+    pub fn policies(&self) -> Vec<KernelPolicyChange> {
+        self.policies.keys().map(|index| self.policy_change(*index)).collect()
     }
 
     /// Returns the policies with a template for this reqid between two addresses.
@@ -528,7 +594,7 @@ impl Inventory {
             }
         }
         let differs = |one: &Inventory, other: &Inventory| -> Vec<u32> {
-            let is_same = |(index, held): &(&u32, &HeldPolicy)| {
+            let is_same = |(index, held): &(&u32, &Arc<HeldPolicy>)| {
                 let other = other.policies.get(index);
                 other.is_some_and(|other| policy_substance(&other.payload) == policy_substance(&held.payload))
             };
@@ -547,8 +613,17 @@ impl Inventory {
                 newer.note_policy(&record);
             }
         }
+        newer.changes.policies.extend(came.iter().chain(&went));
+        // Policies that are the same keep their order, so that their places are the same, too.
+        for (index, held) in &mut newer.policies {
+            if let Some(old) = self.policies.get(index).filter(|_| !newer.changes.policies.contains(index)) {
+                *held = Arc::clone(old);
+            }
+        }
         // Keep earlier changes that were not passed on yet.
-        let Changes { gone, states, buckets, soft, counted, moved, .. } = std::mem::take(&mut self.changes);
+        let Changes { gone, states, buckets, soft, counted, moved, policies, .. } =
+            std::mem::take(&mut self.changes);
+        newer.changes.policies.extend(policies);
         for (identity, gone) in gone {
             if !newer.states.contains_key(&identity) {
                 newer.changes.gone.entry(identity).or_insert(gone);
@@ -563,6 +638,11 @@ impl Inventory {
         newer.changes.moved = moved;
         *self = newer;
     }
+}
+
+/// Returns whether a policy is for all packets and not for those of one socket.
+pub(crate) fn is_listed(policy: &Policy<'_>) -> bool {
+    !matches!(policy.direction, crate::wire::PolicyDirection::Other(_))
 }
 
 /// Returns a state without its counters, for comparison.
@@ -595,7 +675,7 @@ fn between(reqid: u32, one: IpAddr, other: IpAddr) -> Bucket {
 }
 
 /// Returns records of policies for pairing, in the order of a dump (newest first).
-fn records(mut held: Vec<&HeldPolicy>) -> Vec<PolicyRecord<'_>> {
+fn records(mut held: Vec<&Arc<HeldPolicy>>) -> Vec<PolicyRecord<'_>> {
     held.sort_unstable_by_key(|held| Reverse(held.order));
     held.into_iter().filter_map(|held| record(&held.payload)).collect()
 }
@@ -738,8 +818,10 @@ mod tests {
         for record in &tables.states {
             message(MessageKind::NewSa, record.payload()).emit(&mut dumps.states);
         }
-        for record in &tables.policies {
-            message(MessageKind::NewPolicy, record.payload()).emit(&mut policies);
+        let mut held: Vec<_> = inventory.policies.values().collect();
+        held.sort_unstable_by_key(|held| Reverse(held.order));
+        for held in held {
+            message(MessageKind::NewPolicy, &held.payload).emit(&mut policies);
         }
         message(MessageKind::Done, &[0; 4]).emit(&mut dumps.states);
         message(MessageKind::Done, &[0; 4]).emit(&mut policies);

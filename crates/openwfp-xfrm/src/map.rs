@@ -2,6 +2,9 @@
 
 use crate::wire::Algorithm;
 use crate::wire::LIMIT_INFINITE;
+use crate::wire::Policy;
+use crate::wire::PolicyDirection;
+use crate::wire::PolicyTemplate;
 use crate::wire::RawSelector;
 use crate::wire::ReplayEsn;
 use crate::wire::State;
@@ -17,6 +20,7 @@ use openwfp_api::Direction;
 use openwfp_api::DirectionCounters;
 use openwfp_api::EspAuthAndCipher;
 use openwfp_api::HardwareOffload;
+use openwfp_api::IpNet;
 use openwfp_api::Key;
 use openwfp_api::Lifetime;
 use openwfp_api::Limits;
@@ -29,9 +33,16 @@ use openwfp_api::Sa;
 use openwfp_api::Selector;
 use openwfp_api::SelectorPorts;
 use openwfp_api::Spi;
+use openwfp_api::Timestamp;
 use openwfp_api::Transform;
 use openwfp_api::UdpEncapsulation;
 use openwfp_api::UnknownAttribute;
+use openwfp_api::object::kernel::KernelPolicy;
+use openwfp_api::object::kernel::KernelPolicyAction;
+use openwfp_api::object::kernel::KernelPolicyDirection;
+use openwfp_api::object::kernel::KernelTemplate;
+use openwfp_api::record::Address;
+use openwfp_api::record::Network;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
@@ -324,6 +335,65 @@ pub(crate) fn selector(raw: &RawSelector, direction: Direction) -> Option<Select
         _ => (source_port, destination_port),
     };
     Some(Selector { local, remote, protocol, local_port, remote_port })
+}
+
+/// Returns a policy in the API's terms. `age` orders policies of equal priority.
+pub(crate) fn policy(policy: &Policy<'_>, age: u64, own: bool) -> KernelPolicy {
+    let any = || {
+        if policy.selector.family == 10 {
+            IpNet::V6(Default::default())
+        } else {
+            IpNet::V4(Default::default())
+        }
+    };
+    let (source, destination) = policy.selector.networks().unwrap_or_else(|| (any(), any()));
+    let templates: Vec<KernelTemplate> = policy.templates.iter().map(template).collect();
+    let (mark, mark_mask) = policy.mark.unwrap_or_default();
+    KernelPolicy {
+        index: policy.index,
+        direction: match policy.direction {
+            PolicyDirection::Out => KernelPolicyDirection::Out,
+            PolicyDirection::Forward => KernelPolicyDirection::Forward,
+            _ => KernelPolicyDirection::In,
+        },
+        action: match (policy.action, templates.is_empty()) {
+            (1, _) => KernelPolicyAction::Block,
+            (_, true) => KernelPolicyAction::Bypass,
+            (_, false) => KernelPolicyAction::Protect,
+        },
+        priority: policy.priority,
+        source: Network(source),
+        destination: Network(destination),
+        protocol: policy.selector.protocol,
+        source_port: policy.selector.source_port.0,
+        source_port_mask: policy.selector.source_port.1,
+        destination_port: policy.selector.destination_port.0,
+        destination_port_mask: policy.selector.destination_port.1,
+        interface: policy.selector.interface.cast_unsigned(),
+        templates,
+        mark,
+        mark_mask,
+        if_id: policy.if_id.unwrap_or(0),
+        added: Timestamp(policy.current[2]),
+        lifetime_seconds: policy.limits.add_seconds.1,
+        idle_seconds: policy.limits.use_seconds.1,
+        own,
+        age,
+        ..KernelPolicy::default()
+    }
+}
+
+fn template(template: PolicyTemplate) -> KernelTemplate {
+    let end = |address: IpAddr| (!address.is_unspecified()).then_some(Address(address));
+    KernelTemplate {
+        source: end(template.source),
+        destination: end(template.destination),
+        protocol: template.protocol,
+        mode: template.mode,
+        reqid: template.reqid,
+        spi: template.spi,
+        optional: template.optional,
+    }
 }
 
 /// Stores the state's counters in `counters`.

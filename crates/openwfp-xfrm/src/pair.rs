@@ -29,6 +29,7 @@ use openwfp_api::Counters;
 use openwfp_api::Direction;
 use openwfp_api::Endpoints;
 use openwfp_api::FilterId;
+use openwfp_api::KernelPolicyChange;
 use openwfp_api::Mode;
 use openwfp_api::Protocol;
 use openwfp_api::Reservation;
@@ -58,6 +59,8 @@ pub struct Listing {
     pub contexts: Vec<SaContext>,
     /// Whether the listing is complete.
     pub completeness: Completeness,
+    /// The policies, as a mirror takes them.
+    pub policies: Vec<KernelPolicyChange>,
 }
 
 impl Tables<'_> {

@@ -3,6 +3,7 @@
 //! Each message is parsed completely once, so that errors are found here. It is then kept as a record:
 //! the few fields that pairing needs, and a reference to its bytes.
 
+use crate::inventory::is_listed;
 use crate::map;
 use crate::wire::Message;
 use crate::wire::MessageKind;
@@ -25,6 +26,8 @@ use std::net::Ipv4Addr;
 pub struct Tables<'a> {
     pub(crate) states: Vec<StateRecord<'a>>,
     pub(crate) policies: Vec<PolicyRecord<'a>>,
+    /// The bytes of all policies but those of sockets, in the order of the dump.
+    pub(crate) all_policies: Vec<&'a [u8]>,
 }
 
 /// A state's bytes and the fields that pairing needs.
@@ -147,9 +150,12 @@ impl<'a> Tables<'a> {
         Ok(())
     }
 
-    /// Adds one policy. Skips policies of sockets and policies without templates.
+    /// Adds one policy. Skips policies of sockets; those without templates take no part in pairing.
     pub(crate) fn add_policy(&mut self, message: &Message<'a>) -> Result<(), WireError> {
         let policy = Policy::parse(message)?;
+        if is_listed(&policy) {
+            self.all_policies.push(message.payload);
+        }
         self.policies.extend(PolicyRecord::new(message.payload, &policy));
         Ok(())
     }
@@ -157,6 +163,7 @@ impl<'a> Tables<'a> {
     /// Replaces the policies with those of `other`.
     pub(crate) fn take_policies(&mut self, other: Tables<'a>) {
         self.policies = other.policies;
+        self.all_policies = other.all_policies;
     }
 }
 
@@ -287,10 +294,6 @@ impl<'a> PolicyRecord<'a> {
     /// Returns the policy's selector. Never none, because the policy was parsed before.
     pub(crate) fn selector(&self) -> Option<RawSelector> {
         RawSelector::of(self.payload)
-    }
-
-    pub(crate) fn payload(&self) -> &'a [u8] {
-        self.payload
     }
 
     /// Returns source and destination of the states that a template matches, or [`ANYWHERE`] for both.

@@ -114,7 +114,9 @@ impl Engine {
             EngineUrl::Capture(directory) => {
                 let listing = openwfp_xfrm::capture::read(directory)?;
                 let engine = builder.open()?;
-                engine.mirror().replace(listing.contexts, listing.completeness)?;
+                let mirror = engine.mirror();
+                mirror.replace(listing.contexts, listing.completeness)?;
+                mirror.change_policies(listing.policies)?;
                 engine
             }
             EngineUrl::Memory => builder.open()?,

@@ -1,6 +1,7 @@
 //! Objects of the filter engine: providers, provider contexts, sublayers, layers, callouts and filters.
 #![allow(clippy::doc_markdown, reason = "these comments are those of the .proto file, too")]
 
+pub mod kernel;
 pub mod net_event;
 pub mod packet;
 pub mod policy;

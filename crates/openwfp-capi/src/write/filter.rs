@@ -44,8 +44,15 @@ pub(super) fn transport_filter<S: Sink>(sink: &mut S, filter: &TransportFilter<'
         set_condition(sink, &places, index, &condition);
         index += 1;
     });
+    let display_data = display(sink, &filter.name(), "");
+    let action = filter.action();
     sink.fill(&place, 0, |c| {
+        c.filterKey = guid(filter.key());
+        c.displayData = display_data;
         c.layerKey = guid(filter.layer_key());
+        c.subLayerKey = guid(filter.sublayer_key());
+        c.action.r#type = action.kind.wfp();
+        c.action.Anonymous.calloutKey = guid(action.callout);
         // This fits: policies limit the number of selectors, and each adds at most five conditions.
         c.numFilterConditions = u32::try_from(len).unwrap_or(0);
         c.filterCondition = places.start();

@@ -13,20 +13,34 @@ use openwfp::api::Spi;
 use std::time::Duration;
 use std::time::SystemTime;
 
-/// Formats one side of a selector: `10.1.0.0/16`, followed by `[tcp/443]` if protocol or port are set.
-fn side(network: openwfp::api::IpNet, protocol: u8, ports: SelectorPorts) -> String {
-    if protocol == 0 && ports.is_any() {
-        return network.to_string();
-    }
-    let protocol = match protocol {
+/// Returns the name of an IP protocol, or its number.
+pub(crate) fn protocol(number: u8) -> String {
+    match number {
         0 => "any".to_owned(),
         1 => "icmp".to_owned(),
         6 => "tcp".to_owned(),
         17 => "udp".to_owned(),
+        50 => "esp".to_owned(),
+        51 => "ah".to_owned(),
         58 => "icmpv6".to_owned(),
+        108 => "comp".to_owned(),
         132 => "sctp".to_owned(),
         other => other.to_string(),
-    };
+    }
+}
+
+/// Returns other people's text with its control characters escaped.
+pub(crate) fn escaped(text: &str) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escape).collect()
+}
+
+/// Formats one side of a selector: `10.1.0.0/16`, followed by `[tcp/443]` if protocol or port are set.
+pub(crate) fn side(network: openwfp::api::IpNet, protocol: u8, ports: SelectorPorts) -> String {
+    if protocol == 0 && ports.is_any() {
+        return network.to_string();
+    }
+    let protocol = self::protocol(protocol);
     match ports.range() {
         _ if ports.is_any() => format!("{network}[{protocol}]"),
         (low, high) if low == high => format!("{network}[{protocol}/{low}]"),

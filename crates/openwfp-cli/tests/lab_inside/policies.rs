@@ -478,3 +478,130 @@ fn sas_deleted_under_traffic_stop_it_and_new_ones_resume_it() {
     traffic.wait().unwrap();
     assert_eq!(sniffer.stop(), "", "frames in the clear");
 }
+
+/// What `wfp` prints of a host's kernel, as lines of JSON.
+fn told(host: &str, command: &str) -> Vec<serde_json::Value> {
+    let output = Command::new("ip")
+        .args(["netns", "exec", host, &wfp(), "--engine", "xfrm:"])
+        .args(command.split(' '))
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The kernel's policies are listed, shown and explained, whoever installed them, and followed as they change.
+#[test]
+#[ignore = "in the kernel lab: lab.rs starts it"]
+fn the_kernels_policies_are_listed_and_explain_what_happens() {
+    two_hosts();
+    sh("ip -n a xfrm policy add src 10.1.0.0/24 dst 10.2.0.0/24 dir out priority 2000 tmpl src 10.9.0.1 dst 10.9.0.2 proto esp reqid 7 mode tunnel
+        ip -n a xfrm policy add src 10.1.0.0/24 dst 10.2.0.0/24 proto tcp dport 22 dir out priority 1500
+        ip -n a xfrm policy add src 10.1.0.66/32 dst 10.2.0.0/16 dir out priority 100 action block
+        ip -n a xfrm policy add src 10.2.0.0/24 dst 10.1.0.0/24 dir in priority 2000 tmpl src 10.9.0.2 dst 10.9.0.1 proto esp reqid 7 mode tunnel
+        ip -n a xfrm policy add src 10.2.0.0/24 dst 10.1.0.0/24 dir fwd priority 2000 tmpl src 10.9.0.2 dst 10.9.0.1 proto esp reqid 7 mode tunnel level use
+        ip -n a xfrm policy add src fd01::/64 dst fd02::/64 dir out priority 2000 mark 5 mask 0xff tmpl src fd09::1 dst fd09::2 proto ah mode transport");
+    let listed = told("a", "policy list -o jsonl");
+    let of = |policy: &serde_json::Value| {
+        ["direction", "action", "source"].map(|name| policy[name].as_str().unwrap().to_owned()).join(" ")
+    };
+    let lines: Vec<String> = listed.iter().map(of).collect();
+    assert_eq!(
+        lines,
+        [
+            "in protect 10.2.0.0/24",
+            "out block 10.1.0.66/32",
+            "out bypass 10.1.0.0/24[tcp]",
+            "out protect 10.1.0.0/24",
+            "out protect fd01::/64",
+            "fwd protect 10.2.0.0/24"
+        ]
+    );
+    assert_eq!(listed[5]["templates"][0]["level"], "optional");
+    assert_eq!(listed[4]["mark"], "0x5/0xff");
+    assert!(listed.iter().all(|policy| policy["owner"].is_null()));
+    let explain = |packet: &str| told("a", &format!("policy explain {packet} -o jsonl")).remove(0);
+    let outcome = |packet: &str| explain(packet)["outcome"].as_str().unwrap().to_owned();
+    // The same packets on the wire, while nobody has an SA: `explain` says what happens to them.
+    let tcp = "--from 10.1.0.1 --to 10.2.0.1 --proto tcp --dport 22";
+    assert_eq!(outcome(tcp), "bypassed");
+    assert_eq!(outcome("--from 10.1.0.1 --to 10.2.0.1 --proto icmp --sport 8"), "waits");
+    assert_eq!(outcome("--from 10.1.0.66 --to 10.2.0.1 --proto tcp --dport 22"), "blocked");
+    let clear = explain("--from 10.1.9.1 --to 10.2.0.1 --proto tcp --dport 80");
+    assert_eq!(clear["outcome"], "clear");
+    assert_eq!(clear["decisions"][0]["near"]["source"], "10.1.0.0/24", "{clear}");
+    assert_eq!(
+        outcome("--from 10.2.0.1 --to 10.1.0.1 --proto tcp --in"),
+        "blocked",
+        "nothing can have protected it"
+    );
+    assert_eq!(
+        outcome("--from 10.2.0.1 --to 10.1.0.1 --proto tcp --forward"),
+        "clear",
+        "the template is optional"
+    );
+    let marked = explain("--from fd01::1 --to fd02::1 --proto tcp");
+    assert_eq!(marked["outcome"], "clear");
+    assert!(marked["unknown"].to_string().contains("mark 0x5/0xff"), "{marked}");
+
+    // With an SA the packet is protected, and the list says by which context.
+    let key = "0x0102030405060708090a0b0c0d0e0f1011121314";
+    for (src, dst, spi) in [("10.9.0.1", "10.9.0.2", "0x2001"), ("10.9.0.2", "10.9.0.1", "0x1001")] {
+        sh(&format!(
+            "ip -n a xfrm state add src {src} dst {dst} proto esp spi {spi} reqid 7 mode tunnel aead 'rfc4106(gcm(aes))' {key} 128"
+        ));
+    }
+    let session = open(&engine("a", None));
+    let policies = || session.kernel_policies(None, 1000).unwrap();
+    let protected = explain("--from 10.1.0.1 --to 10.2.0.1 --proto tcp --dport 80");
+    assert_eq!(protected["outcome"], "protected");
+    assert_eq!(protected["decisions"][0]["policy"]["sa_contexts"], serde_json::json!([1]));
+    let shown = sh(&format!("ip netns exec a {} --engine xfrm: sa show 1 -o json", wfp()));
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let index = shown["outbound"]["filter_id"].as_u64().unwrap();
+    let policy = told("a", &format!("policy show {index} -o jsonl")).remove(0);
+    assert_eq!(
+        (&policy["priority"], &policy["sa_contexts"]),
+        (&serde_json::json!(2000), &serde_json::json!([1]))
+    );
+    // WFP's call for the same number.
+    let filter = session.object_get(ObjectKind::Filter, ObjectName::Id(index)).unwrap();
+    let filter = filter.as_filter().unwrap();
+    assert_eq!(
+        (filter.id, filter.ipsec_mode(), filter.layer),
+        (index, Some(Mode::Tunnel), layer::OUTBOUND_TRANSPORT_V4)
+    );
+    assert_eq!(filter.conditions.len(), 2);
+    assert_eq!(session.kernel_policy(1 << 30).unwrap_err().code(), Code::FWP_E_NOT_FOUND);
+
+    // What changes is followed: replaced, deleted, expired, flushed.
+    assert_eq!(policies().len(), 6);
+    sh("ip -n a xfrm policy update src 10.1.0.66/32 dst 10.2.0.0/16 dir out priority 3000 action block");
+    until("the update", || policies().iter().any(|policy| policy.priority == 3000));
+    assert_eq!(policies()[4].priority, 3000, "the last one of its direction now");
+    sh("ip -n a xfrm policy delete src 10.1.0.66/32 dst 10.2.0.0/16 dir out");
+    until("the deletion", || policies().len() == 5);
+    sh("ip -n a xfrm policy add src 10.3.0.0/24 dst 10.4.0.0/24 dir out limit time-hard 1");
+    until("the new one", || policies().len() == 6);
+    until("its end", || policies().len() == 5);
+    sh("ip -n a xfrm policy flush");
+    until("the flush", || policies().is_empty());
+
+    // The engine's own are named with their filter.
+    let end = End::new("b", &[between("10.2.0.0/24", "10.1.0.0/24")]);
+    until("the engine's own", || end.session.kernel_policies(None, 9).unwrap().len() == 3);
+    let own = end.session.kernel_policies(None, 9).unwrap();
+    assert!(own.iter().all(|policy| policy.own && policy.filter_id == end.filters[0]), "{own:?}");
+    let packet = packet::Packet {
+        source: record::Address([10, 2, 0, 1].into()),
+        destination: record::Address([10, 1, 0, 1].into()),
+        protocol: 6,
+        ..packet::Packet::default()
+    };
+    let waits = end.session.explain(&packet).unwrap();
+    assert_eq!(waits.outcome, kernel::Outcome::Waits);
+    let id = end.establish(1);
+    until("its SAs", || end.session.explain(&packet).unwrap().outcome == kernel::Outcome::Protected);
+    let decision = end.session.explain(&packet).unwrap().decisions.remove(0);
+    assert_eq!(decision.policy.unwrap().sa_contexts, [id.0]);
+}

@@ -171,7 +171,8 @@ impl Spd {
         self.claims.keys().filter_map(|identity| self.entry(identity)).collect()
     }
 
-    fn entry(&self, identity: &Identity) -> Option<SpdEntry> {
+    /// Returns an entry by its direction and selector.
+    pub(crate) fn entry(&self, identity: &Identity) -> Option<SpdEntry> {
         let (rank, claim) = self.claims.get(identity)?.get_min()?;
         let (direction, selector) = *identity;
         Some(SpdEntry {

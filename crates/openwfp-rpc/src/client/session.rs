@@ -49,6 +49,9 @@ use openwfp_api::Version;
 use openwfp_api::object::Object;
 use openwfp_api::object::ObjectKind;
 use openwfp_api::object::ObjectName;
+use openwfp_api::object::kernel::Explanation;
+use openwfp_api::object::kernel::KernelPolicy;
+use openwfp_api::object::kernel::KernelPolicyPlace;
 use openwfp_api::object::net_event::NetEvent;
 use openwfp_api::object::net_event::NetEventTemplate;
 use openwfp_api::object::packet::Packet;
@@ -450,6 +453,25 @@ impl Session for RemoteSession {
         let request = encode(&ClassifyRequest { session: self.token(), packet: packet.clone() });
         let verdict = self.link.call(|mut client| async move { client.classify(request).await })?;
         self.understood(Verdict::decode(&verdict.0))
+    }
+
+    fn kernel_policies(&self, after: Option<&KernelPolicyPlace>, limit: u32) -> Result<Vec<KernelPolicy>> {
+        let request =
+            encode(&KernelPolicyListRequest { session: self.token(), after: after.cloned(), limit });
+        let page = self.link.call(|mut client| async move { client.kernel_policy_list(request).await })?;
+        self.understood(KernelPolicyPage::decode(&page.0)).map(|page| page.policies)
+    }
+
+    fn kernel_policy(&self, index: u32) -> Result<KernelPolicy> {
+        let request = encode(&KernelPolicyGetRequest { session: self.token(), index });
+        let policy = self.link.call(|mut client| async move { client.kernel_policy_get(request).await })?;
+        self.understood(KernelPolicyReply::decode(&policy.0)).map(|reply| reply.policy)
+    }
+
+    fn explain(&self, packet: &Packet) -> Result<Explanation> {
+        let request = encode(&ExplainRequest { session: self.token(), packet: packet.clone() });
+        let explanation = self.link.call(|mut client| async move { client.explain(request).await })?;
+        self.understood(Explanation::decode(&explanation.0))
     }
 
     fn engine_option(&self, option: EngineOption) -> Result<u32> {

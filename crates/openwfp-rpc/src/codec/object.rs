@@ -6,6 +6,8 @@ use openwfp_api::Guid;
 use openwfp_api::KeyAccess;
 use openwfp_api::Result;
 use openwfp_api::object::Object;
+use openwfp_api::object::kernel::KernelPolicy;
+use openwfp_api::object::kernel::KernelPolicyPlace;
 use openwfp_api::object::net_event::NetEvent;
 use openwfp_api::object::net_event::NetEventTemplate;
 use openwfp_api::object::packet::Packet;
@@ -64,6 +66,39 @@ openwfp_api::records! {
     }
     /// Evaluates the filters of a packet's layer against the packet.
     ClassifyRequest {
+        /// Token of the session, from SessionOpened.session.
+        1 session: Blob,
+        /// The packet.
+        2 packet: Packet,
+    }
+    /// Lists policies of the kernel, in its order.
+    KernelPolicyListRequest {
+        /// Token of the session, from SessionOpened.session.
+        1 session: Blob,
+        /// Place of the last policy of the page before. Absent: start with the first policy.
+        2 after: Option<KernelPolicyPlace>,
+        /// Maximum number of policies. The engine may return fewer.
+        3 limit: u32,
+    }
+    /// A page of policies of the kernel.
+    KernelPolicyPage {
+        /// The policies. Only an empty page is the end.
+        1 policies: Vec<KernelPolicy>,
+    }
+    /// Requests one policy of the kernel.
+    KernelPolicyGetRequest {
+        /// Token of the session, from SessionOpened.session.
+        1 session: Blob,
+        /// Index of the policy.
+        2 index: u32,
+    }
+    /// One policy of the kernel.
+    KernelPolicyReply {
+        /// The policy.
+        1 policy: KernelPolicy,
+    }
+    /// Explains what happens to a packet.
+    ExplainRequest {
         /// Token of the session, from SessionOpened.session.
         1 session: Blob,
         /// The packet.
@@ -158,6 +193,12 @@ pub fn object_proto() -> String {
     ObjectPage::describe(&mut schema);
     ClassifyRequest::describe(&mut schema);
     openwfp_api::object::packet::Verdict::describe(&mut schema);
+    KernelPolicyListRequest::describe(&mut schema);
+    KernelPolicyPage::describe(&mut schema);
+    KernelPolicyGetRequest::describe(&mut schema);
+    KernelPolicyReply::describe(&mut schema);
+    ExplainRequest::describe(&mut schema);
+    openwfp_api::object::kernel::Explanation::describe(&mut schema);
     EngineOptionRequest::describe(&mut schema);
     EngineOptionReply::describe(&mut schema);
     NetEventReportRequest::describe(&mut schema);

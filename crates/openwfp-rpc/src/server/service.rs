@@ -58,6 +58,9 @@ pub(crate) struct Running {
     pub(crate) shared: Arc<Shared>,
 }
 
+/// Maximum number of kernel policies in a page, which bounds its size.
+const KERNEL_POLICIES_MAX: u32 = 1000;
+
 impl Running {
     /// Checks whether a long call may continue: `FWP_E_SESSION_ABORTED` once the daemon has ended its
     /// session.
@@ -614,6 +617,30 @@ impl FilterEngine for Service {
         let asked: ClassifyRequest = decoded(&request)?;
         self.read(&request, &asked.session.0, |open| {
             open.session.classify(&asked.packet).map(|verdict| encode(&verdict))
+        })
+    }
+
+    async fn kernel_policy_list(&self, request: Request<Raw>) -> Reply<Raw> {
+        let asked: KernelPolicyListRequest = decoded(&request)?;
+        let limit = asked.limit.min(KERNEL_POLICIES_MAX);
+        self.read(&request, &asked.session.0, |open| {
+            let policies = open.session.kernel_policies(asked.after.as_ref(), limit)?;
+            Ok(encode(&KernelPolicyPage { policies }))
+        })
+    }
+
+    async fn kernel_policy_get(&self, request: Request<Raw>) -> Reply<Raw> {
+        let asked: KernelPolicyGetRequest = decoded(&request)?;
+        self.read(&request, &asked.session.0, |open| {
+            let policy = open.session.kernel_policy(asked.index)?;
+            Ok(encode(&KernelPolicyReply { policy }))
+        })
+    }
+
+    async fn explain(&self, request: Request<Raw>) -> Reply<Raw> {
+        let asked: ExplainRequest = decoded(&request)?;
+        self.read(&request, &asked.session.0, |open| {
+            open.session.explain(&asked.packet).map(|explanation| encode(&explanation))
         })
     }
 

@@ -210,6 +210,7 @@ impl Following {
         }
         drop(pairing);
         self.owners = owners;
+        self.mirror.change_policies(self.inventory.policies())?;
         self.inventory.changes = Changes::default();
         tracing::info!(states = self.inventory.len(), contexts = count, "listed the kernel's SAs");
         Ok(())
@@ -383,6 +384,7 @@ impl Following {
             return Ok(());
         }
         let changes = std::mem::take(&mut self.inventory.changes);
+        self.tell_policies(&changes)?;
         for (new, old) in &changes.moved {
             if let Some(owner) = self.owners.remove(old) {
                 self.owners.insert(*new, owner);
@@ -525,6 +527,15 @@ impl Following {
         }
     }
 
+    /// Passes changed policies to the engine.
+    fn tell_policies(&self, changes: &Changes) -> Result<(), End> {
+        if changes.policies.is_empty() {
+            return Ok(());
+        }
+        let changed = changes.policies.iter().map(|index| self.inventory.policy_change(*index)).collect();
+        self.mirror.change_policies(changed).map_err(|_| End::NoEngine)
+    }
+
     /// Sets the policy of an acquire to the engine's own one, if it is a packet of it that needs an SA. For other policies it
     /// is the kernel's index.
     fn name_policy(&self, context: &mut SaContext, pairing: &Pairing<'_>, unit: usize) {
@@ -652,6 +663,7 @@ impl Following {
     /// Removes all contexts from the engine without asking the kernel, which is gone.
     fn flush_nothing(&mut self) -> Result<(), End> {
         let changes = std::mem::take(&mut self.inventory.changes);
+        self.tell_policies(&changes)?;
         self.ownership.forget(changes.gone.keys().copied());
         let installed = self.ownership.installed();
         let ids: HashSet<SaContextId> = self

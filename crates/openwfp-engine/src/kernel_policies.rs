@@ -1,0 +1,319 @@
+//! The kernel's IPsec policies, whoever installed them: listing them, and what they mean for a packet.
+//!
+//! They are not part of a version of the database: they are the kernel's, follow it at once and take part in no
+//! transaction.
+
+use crate::database::Database;
+use crate::database::Side;
+use crate::record::SessionRecord;
+use crate::shared::Shared;
+use crate::sync::lock;
+use imbl::HashMap;
+use imbl::OrdMap;
+use openwfp_api::Code;
+use openwfp_api::Direction;
+use openwfp_api::Error;
+use openwfp_api::HeldKernelPolicy;
+use openwfp_api::KernelPolicyChange;
+use openwfp_api::Mode;
+use openwfp_api::PolicyDirection;
+use openwfp_api::Result;
+use openwfp_api::SaContext;
+use openwfp_api::SaContextId;
+use openwfp_api::object::kernel::Explanation;
+use openwfp_api::object::kernel::KernelPolicy;
+use openwfp_api::object::kernel::KernelPolicyAction;
+use openwfp_api::object::kernel::KernelPolicyDirection;
+use openwfp_api::object::kernel::KernelPolicyPlace;
+use openwfp_api::object::kernel::KernelTemplate;
+use openwfp_api::object::kernel::Outcome;
+use openwfp_api::object::kernel::PolicyDecision;
+use openwfp_api::object::packet::Packet;
+use std::net::IpAddr;
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// Maximum number of SA contexts to name for a policy.
+const CONTEXTS_MAX: usize = 64;
+/// Maximum number of contexts to look at for the policies of one page. Beyond it, policies name no more contexts.
+const LOOKED_AT_MAX: usize = 1_000_000;
+
+/// Maximum number of policies to return at a time.
+const PAGE_MAX: u32 = 4096;
+
+/// Order of the kernel: direction, priority, age.
+type Place = (u32, u32, u64);
+
+/// The kernel's policies. A clone is a snapshot in O(1).
+#[derive(Clone, Default)]
+pub(crate) struct KernelPolicies {
+    by_place: OrdMap<Place, Arc<dyn HeldKernelPolicy>>,
+    places: HashMap<u32, Place>,
+    /// Whether a provider has reported its policies, if only that there are none.
+    known: bool,
+}
+
+fn key(place: &KernelPolicyPlace) -> Place {
+    (place.direction.wfp(), place.priority, place.age)
+}
+
+impl KernelPolicies {
+    fn change(&mut self, changes: Vec<KernelPolicyChange>) {
+        self.known = true;
+        for KernelPolicyChange { index, policy } in changes {
+            if let Some(old) = self.places.remove(&index) {
+                self.by_place.remove(&old);
+            }
+            if let Some((place, policy)) = policy {
+                self.places.insert(index, key(&place));
+                self.by_place.insert(key(&place), policy);
+            }
+        }
+    }
+
+    fn of(&self, direction: KernelPolicyDirection) -> impl Iterator<Item = KernelPolicy> {
+        let number = direction.wfp();
+        self.by_place.range((number, 0, 0)..=(number, u32::MAX, u64::MAX)).map(|(_, policy)| policy.read())
+    }
+
+    /// Returns what the policies of a direction decide about a packet. Adds to `unknown` which policies might decide
+    /// otherwise.
+    fn decide(
+        &self,
+        direction: KernelPolicyDirection,
+        packet: &Packet,
+        unknown: &mut Vec<String>,
+    ) -> PolicyDecision {
+        let mut decision = PolicyDecision { direction, ..PolicyDecision::default() };
+        for policy in self.of(direction) {
+            if policy.selects(packet) {
+                match policy.condition() {
+                    None => {
+                        decision.policy = Some(policy);
+                        decision.near = None;
+                        return decision;
+                    }
+                    Some(condition) => unknown.push(format!(
+                        "policy {} ({}) decides about packets with {condition}",
+                        policy.index,
+                        direction.word()
+                    )),
+                }
+            } else if decision.near.is_none() && is_near(&policy, packet) {
+                decision.near = Some(policy);
+            }
+            decision.tried += 1;
+        }
+        decision
+    }
+}
+
+/// Returns whether a policy protects packets with the same source or destination.
+fn is_near(policy: &KernelPolicy, packet: &Packet) -> bool {
+    let shares = policy.source.0.contains(&packet.source.0) && policy.source.0.prefix_len() > 0
+        || policy.destination.0.contains(&packet.destination.0) && policy.destination.0.prefix_len() > 0;
+    policy.action == KernelPolicyAction::Protect && shares
+}
+
+/// Finds the SA contexts that satisfy policies, and bounds the work for it.
+struct Finder<'d> {
+    database: &'d Database,
+    left: usize,
+}
+
+impl Finder<'_> {
+    /// Returns the contexts whose SAs satisfy a policy, for a packet or in general.
+    fn find(&mut self, policy: &KernelPolicy, packet: Option<&Packet>) -> Vec<u64> {
+        let Some(first) = policy.templates.first() else { return Vec::new() };
+        let outbound = policy.direction == KernelPolicyDirection::Out;
+        let host = |network: openwfp_api::IpNet| {
+            (network.prefix_len() == network.max_prefix_len()).then_some(network.addr())
+        };
+        // A template without addresses is for those of the packet.
+        let source = first.source.map(|it| it.0).or(packet.map(|it| it.source.0)).or(host(policy.source.0));
+        let destination = first
+            .destination
+            .map(|it| it.0)
+            .or(packet.map(|it| it.destination.0))
+            .or(host(policy.destination.0));
+        let (local, remote) = if outbound { (source, destination) } else { (destination, source) };
+        let wanted = Wanted { policy, first, local, remote, outbound };
+        let database = self.database;
+        let found: Vec<u64> = match (remote, local) {
+            (Some(remote), _) => {
+                self.among(database.ids_between(Side::Remote, (remote, remote), None), &wanted)
+            }
+            (None, Some(local)) => {
+                self.among(database.ids_between(Side::Local, (local, local), None), &wanted)
+            }
+            (None, None) => self.among(database.after(None).map(|context| context.id), &wanted),
+        };
+        found
+    }
+
+    fn among(&mut self, ids: impl Iterator<Item = SaContextId>, wanted: &Wanted<'_>) -> Vec<u64> {
+        let mut found = Vec::new();
+        for id in ids {
+            if self.left == 0 || found.len() == CONTEXTS_MAX {
+                break;
+            }
+            self.left -= 1;
+            if self.database.get(id).is_some_and(|context| wanted.is_satisfied_by(context)) {
+                found.push(id.0);
+            }
+        }
+        found
+    }
+}
+
+/// What an SA context has to have to satisfy a policy.
+struct Wanted<'p> {
+    policy: &'p KernelPolicy,
+    first: &'p KernelTemplate,
+    local: Option<IpAddr>,
+    remote: Option<IpAddr>,
+    outbound: bool,
+}
+
+impl Wanted<'_> {
+    fn is_satisfied_by(&self, context: &SaContext) -> bool {
+        let direction = if self.outbound { Direction::Outbound } else { Direction::Inbound };
+        let Some(details) = context.details(direction) else { return false };
+        let ends = context.traffic.endpoints;
+        let mode = match context.traffic.mode {
+            Mode::Transport => 0,
+            Mode::Tunnel => 1,
+            Mode::Beet => 4,
+            Mode::Iptfs => 5,
+        };
+        let linux = details.bundle.sas.first().linux.as_deref();
+        let has =
+            |protocol: u8| details.bundle.sas.iter().any(|sa| sa.transform.protocol().number() == protocol);
+        self.local.is_none_or(|local| local == ends.local())
+            && self.remote.is_none_or(|remote| remote == ends.remote())
+            && mode == self.policy.templates.iter().map(|template| template.mode).max().unwrap_or(0)
+            && (self.first.reqid == 0 || linux.is_none_or(|linux| linux.reqid == self.first.reqid))
+            && linux.map_or(0, openwfp_api::LinuxSa::if_id) == self.policy.if_id
+            // IPCOMP is optional by its nature.
+            && self.policy.templates.iter().filter(|of| of.protocol != 108).all(|of| has(of.protocol))
+    }
+}
+
+impl Shared {
+    pub(crate) fn change_kernel_policies(&self, changes: Vec<KernelPolicyChange>) {
+        lock(&self.kernel_policies).change(changes);
+    }
+
+    pub(crate) fn kernel_policies(
+        &self,
+        record: &SessionRecord,
+        after: Option<&KernelPolicyPlace>,
+        limit: u32,
+    ) -> Vec<KernelPolicy> {
+        let all = lock(&self.kernel_policies).clone();
+        let start = after.map_or(Bound::Unbounded, |place| Bound::Excluded(key(place)));
+        let held = all.by_place.range((start, Bound::Unbounded)).map(|(_, policy)| policy.read());
+        let policies: Vec<KernelPolicy> = held.take(limit.min(PAGE_MAX) as usize).collect();
+        self.complete_policies(record, policies)
+    }
+
+    pub(crate) fn kernel_policy(&self, record: &SessionRecord, index: u32) -> Result<KernelPolicy> {
+        let held = {
+            let all = lock(&self.kernel_policies);
+            all.places.get(&index).and_then(|place| all.by_place.get(place)).cloned()
+        };
+        let policy = held
+            .map(|held| held.read())
+            .and_then(|policy| self.complete_policies(record, vec![policy]).pop());
+        policy.ok_or_else(|| {
+            Error::new(Code::FWP_E_NOT_FOUND, format!("the kernel has no policy with the index {index}"))
+                .with_remedy("List them: `wfp policy list`.")
+        })
+    }
+
+    /// Adds what the engine knows: the filter that a policy carries out, and the SA contexts that satisfy it.
+    fn complete_policies(
+        &self,
+        record: &SessionRecord,
+        mut policies: Vec<KernelPolicy>,
+    ) -> Vec<KernelPolicy> {
+        let database = self.read(record, Database::clone);
+        let spd = lock(&self.spd).clone();
+        let mut finder = Finder { database: &database, left: LOOKED_AT_MAX };
+        for policy in &mut policies {
+            policy.sa_contexts = finder.find(policy, None);
+            if policy.own {
+                policy.filter_id = spd.filter_of(policy).unwrap_or(0);
+            }
+        }
+        policies
+    }
+
+    pub(crate) fn explain(&self, record: &SessionRecord, packet: &Packet) -> Result<Explanation> {
+        let filters = self.classify(packet)?;
+        let policies = lock(&self.kernel_policies).clone();
+        if !policies.known {
+            let unknown = vec!["this engine has no kernel: only its own filters were evaluated".to_owned()];
+            return Ok(Explanation { filters, unknown, ..Explanation::default() });
+        }
+        let database = self.read(record, Database::clone);
+        let spd = lock(&self.spd).clone();
+        let mut unknown = Vec::new();
+        let mut decisions = Vec::new();
+        for direction in KernelPolicyDirection::of(packet.path) {
+            let mut decision = policies.decide(*direction, packet, &mut unknown);
+            let mut finder = Finder { database: &database, left: LOOKED_AT_MAX };
+            for (policy, packet) in [(&mut decision.policy, Some(packet)), (&mut decision.near, None)] {
+                let Some(policy) = policy else { continue };
+                policy.sa_contexts = finder.find(policy, packet);
+                if policy.own {
+                    policy.filter_id = spd.filter_of(policy).unwrap_or(0);
+                }
+            }
+            decisions.push(decision);
+        }
+        if packet.protocol == 0 {
+            unknown.push(
+                "the packet has no protocol, so that policies for one protocol do not apply to it".to_owned(),
+            );
+        }
+        unknown.push("policies of sockets, which precede all others, and firewall rules".to_owned());
+        Ok(Explanation { outcome: outcome(&decisions), decisions, filters, unknown })
+    }
+}
+
+/// Returns what the decisions of all directions that a packet passes mean for it.
+fn outcome(decisions: &[PolicyDecision]) -> Outcome {
+    let mut outcome = Outcome::Clear;
+    for decision in decisions {
+        let Some(policy) = &decision.policy else { continue };
+        let leaves = decision.direction == KernelPolicyDirection::Out;
+        let has_sa = !policy.sa_contexts.is_empty();
+        let next = match policy.action {
+            KernelPolicyAction::Block => return Outcome::Blocked,
+            KernelPolicyAction::Bypass => Outcome::Bypassed,
+            _ if has_sa => Outcome::Protected,
+            _ if policy.is_optional() => Outcome::Clear,
+            _ if leaves => Outcome::Waits,
+            // Nothing can have protected what comes in.
+            _ => return Outcome::Blocked,
+        };
+        // What came in through one tunnel may leave through another one, or unprotected to its receiver.
+        if outcome == Outcome::Clear || next == Outcome::Waits {
+            outcome = next;
+        }
+    }
+    outcome
+}
+
+impl crate::spd::Spd {
+    /// Returns the id of the filter that a policy of the kernel carries out.
+    fn filter_of(&self, policy: &KernelPolicy) -> Option<u64> {
+        let direction = match policy.direction {
+            KernelPolicyDirection::Out => PolicyDirection::Out,
+            KernelPolicyDirection::Forward => PolicyDirection::Forward,
+            _ => PolicyDirection::In,
+        };
+        self.entry(&(direction, policy.selector())).map(|entry| entry.filter_id.0)
+    }
+}
