@@ -5,7 +5,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 /// Messages that `codec` converts directly between bytes and the API's types, without prost's structs.
-const OURS: [&str; 24] = [
+const OURS: [&str; 26] = [
     "SaContextStepRequest",
     "SaContextBatchRequest",
     "SaContextPage",
@@ -22,6 +22,8 @@ const OURS: [&str; 24] = [
     "KernelPolicyPage",
     "KernelPolicyGetRequest",
     "KernelPolicyReply",
+    "FilterEffectsRequest",
+    "FilterEffectsReply",
     "ExplainRequest",
     "Explanation",
     "EngineOptionRequest",

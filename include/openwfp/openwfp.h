@@ -24,6 +24,24 @@ typedef struct OPENWFP_SA_COUNTERS0_ {
 OPENWFP_RESULT WINAPI OpenwfpSaContextGetCounters0(HANDLE engineHandle, UINT64 id, OPENWFP_SA_COUNTERS0 *inbound,
     OPENWFP_SA_COUNTERS0 *outbound);
 
+/* What carries out a filter on this machine. */
+typedef enum OPENWFP_EFFECT_KIND_ {
+    OPENWFP_EFFECT_NONE = 0,     /* nothing: the filter is stored, but changes nothing about any packet */
+    OPENWFP_EFFECT_KERNEL = 1,   /* policies of the kernel */
+    OPENWFP_EFFECT_NFTABLES = 2, /* rules of nftables */
+    OPENWFP_EFFECT_KEYING = 3    /* keying modules, which ask for the filters of its layer */
+} OPENWFP_EFFECT_KIND;
+
+typedef struct OPENWFP_FILTER_EFFECT0_ {
+    OPENWFP_EFFECT_KIND kind;
+    UINT32 numPolicies; /* kernel policies that carry it out */
+    UINT32 policyIndex; /* index of the first one; 0 without any */
+    char reason[244];   /* why it has no effect, in UTF-8, cut off if it is longer; empty otherwise */
+} OPENWFP_FILTER_EFFECT0;
+
+/* Gets what a filter changes on this machine, which Windows does not offer. Requires the right READ. */
+OPENWFP_RESULT WINAPI OpenwfpFilterGetEffect0(HANDLE engineHandle, UINT64 filterId, OPENWFP_FILTER_EFFECT0 *effect);
+
 /* Returns why the calling thread's last failed call failed, in UTF-8: the argument or rule that was violated, what to
  * do, and the code's name and number. Never null. Valid until the thread's next call that fails. */
 const char *WINAPI OpenwfpLastErrorText(void);

@@ -404,6 +404,8 @@ operations! {
     Classify = "(classify)", Engine Rights::CLASSIFY, reads;
     /// Lists or reads policies of the kernel. OpenWFP extension.
     KernelPolicyEnum = "(kernel policy)", Engine Rights::READ, reads;
+    /// Reads the effects of filters. OpenWFP extension.
+    FilterEffects = "(filter effects)", Filter Rights::READ, reads;
     /// Explains what happens to a packet. OpenWFP extension.
     Explain = "(explain)", Engine Rights::CLASSIFY, reads;
     /// Reads an engine option.

@@ -37,6 +37,7 @@ use crate::object::Object;
 use crate::object::ObjectKind;
 use crate::object::ObjectName;
 use crate::object::kernel::Explanation;
+use crate::object::kernel::FilterEffect;
 use crate::object::kernel::KernelPolicy;
 use crate::object::kernel::KernelPolicyPlace;
 use crate::object::net_event::NetEvent;
@@ -487,6 +488,12 @@ pub trait Session: Send + Sync {
     /// # Errors
     /// `FWP_E_NOT_FOUND` if no policy has the index.
     fn kernel_policy(&self, index: u32) -> Result<KernelPolicy>;
+
+    /// Returns what carries out each of these filters on this machine, in their order. OpenWFP extension.
+    ///
+    /// # Errors
+    /// `FWP_E_FILTER_NOT_FOUND` if one of them does not exist.
+    fn filter_effects(&self, ids: &[u64]) -> Result<Vec<FilterEffect>>;
 
     /// Returns what this machine does with a packet, by the kernel's policies and the committed filters. OpenWFP extension.
     ///

@@ -267,6 +267,11 @@ macro_rules! export_calls {
                 entries: *mut *mut *mut IPSEC_SA_DETAILS1,
                 num_entries_returned: *mut u32,
             );
+            fn OpenwfpFilterGetEffect0(
+                engine_handle: HANDLE,
+                filter_id: u64,
+                effect: *mut $crate::doors::FilterEffect0,
+            );
             fn OpenwfpSaContextGetCounters0(
                 engine_handle: HANDLE,
                 id: u64,

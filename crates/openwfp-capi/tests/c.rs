@@ -313,7 +313,8 @@ fn listed(heading: &str) -> BTreeSet<String> {
     rest.split("```").next().unwrap().split_whitespace().map(str::to_owned).collect()
 }
 
-const EXTENSIONS: [&str; 3] = ["OpenwfpLastErrorText", "OpenwfpSaContextGetCounters0", "OpenwfpVersion"];
+const EXTENSIONS: [&str; 4] =
+    ["OpenwfpFilterGetEffect0", "OpenwfpLastErrorText", "OpenwfpSaContextGetCounters0", "OpenwfpVersion"];
 
 #[test]
 fn exported_names_are_exactly_the_documented_ones() {

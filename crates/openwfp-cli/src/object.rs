@@ -6,8 +6,12 @@ use crate::args::ObjectShowArgs;
 use crate::failure::Failure;
 use crate::format::rows::Column;
 use crate::format::rows::Rows;
+use crate::format::words;
+use anstyle::AnsiColor;
+use anstyle::Style;
 use openwfp::Engine;
 use openwfp::SessionOptions;
+use openwfp::api::Code;
 use openwfp::api::Guid;
 use openwfp::api::Session;
 use openwfp::api::guids;
@@ -19,6 +23,8 @@ use openwfp::api::object::MatchType;
 use openwfp::api::object::Object;
 use openwfp::api::object::ObjectKind;
 use openwfp::api::object::ObjectName;
+use openwfp::api::object::kernel::EffectKind;
+use openwfp::api::object::kernel::FilterEffect;
 use openwfp::api::object::packet::Verdict;
 use openwfp::api::object::policy::context_type_name;
 use openwfp::api::object::template::ObjectTemplate;
@@ -43,6 +49,7 @@ pub(crate) fn list(
     let enumerator = session.object_create_enum(template)?;
     let mut out = BufWriter::with_capacity(1 << 16, anstream::stdout().lock());
     let (mut count, mut last) = (0_u64, None);
+    let mut totals = Totals::default();
     let mut table = Rows::new(&columns(kind), true);
     loop {
         let left = args.limit.map_or(u64::MAX, |limit| limit - count);
@@ -51,7 +58,9 @@ pub(crate) fn list(
             break;
         }
         let page = session.object_enum(enumerator, wanted)?.accept();
-        write_page(&mut out, &mut table, args.output.output, &page, count == 0)?;
+        let effects = effects(&*session, &page)?;
+        totals.note(&page, &effects);
+        write_page(&mut out, &mut table, args.output.output, &page, &effects, count == 0)?;
         count += page.len() as u64;
         last = page.last().map(|object| object.key()).or(last);
         if page.len() < wanted as usize {
@@ -63,7 +72,8 @@ pub(crate) fn list(
     match args.output.output {
         Format::Table | Format::Wide => {
             let plural = if count == 1 { "" } else { "s" };
-            writeln!(out, "{count} {kind}{plural}")?;
+            writeln!(out, "{count} {kind}{plural}{}", totals.of_effects())?;
+            totals.write_reasons(&mut out)?;
             if let Some(after) = after {
                 writeln!(out, "There are more. Continue with --after {after}")?;
             }
@@ -83,40 +93,159 @@ fn write_page(
     table: &mut Rows,
     format: Format,
     page: &[Arc<Object>],
+    effects: &[FilterEffect],
     is_first: bool,
 ) -> std::io::Result<()> {
+    let with_effects = || page.iter().enumerate().map(|(place, object)| (object, effects.get(place)));
     match format {
         Format::Table | Format::Wide => {
-            let rows: Vec<Vec<String>> = page.iter().map(|object| row(object)).collect();
-            table.write(out, &rows, |_, _| anstyle::Style::new())
+            let rows: Vec<Vec<String>> = with_effects().map(|(object, effect)| row(object, effect)).collect();
+            table.write(out, &rows, style)
         }
         Format::Json => {
             if is_first {
                 write!(out, "{{\"objects\": [")?;
             }
-            for (place, object) in page.iter().enumerate() {
+            for (place, (object, effect)) in with_effects().enumerate() {
                 let comma = if is_first && place == 0 { "" } else { "," };
-                write!(out, "{comma}\n  {}", to_json(&content(object)))?;
+                write!(out, "{comma}\n  {}", whole_json(object, effect))?;
             }
             Ok(())
         }
-        Format::Jsonl => page.iter().try_for_each(|object| writeln!(out, "{}", to_json(&content(object)))),
+        Format::Jsonl => {
+            with_effects().try_for_each(|(object, effect)| writeln!(out, "{}", whole_json(object, effect)))
+        }
+    }
+}
+
+/// Returns the effects of a page of filters; none for objects of other kinds.
+fn effects(session: &dyn Session, page: &[Arc<Object>]) -> Result<Vec<FilterEffect>, Failure> {
+    let ids: Vec<u64> = page.iter().filter_map(|object| object.as_filter()).map(|filter| filter.id).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    match session.filter_effects(&ids) {
+        Ok(effects) => Ok(effects),
+        // One of them was deleted meanwhile: ask for each.
+        Err(error) if error.code() == Code::FWP_E_FILTER_NOT_FOUND => {
+            let one = |id: &u64| session.filter_effects(&[*id]).ok().and_then(|mut one| one.pop());
+            let gone =
+                || FilterEffect { reason: "it was deleted meanwhile".to_owned(), ..FilterEffect::default() };
+            Ok(ids.iter().map(|id| one(id).unwrap_or_else(gone)).collect())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns an object as JSON, with its effect if it is a filter.
+fn whole_json(object: &Object, effect: Option<&FilterEffect>) -> serde_json::Value {
+    let mut json = to_json(&content(object));
+    if let (Some(effect), Some(members)) = (effect, json.as_object_mut()) {
+        let effect = json!({
+            "kind": effect_word(effect),
+            "policies": effect.policies,
+            "reason": (!effect.reason.is_empty()).then_some(&effect.reason),
+        });
+        members.insert("effect".to_owned(), effect);
+    }
+    json
+}
+
+fn effect_word(effect: &FilterEffect) -> &'static str {
+    match effect.kind {
+        EffectKind::Kernel => "kernel",
+        EffectKind::Nftables => "nft",
+        EffectKind::Keying => "keying",
+        _ => "none",
+    }
+}
+
+/// Returns the effect of a filter in a few characters, such as `kernel:513+2`.
+fn effect_cell(effect: &FilterEffect) -> String {
+    let word = effect_word(effect);
+    match &effect.policies[..] {
+        [] => word.to_owned(),
+        [one] => format!("{word}:{one}"),
+        [first, rest @ ..] => format!("{word}:{first}+{}", rest.len()),
+    }
+}
+
+fn style(heading: &str, cell: &str) -> Style {
+    if heading == "EFFECT" && cell == "none" { AnsiColor::Yellow.on_default() } else { Style::new() }
+}
+
+/// What the footer of a list of filters says.
+#[derive(Default)]
+struct Totals {
+    filters: u64,
+    kernel: u64,
+    nftables: u64,
+    keying: u64,
+    none: u64,
+    reasons: Vec<String>,
+}
+
+impl Totals {
+    fn note(&mut self, page: &[Arc<Object>], effects: &[FilterEffect]) {
+        /// Number of reasons to print; `wfp filter show` has each.
+        const REASONS_MAX: usize = 3;
+        for (object, effect) in page.iter().zip(effects) {
+            self.filters += 1;
+            match effect.kind {
+                EffectKind::Kernel => self.kernel += 1,
+                EffectKind::Nftables => self.nftables += 1,
+                EffectKind::Keying => self.keying += 1,
+                _ => {
+                    self.none += 1;
+                    if self.reasons.len() < REASONS_MAX {
+                        let id = object.as_filter().map_or(0, |filter| filter.id);
+                        self.reasons.push(format!("{id} has no effect: {}", words::escaped(&effect.reason)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn of_effects(&self) -> String {
+        let parts: Vec<String> = [
+            (self.kernel, "in kernel policies"),
+            (self.nftables, "in nftables"),
+            (self.keying, "for keying"),
+            (self.none, "without effect"),
+        ]
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{number} {what}"))
+        .collect();
+        if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) }
+    }
+
+    fn write_reasons(&self, out: &mut impl Write) -> std::io::Result<()> {
+        self.reasons.iter().try_for_each(|reason| writeln!(out, "{reason}"))
     }
 }
 
 pub(crate) fn show(engine: &Engine, kind: ObjectKind, args: &ObjectShowArgs) -> Result<(), Failure> {
     let session = engine.open_session(SessionOptions::new().name("wfp show"))?;
     let object = session.object_get(kind, args.name)?;
+    // A filter that stands for a kernel policy is no filter of the engine, and has no effect beside it.
+    let is_own = object.as_filter().is_some_and(|filter| filter.id > u64::from(u32::MAX));
+    let effects = if is_own { effects(&*session, std::slice::from_ref(&object))? } else { Vec::new() };
+    let effect = effects.first();
     let mut out = anstream::stdout().lock();
     match args.output.output {
         Format::Table | Format::Wide => {
             if let Object::Filter(filter) = &*object {
                 writeln!(out, "{}", sentence(filter))?;
             }
+            if let Some(effect) = effect {
+                let reason = if effect.reason.is_empty() { "" } else { ": " };
+                writeln!(out, "effect {}{reason}{}", effect_cell(effect), words::escaped(&effect.reason))?;
+            }
             write_fields(&mut out, &content(&object), 0)?;
         }
-        Format::Json => writeln!(out, "{:#}", to_json(&content(&object)))?,
-        Format::Jsonl => writeln!(out, "{}", to_json(&content(&object)))?,
+        Format::Json => writeln!(out, "{:#}", whole_json(&object, effect))?,
+        Format::Jsonl => writeln!(out, "{}", whole_json(&object, effect))?,
     }
     Ok(())
 }
@@ -166,12 +295,12 @@ fn columns(kind: ObjectKind) -> Vec<Column> {
         ObjectKind::SubLayer => &["WEIGHT", "KEY", "NAME"],
         ObjectKind::Layer => &["ID", "KEY", "FIELDS"],
         ObjectKind::Callout => &["ID", "LAYER", "NAME"],
-        _ => &["ID", "LAYER", "SUBLAYER", "WEIGHT", "NAME", "RULE"],
+        _ => &["ID", "LAYER", "SUBLAYER", "WEIGHT", "EFFECT", "NAME", "RULE"],
     };
     headings.iter().map(|heading| Column::text(heading, 0)).collect()
 }
 
-fn row(object: &Object) -> Vec<String> {
+fn row(object: &Object, effect: Option<&FilterEffect>) -> Vec<String> {
     let key = name_of(object.key());
     match object {
         Object::Provider(provider) => vec![key, format!("{:#x}", provider.flags), provider.name.clone()],
@@ -187,6 +316,7 @@ fn row(object: &Object) -> Vec<String> {
             short(filter.layer),
             short(filter.sublayer),
             format!("{:#018x}", filter.effective_weight),
+            effect.map_or_else(|| "-".to_owned(), effect_cell),
             filter.name.clone(),
             sentence(filter),
         ],

@@ -19,6 +19,7 @@ use crate::transaction::ended;
 use openwfp_api::Code;
 use openwfp_api::Completeness;
 use openwfp_api::CounterUpdate;
+use openwfp_api::Dataplane;
 use openwfp_api::Error;
 use openwfp_api::Result;
 use openwfp_api::SaContextStep;
@@ -177,6 +178,7 @@ impl Shared {
         let wakes = core.is_due_earlier();
         drop(core);
         self.follow(&transaction.objects, &transaction.database.objects);
+        self.warn_of_effects(&transaction.objects, &transaction.database.objects);
         // Freeing data that no reader holds any more can take long, so no lock is held.
         drop(old);
         self.after_commit(wakes);
@@ -222,18 +224,25 @@ impl Shared {
 
     /// Has the dataplane carry out what changes of objects mean for the SPD; `None` if they mean nothing for it.
     fn change_policies(&self, changes: &[ObjectChange], objects: &Objects) -> Result<Option<PolicyChanges>> {
-        let Some(dataplane) = self.dataplane.as_ref().filter(|dataplane| dataplane.enforces_policies())
-        else {
-            return Ok(None);
-        };
         if changes.is_empty() {
             return Ok(None);
         }
-        let (next, changes) = lock(&self.spd).clone().after(changes, objects)?;
-        if !changes.is_empty() {
-            dataplane.change_spd(&changes)?;
+        let Some(dataplane) = self.enforcing() else {
+            self.check_effects(changes, objects, &Spd::default())?;
+            return Ok(None);
+        };
+        let spd = lock(&self.spd).clone();
+        let (next, of_spd) = spd.after(changes, objects)?;
+        self.check_effects(changes, objects, &next)?;
+        if !of_spd.is_empty() {
+            dataplane.change_spd(&of_spd)?;
         }
-        Ok(Some(PolicyChanges { next, changes }))
+        Ok(Some(PolicyChanges { next, changes: of_spd }))
+    }
+
+    /// Returns the dataplane if it enforces policies.
+    pub(crate) fn enforcing(&self) -> Option<&Arc<dyn Dataplane>> {
+        self.dataplane.as_ref().filter(|dataplane| dataplane.enforces_policies())
     }
 
     /// Changes policies that must change although nobody waits for the result: those of a session that has ended. What
@@ -250,10 +259,7 @@ impl Shared {
 
     /// Installs the SPD of the newest version, once, when the engine is opened.
     pub(crate) fn load_policies(&self) -> Result {
-        let Some(dataplane) = self.dataplane.as_ref().filter(|dataplane| dataplane.enforces_policies())
-        else {
-            return Ok(());
-        };
+        let Some(dataplane) = self.enforcing() else { return Ok(()) };
         let objects = Arc::clone(&self.core().newest.objects);
         let filters = objects.of_kind(ObjectKind::Filter, None).cloned();
         let added: Vec<ObjectChange> =

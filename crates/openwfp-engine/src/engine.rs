@@ -1,6 +1,7 @@
 //! The public engine handle, its builder and its gauges.
 
 use crate::access::Access;
+use crate::effects::Unenforced;
 use crate::faults::Faults;
 use crate::faults::Injector;
 use crate::lifetime::IdleTimeout;
@@ -93,6 +94,7 @@ pub struct EngineBuilder {
     own_thread: bool,
     faults: Option<Injector>,
     store: Option<Arc<dyn ObjectStore>>,
+    unenforced: Unenforced,
 }
 
 /// Current numbers of an engine's resources, for monitoring.
@@ -148,6 +150,7 @@ impl Engine {
             own_thread: true,
             faults: None,
             store: None,
+            unenforced: Unenforced::default(),
         }
     }
 
@@ -254,6 +257,12 @@ impl EngineBuilder {
         self
     }
 
+    /// Sets what the engine does with filters that nothing can carry out. Default: it accepts them and tells their effect.
+    pub fn unenforced(mut self, unenforced: Unenforced) -> EngineBuilder {
+        self.unenforced = unenforced;
+        self
+    }
+
     /// Sets the source of time. Default: the system's clocks, [`SystemClock`].
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> EngineBuilder {
         self.clock = clock;
@@ -343,6 +352,7 @@ impl EngineBuilder {
             store: self.store,
             options: std::array::from_fn(|number| AtomicU32::new(u32::from(number == 0))),
             dataplane: self.dataplane,
+            unenforced: self.unenforced,
             clock: self.clock,
             random: self.random,
             spis: self.spis,

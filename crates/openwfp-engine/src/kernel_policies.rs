@@ -231,6 +231,26 @@ impl Shared {
         })
     }
 
+    /// Returns the indices of the kernel's policies that carry out a filter.
+    pub(crate) fn policies_of(&self, spd: &crate::spd::Spd, filter: u64) -> Vec<u32> {
+        let all = lock(&self.kernel_policies).clone();
+        let mut indices = Vec::new();
+        for entry in spd.entries_of(filter) {
+            let direction = match entry.direction {
+                PolicyDirection::In => KernelPolicyDirection::In,
+                PolicyDirection::Out => KernelPolicyDirection::Out,
+                PolicyDirection::Forward => KernelPolicyDirection::Forward,
+            };
+            let number = direction.wfp();
+            // Priorities of filters differ, so these are few.
+            let held = all.by_place.range((number, entry.priority, 0)..=(number, entry.priority, u64::MAX));
+            let read = held.map(|(_, policy)| policy.read());
+            let is_it = |policy: &KernelPolicy| policy.own && policy.selector() == entry.selector;
+            indices.extend(read.filter(is_it).map(|policy| policy.index));
+        }
+        indices
+    }
+
     /// Adds what the engine knows: the filter that a policy carries out, and the SA contexts that satisfy it.
     fn complete_policies(
         &self,

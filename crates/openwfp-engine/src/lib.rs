@@ -70,6 +70,7 @@ mod classify;
 mod commit;
 mod core;
 mod database;
+mod effects;
 mod engine;
 mod enumerator;
 mod events;
@@ -96,6 +97,7 @@ mod system;
 mod transaction;
 mod transition;
 
+pub use effects::Unenforced;
 pub use engine::{Engine, EngineBuilder, Gauges, OLD_VERSIONS_MAX};
 pub use faults::Faults;
 pub use lifetime::IdleTimeout;

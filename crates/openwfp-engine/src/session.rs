@@ -61,6 +61,7 @@ use openwfp_api::object::Object;
 use openwfp_api::object::ObjectKind;
 use openwfp_api::object::ObjectName;
 use openwfp_api::object::kernel::Explanation;
+use openwfp_api::object::kernel::FilterEffect;
 use openwfp_api::object::kernel::KernelPolicy;
 use openwfp_api::object::kernel::KernelPolicyPlace;
 use openwfp_api::object::net_event::NetEvent;
@@ -628,6 +629,11 @@ impl Session for LocalSession {
     fn kernel_policy(&self, index: u32) -> Result<KernelPolicy> {
         self.admit(Operation::KernelPolicyEnum)?;
         self.engine.kernel_policy(&self.record, index)
+    }
+
+    fn filter_effects(&self, ids: &[u64]) -> Result<Vec<FilterEffect>> {
+        self.admit(Operation::FilterEffects)?;
+        self.engine.filter_effects(&self.record, ids)
     }
 
     fn explain(&self, packet: &Packet) -> Result<Explanation> {

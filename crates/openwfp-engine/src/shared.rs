@@ -10,6 +10,7 @@ use crate::core::Core;
 use crate::core::Gate;
 use crate::core::Origin;
 use crate::database::Database;
+use crate::effects::Unenforced;
 use crate::faults::Injector;
 use crate::housekeeper::Signal;
 use crate::kernel_policies::KernelPolicies;
@@ -64,6 +65,7 @@ pub(crate) struct Shared {
     /// Engine options, indexed by their WFP numbers.
     pub(crate) options: [AtomicU32; 6],
     pub(crate) dataplane: Option<Arc<dyn Dataplane>>,
+    pub(crate) unenforced: Unenforced,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) spis: RangeInclusive<u32>,

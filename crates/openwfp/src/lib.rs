@@ -29,6 +29,7 @@ use openwfp_api::Session;
 pub use openwfp_api::SessionOptions;
 use openwfp_api::Sid;
 use openwfp_api::object::store::ObjectStore;
+pub use openwfp_engine::Unenforced;
 pub use openwfp_rpc as rpc;
 use openwfp_rpc::ClientOptions;
 use openwfp_rpc::RemoteEngine;
@@ -64,6 +65,8 @@ pub struct EngineOptions {
     /// Whether an `xfrm:` engine recovers the states of earlier engines at startup, as a daemon does: it
     /// takes over complete contexts and removes all other remains; default: no.
     pub recover: bool,
+    /// What the engine does with filters that nothing can carry out; default: it accepts them.
+    pub unenforced: Unenforced,
     /// The size in bytes of an `xfrm:` engine's receive buffer for kernel events; default: 16 MiB. If the
     /// buffer overflows, the engine lists the kernel again.
     pub event_buffer: Option<u32>,
@@ -102,7 +105,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::at`], the store's errors, and `FWP_E_INVALID_PARAMETER` for a daemon's URL.
     pub fn here(url: &EngineUrl, options: EngineOptions) -> Result<Engine> {
-        let mut builder = openwfp_engine::Engine::builder().owner(this_user());
+        let mut builder = openwfp_engine::Engine::builder().owner(this_user()).unenforced(options.unenforced);
         if let Some(store) = &options.store {
             builder = builder.store(Arc::clone(store));
         }

@@ -58,7 +58,30 @@ numbers! {
     }
 }
 
+numbers! {
+    /// What carries out a filter.
+    EffectKind "effect of a filter" {
+        /// Nothing: the filter is stored, but changes nothing about any packet.
+        None = 0,
+        /// Policies of the kernel.
+        Kernel = 1,
+        /// Rules of nftables.
+        Nftables = 2,
+        /// Keying modules, which ask for the filters of its layer. It concerns no packet itself.
+        Keying = 3,
+    }
+}
+
 records! {
+    /// What a filter changes on this machine.
+    FilterEffect {
+        /// What carries out the filter.
+        1 kind: EffectKind,
+        /// Indices of the kernel policies that carry it out.
+        2 policies: Vec<u32>,
+        /// Why it has no effect or less than it states, in words; empty if it has all of it.
+        3 reason: String,
+    }
     /// An IPsec policy of the kernel (on Linux an XFRM policy), whoever installed it.
     KernelPolicy {
         /// Index, unique in the network namespace. SA contexts of other programs show it as their filter id.

@@ -6,6 +6,7 @@ use crate::boundary::call;
 use crate::handle;
 use openwfp_api::DirectionCounters;
 use openwfp_api::SaContextId;
+use openwfp_api::object::kernel::FilterEffect;
 use std::sync::atomic::Ordering;
 use windows_sys::Win32::Foundation::HANDLE;
 
@@ -35,6 +36,62 @@ impl From<&DirectionCounters> for SaCounters0 {
             integrity_failures: counters.integrity_failures.load(Ordering::Relaxed),
         }
     }
+}
+
+/// What a filter changes on this machine. C: `OPENWFP_FILTER_EFFECT0`.
+///
+/// `kind` is an `OPENWFP_EFFECT_KIND`; `reason` is UTF-8 and ends in a zero byte.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct FilterEffect0 {
+    kind: i32,
+    num_policies: u32,
+    policy_index: u32,
+    reason: [u8; 244],
+}
+
+impl Default for FilterEffect0 {
+    fn default() -> FilterEffect0 {
+        FilterEffect0 { kind: 0, num_policies: 0, policy_index: 0, reason: [0; 244] }
+    }
+}
+
+impl From<&FilterEffect> for FilterEffect0 {
+    fn from(effect: &FilterEffect) -> FilterEffect0 {
+        let mut c = FilterEffect0 {
+            kind: effect.kind.wfp().cast_signed(),
+            num_policies: u32::try_from(effect.policies.len()).unwrap_or(u32::MAX),
+            policy_index: effect.policies.first().copied().unwrap_or(0),
+            ..FilterEffect0::default()
+        };
+        // Cut between characters, and keep the zero byte at the end.
+        let mut end = effect.reason.len().min(c.reason.len() - 1);
+        while !effect.reason.is_char_boundary(end) {
+            end -= 1;
+        }
+        c.reason[..end].copy_from_slice(&effect.reason.as_bytes()[..end]);
+        c
+    }
+}
+
+/// Returns what a filter changes on this machine.
+///
+/// Fails with `FWP_E_FILTER_NOT_FOUND` for an unknown id.
+///
+/// # Safety
+/// The rules of [the module](crate::doors) apply.
+pub unsafe fn OpenwfpFilterGetEffect0<F: Flavour>(
+    engine_handle: HANDLE,
+    filter_id: u64,
+    effect: *mut FilterEffect0,
+) -> u32 {
+    call::<F>(|| {
+        // SAFETY: the caller upholds the safety contract.
+        let out = unsafe { Out::required(effect, FilterEffect0::default(), "effect")? };
+        let effects = handle::session(engine_handle)?.filter_effects(&[filter_id])?;
+        out.set(effects.first().map(FilterEffect0::from).unwrap_or_default());
+        Ok(())
+    })
 }
 
 /// Returns the current counters of an SA context.

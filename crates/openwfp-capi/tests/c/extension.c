@@ -48,6 +48,22 @@ int main(void)
     context->outboundSa->saBundle.flags = context->inboundSa->saBundle.flags = 0x800;
     SUCCEEDS(IPsecSaContextUpdate0(engine, IPSEC_SA_BUNDLE_UPDATE_FLAGS, context));
     free_memory(&context);
+    {
+        /* This engine has no kernel, so that no filter has an effect. */
+        OPENWFP_FILTER_EFFECT0 effect;
+        FWPM_FILTER0 filter;
+        memset(&filter, 0, sizeof(filter));
+        filter.displayData.name = (WCHAR *)OPENWFP_TEXT("filter");
+        filter.layerKey = FWPM_LAYER_ALE_AUTH_CONNECT_V4;
+        filter.action.type = FWP_ACTION_BLOCK;
+        SUCCEEDS(FwpmFilterAdd0(engine, &filter, NULL, &id));
+        memset(&effect, 0xFF, sizeof(effect));
+        SUCCEEDS(OpenwfpFilterGetEffect0(engine, id, &effect));
+        CHECK(effect.kind == OPENWFP_EFFECT_NONE && effect.numPolicies == 0 && effect.policyIndex == 0);
+        CHECK(strcmp(effect.reason, "this engine has no kernel that could enforce filters") == 0);
+        ANSWERS(FWP(FILTER_NOT_FOUND), OpenwfpFilterGetEffect0(engine, id + 1, &effect));
+        CHECK(OpenwfpFilterGetEffect0(engine, id, NULL) != 0);
+    }
     SUCCEEDS(FwpmEngineClose0(engine));
     printf("ok\n");
     return 0;

@@ -32,6 +32,7 @@ pub(crate) const KEYS: &[&str] = &[
     "state.directory",
     "state.runtime",
     "state.flush_on_exit",
+    "policy.unenforced",
     "listen.unix",
     "listen.unix_mode",
     "listen.unix_group",
@@ -69,6 +70,7 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "engines")]
     pub(crate) engine: EnginesText,
     pub(crate) state: State,
+    pub(crate) policy: Policy,
     pub(crate) listen: Listen,
     pub(crate) tls: Option<Tls>,
     pub(crate) access: Access,
@@ -92,6 +94,23 @@ pub(crate) struct State {
     pub(crate) runtime: Option<PathBuf>,
     /// Whether the daemon removes its SAs and policies from the kernel when it stops.
     pub(crate) flush_on_exit: bool,
+}
+
+/// How filters take effect.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Policy {
+    /// What becomes of filters that nothing can carry out.
+    pub(crate) unenforced: OfUnenforced,
+}
+
+/// What becomes of filters that nothing can carry out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OfUnenforced {
+    #[default]
+    Accept,
+    Refuse,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]

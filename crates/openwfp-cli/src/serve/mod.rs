@@ -14,6 +14,7 @@ use openwfp::Flushed;
 use openwfp::NamedUrl;
 use openwfp::RedbStore;
 use openwfp::SessionOptions;
+use openwfp::Unenforced;
 use openwfp::api::Code;
 use openwfp::api::Error;
 use openwfp::api::Securable;
@@ -146,6 +147,10 @@ impl Daemon {
             options.store = open_store(&config.state, if place == 0 { "" } else { &named.name })?;
             options.runtime.clone_from(&config.state.runtime);
             options.recover = true;
+            options.unenforced = match config.policy.unenforced {
+                config::OfUnenforced::Accept => Unenforced::Accept,
+                config::OfUnenforced::Refuse => Unenforced::Refuse,
+            };
             engines.push((named.name.clone(), Engine::here(&named.url, options)?));
         }
         let engines = Engines::new(engines)?;
@@ -266,6 +271,7 @@ impl Daemon {
             (
                 config.engine.clone(),
                 config.state.clone(),
+                config.policy.clone(),
                 config.listen.clone(),
                 config.timeouts.clone(),
                 config.log.format,
@@ -275,7 +281,7 @@ impl Daemon {
         };
         if fixed(old) != fixed(&new) || old.tls.is_some() != new.tls.is_some() {
             tracing::warn!(
-                "restart the daemon to apply changes of engine, state, listen, timeouts, log.format, limits.message_bytes and limits.waiting_calls, or to turn TLS on or off"
+                "restart the daemon to apply changes of engine, state, policy, listen, timeouts, log.format, limits.message_bytes and limits.waiting_calls, or to turn TLS on or off"
             );
         }
         Ok(new)

@@ -336,6 +336,29 @@ fn ike_gets_around_a_host_to_host_tunnel_and_nothing_else_does() {
             end.session.object_add(Object::Filter(permit)).unwrap();
         }
     }
+    // Each filter tells what carries it out, and which kernel policy.
+    let added: Vec<u64> = ends[0].filters.iter().copied().collect();
+    let effect = |id: u64| ends[0].session.filter_effects(&[id]).unwrap().remove(0);
+    until("the kernel's policies", || effect(added[0]).policies.len() == 3);
+    let bypass = effect(
+        ends[0]
+            .session
+            .object_add(Object::Filter(beside(ActionType::Permit, 15, layers[0], udp(502))))
+            .unwrap(),
+    );
+    assert_eq!((bypass.kind, bypass.reason.as_str()), (kernel::EffectKind::Kernel, ""));
+    // What has none says why: conditions that the kernel cannot test, a layer that nothing enforces.
+    let mut user = udp(503);
+    user.push(FilterCondition {
+        field: condition::IP_LOCAL_INTERFACE,
+        match_type: MatchType::Equal,
+        value: Value::Uint64(7),
+    });
+    let none = effect(
+        ends[0].session.object_add(Object::Filter(beside(ActionType::Block, 15, layers[0], user))).unwrap(),
+    );
+    assert_eq!(none.kind, kernel::EffectKind::None);
+    assert!(none.reason.contains("cannot test FWPM_CONDITION_IP_LOCAL_INTERFACE"), "{none:?}");
     let policies = sh("ip -n a xfrm policy | grep -A1 'sport 500 dport 500'");
     assert!(policies.contains("dir out priority") && !policies.contains("tmpl"), "{policies}");
     let sniffer = Sniffer::start("icmp");

@@ -171,6 +171,34 @@ impl Spd {
         self.claims.keys().filter_map(|identity| self.entry(identity)).collect()
     }
 
+    /// Returns whether entries carry out a filter.
+    pub(crate) fn carries_out(&self, filter: u64) -> bool {
+        self.placed.contains_key(&filter)
+    }
+
+    /// Returns why the SPD cannot carry out a filter, if that is so.
+    pub(crate) fn unfit(&self, filter: u64) -> Option<&str> {
+        self.unfit.get(&filter).map(|reason| &**reason)
+    }
+
+    /// Returns a filter that has all the entries that this one claims; `None` if this one has some.
+    pub(crate) fn beaten_by(&self, filter: u64) -> Option<u64> {
+        let placed = self.placed.get(&filter)?;
+        let owner = |identity: &Identity| {
+            let (_, claim) = self.claims.get(identity)?.get_min()?;
+            (claim.filter_id != filter).then_some(claim.filter_id)
+        };
+        let owners = placed.entries.iter().map(owner).collect::<Option<Vec<u64>>>()?;
+        owners.first().copied()
+    }
+
+    /// Returns the entries that carry out a filter.
+    pub(crate) fn entries_of(&self, filter: u64) -> Vec<SpdEntry> {
+        let identities = self.placed.get(&filter).map(|placed| &placed.entries[..]).unwrap_or_default();
+        let entries = identities.iter().filter_map(|identity| self.entry(identity));
+        entries.filter(|entry| entry.filter_id.0 == filter).collect()
+    }
+
     /// Returns an entry by its direction and selector.
     pub(crate) fn entry(&self, identity: &Identity) -> Option<SpdEntry> {
         let (rank, claim) = self.claims.get(identity)?.get_min()?;

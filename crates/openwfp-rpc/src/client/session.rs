@@ -50,6 +50,7 @@ use openwfp_api::object::Object;
 use openwfp_api::object::ObjectKind;
 use openwfp_api::object::ObjectName;
 use openwfp_api::object::kernel::Explanation;
+use openwfp_api::object::kernel::FilterEffect;
 use openwfp_api::object::kernel::KernelPolicy;
 use openwfp_api::object::kernel::KernelPolicyPlace;
 use openwfp_api::object::net_event::NetEvent;
@@ -466,6 +467,12 @@ impl Session for RemoteSession {
         let request = encode(&KernelPolicyGetRequest { session: self.token(), index });
         let policy = self.link.call(|mut client| async move { client.kernel_policy_get(request).await })?;
         self.understood(KernelPolicyReply::decode(&policy.0)).map(|reply| reply.policy)
+    }
+
+    fn filter_effects(&self, ids: &[u64]) -> Result<Vec<FilterEffect>> {
+        let request = encode(&FilterEffectsRequest { session: self.token(), filters: ids.to_vec() });
+        let effects = self.link.call(|mut client| async move { client.filter_effects(request).await })?;
+        self.understood(FilterEffectsReply::decode(&effects.0)).map(|reply| reply.effects)
     }
 
     fn explain(&self, packet: &Packet) -> Result<Explanation> {

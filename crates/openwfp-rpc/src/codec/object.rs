@@ -6,6 +6,7 @@ use openwfp_api::Guid;
 use openwfp_api::KeyAccess;
 use openwfp_api::Result;
 use openwfp_api::object::Object;
+use openwfp_api::object::kernel::FilterEffect;
 use openwfp_api::object::kernel::KernelPolicy;
 use openwfp_api::object::kernel::KernelPolicyPlace;
 use openwfp_api::object::net_event::NetEvent;
@@ -96,6 +97,18 @@ openwfp_api::records! {
     KernelPolicyReply {
         /// The policy.
         1 policy: KernelPolicy,
+    }
+    /// Reads the effects of filters.
+    FilterEffectsRequest {
+        /// Token of the session, from SessionOpened.session.
+        1 session: Blob,
+        /// Ids of the filters, at most 10,000.
+        2 filters: Vec<u64>,
+    }
+    /// The effects of filters.
+    FilterEffectsReply {
+        /// The effects, in the order of the request.
+        1 effects: Vec<FilterEffect>,
     }
     /// Explains what happens to a packet.
     ExplainRequest {
@@ -197,6 +210,8 @@ pub fn object_proto() -> String {
     KernelPolicyPage::describe(&mut schema);
     KernelPolicyGetRequest::describe(&mut schema);
     KernelPolicyReply::describe(&mut schema);
+    FilterEffectsRequest::describe(&mut schema);
+    FilterEffectsReply::describe(&mut schema);
     ExplainRequest::describe(&mut schema);
     openwfp_api::object::kernel::Explanation::describe(&mut schema);
     EngineOptionRequest::describe(&mut schema);

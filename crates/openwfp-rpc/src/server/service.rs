@@ -60,6 +60,8 @@ pub(crate) struct Running {
 
 /// Maximum number of kernel policies in a page, which bounds its size.
 const KERNEL_POLICIES_MAX: u32 = 1000;
+/// Maximum number of filters whose effects a call asks for.
+const FILTER_EFFECTS_MAX: usize = 10_000;
 
 impl Running {
     /// Checks whether a long call may continue: `FWP_E_SESSION_ABORTED` once the daemon has ended its
@@ -634,6 +636,18 @@ impl FilterEngine for Service {
         self.read(&request, &asked.session.0, |open| {
             let policy = open.session.kernel_policy(asked.index)?;
             Ok(encode(&KernelPolicyReply { policy }))
+        })
+    }
+
+    async fn filter_effects(&self, request: Request<Raw>) -> Reply<Raw> {
+        let asked: FilterEffectsRequest = decoded(&request)?;
+        self.read(&request, &asked.session.0, |open| {
+            if asked.filters.len() > FILTER_EFFECTS_MAX {
+                let what = format!("effects of more than {FILTER_EFFECTS_MAX} filters at a time");
+                return Err(Error::new(Code::FWP_E_OUT_OF_BOUNDS, what));
+            }
+            let effects = open.session.filter_effects(&asked.filters)?;
+            Ok(encode(&FilterEffectsReply { effects }))
         })
     }
 

@@ -1,0 +1,148 @@
+//! What carries out each filter on this machine: an answer of the engine is a promise about the machine.
+
+use crate::objects::Entry;
+use crate::objects::ObjectChange;
+use crate::objects::Objects;
+use crate::record::SessionRecord;
+use crate::shared::Shared;
+use crate::spd::Spd;
+use crate::sync::lock;
+use openwfp_api::Code;
+use openwfp_api::Error;
+use openwfp_api::Guid;
+use openwfp_api::Result;
+use openwfp_api::guids::layer;
+use openwfp_api::object::FILTER_BOOTTIME;
+use openwfp_api::object::FILTER_DISABLED;
+use openwfp_api::object::Filter;
+use openwfp_api::object::ObjectKind;
+use openwfp_api::object::ObjectName;
+use openwfp_api::object::kernel::EffectKind;
+use openwfp_api::object::kernel::FilterEffect;
+use std::sync::Arc;
+
+/// What the engine does with filters that nothing can carry out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unenforced {
+    /// It accepts them, tells their effect, and logs a warning.
+    #[default]
+    Accept,
+    /// It refuses to add them: `ERROR_NOT_SUPPORTED`.
+    Refuse,
+}
+
+fn none(reason: impl Into<String>) -> FilterEffect {
+    FilterEffect { reason: reason.into(), ..FilterEffect::default() }
+}
+
+/// Returns whether only keying modules evaluate the filters of a layer.
+fn is_for_keying(at: Guid) -> bool {
+    [
+        layer::IPSEC_KM_DEMUX_V4,
+        layer::IPSEC_KM_DEMUX_V6,
+        layer::IPSEC_V4,
+        layer::IPSEC_V6,
+        layer::IKEEXT_V4,
+        layer::IKEEXT_V6,
+        layer::KM_AUTHORIZATION,
+    ]
+    .contains(&at)
+}
+
+/// Returns the effect of a filter without the indices of its policies. `has_kernel` tells whether there is a kernel that
+/// enforces policies.
+fn effect(filter: &Filter, spd: &Spd, has_kernel: bool) -> FilterEffect {
+    if filter.flags & FILTER_BOOTTIME != 0 {
+        return none("boot-time filters are never evaluated, because the engine starts later");
+    }
+    if filter.flags & FILTER_DISABLED != 0 {
+        return none("its provider is disabled");
+    }
+    if is_for_keying(filter.layer) {
+        return FilterEffect { kind: EffectKind::Keying, ..FilterEffect::default() };
+    }
+    if !has_kernel {
+        return none("this engine has no kernel that could enforce filters");
+    }
+    if let Some(winner) = spd.beaten_by(filter.id) {
+        return none(format!("filter {winner} selects the same packets and comes first"));
+    }
+    if spd.carries_out(filter.id) {
+        return FilterEffect { kind: EffectKind::Kernel, ..FilterEffect::default() };
+    }
+    if let Some(reason) = spd.unfit(filter.id) {
+        return none(reason);
+    }
+    let name = openwfp_api::guids::name(filter.layer).unwrap_or("its layer");
+    none(format!(
+        "OpenWFP enforces no {} filters at {name} in this sublayer",
+        filter.action.kind.name().to_lowercase()
+    ))
+}
+
+impl Shared {
+    pub(crate) fn filter_effects(&self, record: &SessionRecord, ids: &[u64]) -> Result<Vec<FilterEffect>> {
+        let objects = self.read(record, |database| Arc::clone(&database.objects));
+        let spd = lock(&self.spd).clone();
+        let has_kernel = self.enforcing().is_some();
+        let of = |id: &u64| {
+            let name = ObjectName::Id(*id);
+            let entry = objects.find(ObjectKind::Filter, name);
+            let filter = entry.and_then(|entry| entry.object.as_filter());
+            let filter = filter.ok_or_else(|| name.not_found(ObjectKind::Filter))?;
+            let mut effect = effect(filter, &spd, has_kernel);
+            if effect.kind == EffectKind::Kernel {
+                effect.policies = self.policies_of(&spd, *id);
+            }
+            Ok(effect)
+        };
+        ids.iter().map(of).collect()
+    }
+
+    /// Checks that each added filter takes effect, if the engine is to refuse others, and logs those that do not.
+    ///
+    /// # Errors
+    /// `ERROR_NOT_SUPPORTED`, with the reason, if a filter has no effect and the engine refuses such filters.
+    pub(crate) fn check_effects(&self, changes: &[ObjectChange], objects: &Objects, spd: &Spd) -> Result {
+        if self.unenforced == Unenforced::Accept {
+            return Ok(());
+        }
+        match without_effect(changes, objects, spd, self.enforcing().is_some()).next() {
+            None => Ok(()),
+            Some((filter, reason)) => {
+                let what = format!("filter {} would have no effect: {reason}", filter.id);
+                Err(Error::new(Code::ERROR_NOT_SUPPORTED, what).with_remedy(
+                    "The engine is configured to refuse such filters (policy.unenforced = \"refuse\").",
+                ))
+            }
+        }
+    }
+
+    /// Logs the added filters that have no effect.
+    pub(crate) fn warn_of_effects(&self, changes: &[ObjectChange], objects: &Objects) {
+        if self.enforcing().is_none() {
+            return;
+        }
+        let spd = lock(&self.spd).clone();
+        for (filter, reason) in without_effect(changes, objects, &spd, true) {
+            tracing::warn!(filter = filter.id, name = ?filter.name, reason, "a filter has no effect");
+        }
+    }
+}
+
+fn without_effect<'c>(
+    changes: &'c [ObjectChange],
+    objects: &'c Objects,
+    spd: &'c Spd,
+    has_kernel: bool,
+) -> impl Iterator<Item = (&'c Filter, String)> {
+    let is_there = |entry: &&Arc<Entry>| {
+        let (kind, id) = entry.place();
+        objects.by_id(kind, id).is_some_and(|other| Arc::ptr_eq(other, entry))
+    };
+    let added = changes.iter().filter(|change| change.old.is_none()).filter_map(|change| change.new.as_ref());
+    added.filter(is_there).filter_map(|entry| entry.object.as_filter()).filter_map(move |filter| {
+        let effect = effect(filter, spd, has_kernel);
+        (effect.kind == EffectKind::None).then_some((filter, effect.reason))
+    })
+}
