@@ -9,7 +9,22 @@ use crate::Result;
 use crate::SaContext;
 use crate::SpdChange;
 use crate::SpdEntry;
+use crate::object::Filter;
+use crate::object::Object;
 use std::sync::Arc;
+
+/// A filter for the dataplane's packet filter.
+#[derive(Clone, Debug)]
+pub struct PacketFilter {
+    /// The filter.
+    pub filter: Arc<Object>,
+    /// Weight of its sublayer.
+    pub sublayer_weight: u16,
+    /// Whether it blocks; otherwise it permits.
+    pub blocks: bool,
+    /// Whether nothing that the layer asks later can override the action.
+    pub is_hard: bool,
+}
 
 /// A component that carries out the engine's decisions. The engine holds none of its locks while it
 /// calls these methods.
@@ -70,6 +85,23 @@ pub trait Dataplane: Send + Sync {
     /// The code that best describes the failure, if the SPD cannot be read or changed at all.
     fn load_spd(&self, _entries: &[SpdEntry]) -> Result<Vec<(SpdEntry, Error)>> {
         Ok(Vec::new())
+    }
+
+    /// Checks whether the packet filter can carry out a filter exactly. The default implementation has no packet filter.
+    ///
+    /// # Errors
+    /// The reason, in words, if it cannot.
+    fn check_filter(&self, _filter: &Filter) -> std::result::Result<(), String> {
+        Err("this engine has no packet filter".to_owned())
+    }
+
+    /// Has the packet filter carry out exactly these filters, instead of those before, in one atomic step. Their order has no
+    /// meaning. The engine passes only filters that [`Dataplane::check_filter`] accepts.
+    ///
+    /// # Errors
+    /// The code that best describes the failure, with the system's error message; nothing has changed then.
+    fn set_filters(&self, _filters: &[PacketFilter]) -> Result {
+        Ok(())
     }
 
     /// Carries out changes of the SPD: all of them or, after an error, none. Their order has no meaning.

@@ -40,7 +40,7 @@ pub use change::{
 pub use claim::{Claim, GiveBack};
 pub use code::{Code, CodeEntry, CodeFamily};
 pub use contexts::SaContexts;
-pub use dataplane::Dataplane;
+pub use dataplane::{Dataplane, PacketFilter};
 pub use enumeration::{EnumId, EnumOptions, SaEntry, SaEnumOptions, Version};
 pub use error::{Error, Result};
 pub use event::{

@@ -57,12 +57,14 @@ pub(crate) fn flush(url: &EngineUrl, args: &FlushArgs) -> Result<(), Failure> {
         let question = format!("remove from the kernel of {url} the SAs and policies of stopped engines?");
         confirm(&mut anstream::stdout().lock(), &question)?;
     }
-    let Flushed { sas, policies } = openwfp::flush(url, args.runtime.clone())?;
+    let Flushed { sas, policies, tables } = openwfp::flush(url, args.runtime.clone())?;
     let plural = |number: usize, one: &str, many: &str| match number {
         1 => format!("1 {one}"),
         _ => format!("{number} {many}"),
     };
-    anstream::println!("removed {} and {}", plural(sas, "SA", "SAs"), plural(policies, "policy", "policies"));
+    let tables = if tables == 0 { String::new() } else { " and the table of nftables".to_owned() };
+    let (sas, policies) = (plural(sas, "SA", "SAs"), plural(policies, "policy", "policies"));
+    anstream::println!("removed {sas} and {policies}{tables}");
     Ok(())
 }
 

@@ -16,6 +16,8 @@ use openwfp::SessionOptions;
 use openwfp::api::Direction;
 use openwfp::api::SaContextId;
 use openwfp::api::Session;
+use openwfp::api::object::ObjectKind;
+use openwfp::api::object::ObjectName;
 use openwfp::api::object::kernel::Explanation;
 use openwfp::api::object::kernel::KernelPolicy;
 use openwfp::api::object::kernel::KernelPolicyAction;
@@ -456,6 +458,8 @@ fn to_json(explanation: &Explanation) -> serde_json::Value {
     if let Some(all) = all.as_object_mut() {
         all.insert("outcome".into(), json!(has_kernel.then(|| explanation.outcome.name().to_lowercase())));
         all.insert("decisions".into(), json!(decisions));
+        let dropped = (explanation.dropped_by != 0).then_some(explanation.dropped_by);
+        all.insert("dropped_by".into(), json!(dropped));
         all.insert("unknown".into(), json!(explanation.unknown));
     }
     all
@@ -511,6 +515,17 @@ fn in_words(
     for decision in &explanation.decisions {
         write_decision(out, session, decision)?;
     }
+    if explanation.dropped_by != 0 {
+        let at = object::name_of(explanation.dropped_at);
+        let filter = named_filter(session, explanation.dropped_by);
+        writeln!(
+            out,
+            "  nftables  table openwfp drops it: {filter} at {}",
+            at.trim_start_matches("FWPM_LAYER_")
+        )?;
+    } else if explanation.has_table {
+        writeln!(out, "  nftables  table openwfp accepts it")?;
+    }
     write_return(out, session, packet)?;
     for decision in &explanation.filters.decisions {
         let says =
@@ -543,15 +558,7 @@ fn write_decision(
     };
     let filter = match policy.filter_id {
         0 => String::new(),
-        id => {
-            let name = session.object_get(
-                openwfp::api::object::ObjectKind::Filter,
-                openwfp::api::object::ObjectName::Id(id),
-            );
-            let name = name
-                .map_or_else(|_| String::new(), |filter| format!(" \"{}\"", words::escaped(filter.name())));
-            format!(", filter {id}{name}")
-        }
+        id => format!(", {}", named_filter(session, id)),
     };
     let head = format!("{direction} {}", policy.index);
     let (action, priority) = (policy.action.word(), policy.priority);
@@ -568,6 +575,14 @@ fn write_decision(
         writeln!(out, "  SA        {spi} {transform} {verb} {peer}, SA context {id}")?;
     }
     Ok(())
+}
+
+/// Returns a filter by its id and, if it still exists, its name.
+fn named_filter(session: &dyn Session, id: u64) -> String {
+    let found = session.object_get(ObjectKind::Filter, ObjectName::Id(id));
+    let name =
+        found.map_or_else(|_| String::new(), |filter| format!(" \"{}\"", words::escaped(filter.name())));
+    format!("filter {id}{name}")
 }
 
 /// Says how many policies the kernel tries before the one that decides.

@@ -467,7 +467,7 @@ fn flags_that_mean_nothing_for_a_command_are_rejected() {
     }
     // Before and after the command's name, a flag with a meaning is the same.
     for args in [&["--engine", "memory:", "filter", "list"][..], &["filter", "list", "--engine", "memory:"]] {
-        assert_eq!(run(wfp().args(args)).out, "ID  LAYER  SUBLAYER  WEIGHT  NAME  RULE\n0 filters\n");
+        assert_eq!(run(wfp().args(args)).out, "ID  LAYER  SUBLAYER  WEIGHT  EFFECT  NAME  RULE\n0 filters\n");
     }
 }
 

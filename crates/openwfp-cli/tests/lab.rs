@@ -48,9 +48,19 @@ fn run(script: &str) -> Directory {
 
 /// Runs a test of `tests/lab_inside/` in the kernel lab, which this program does there.
 fn run_inside(test: &str) {
+    run_inside_of(&["-t", "3600"], test);
+}
+
+/// Runs a test on the lab's full kernel, which has nftables.
+fn run_inside_full(test: &str) {
+    run_inside_of(&["--full", "-t", "3600"], test);
+}
+
+fn run_inside_of(options: &[&str], test: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
     let output = Command::new(root.join("scripts/kernel-lab"))
-        .args(["-t", "3600", "env"])
+        .args(options)
+        .arg("env")
         .arg(format!("WFP={}", env!("CARGO_BIN_EXE_wfp")))
         .arg(format!(
             "LIST={}",
@@ -145,6 +155,11 @@ fn policies_without_sas() {
 #[test]
 fn policies_of_the_kernel() {
     run_inside("policies::the_kernels_policies_are_listed_and_explain_what_happens");
+}
+
+#[test]
+fn filters_by_nftables() {
+    run_inside_full("nftables::filters_of_the_other_layers_take_effect_and_their_drops_are_told");
 }
 
 #[test]

@@ -148,6 +148,14 @@ impl Classifier {
     /// # Errors
     /// `FWP_E_TRAFFIC_MISMATCH` if the source and destination have different IP versions.
     pub(crate) fn classify(&self, packet: &Packet) -> Result<Verdict> {
+        self.classify_at(packet.layer(), packet)
+    }
+
+    /// Returns the verdict of the filters in another layer that sees the packet.
+    ///
+    /// # Errors
+    /// As [`Classifier::classify`].
+    pub(crate) fn classify_at(&self, layer: Guid, packet: &Packet) -> Result<Verdict> {
         if packet.source.0.is_ipv4() != packet.destination.0.is_ipv4() {
             let what = format!(
                 "the packet's addresses {} and {} differ in IP version",
@@ -155,7 +163,7 @@ impl Classifier {
             );
             return Err(Error::new(Code::FWP_E_TRAFFIC_MISMATCH, what));
         }
-        let mut verdict = Verdict { layer: packet.layer(), action: ActionType::None, ..Verdict::default() };
+        let mut verdict = Verdict { layer, action: ActionType::None, ..Verdict::default() };
         for sublayer in self.layers.get(&verdict.layer).into_iter().flatten() {
             if let Some(decision) = sublayer.decide(packet) {
                 arbitrate(&mut verdict, decision);
@@ -205,7 +213,7 @@ fn is_asked(filter: &Filter) -> bool {
 /// hard. The IPsec callouts permit the traffic that they protect, the silent-drop callouts block, and
 /// other built-in callouts decide nothing. An unregistered callout blocks, unless it only inspects or
 /// its filter has `FWPM_FILTER_FLAG_PERMIT_IF_CALLOUT_UNREGISTERED`.
-fn says(filter: &Filter) -> Option<(ActionType, bool)> {
+pub(crate) fn says(filter: &Filter) -> Option<(ActionType, bool)> {
     let clears = filter.flags & FILTER_CLEAR_ACTION_RIGHT != 0;
     match filter.action.kind {
         ActionType::Permit => Some((ActionType::Permit, clears)),

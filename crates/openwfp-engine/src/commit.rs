@@ -5,6 +5,7 @@ use crate::core::Core;
 use crate::core::Origin;
 use crate::objects::ObjectChange;
 use crate::objects::Objects;
+use crate::packet_filters::PacketFilters;
 use crate::record::SessionRecord;
 use crate::shared::Exclusive;
 use crate::shared::Shared;
@@ -30,10 +31,13 @@ use openwfp_api::TransactionMode;
 use openwfp_api::object::ObjectKind;
 use std::sync::Arc;
 
-/// What a transaction changes in the SPD: the next one, and the difference, which the dataplane has carried out.
+/// What a transaction changes in the SPD and the packet filter: the next ones, and the difference, which the dataplane has
+/// carried out.
 struct PolicyChanges {
     next: Spd,
     changes: Vec<SpdChange>,
+    /// The packet filter's filters before and after.
+    filters: (PacketFilters, PacketFilters),
 }
 
 impl Shared {
@@ -205,7 +209,7 @@ impl Shared {
             return Err(error);
         }
         if let Some(policies) = policies {
-            *lock(&self.spd) = policies.next;
+            self.take_over(policies);
         }
         Ok(last)
     }
@@ -213,13 +217,20 @@ impl Shared {
     fn take_back(&self, changes: &[Change], policies: Option<PolicyChanges>) {
         let Some(dataplane) = &self.dataplane else { return };
         changes.iter().rev().for_each(|change| change.take_back(&**dataplane));
-        let back: Vec<SpdChange> =
-            policies.into_iter().flat_map(|policies| policies.changes).map(SpdChange::reversed).collect();
-        if !back.is_empty()
-            && let Err(error) = dataplane.change_spd(&back)
-        {
-            tracing::error!(%error, "cannot undo the policies of a failed change; the kernel's policies differ from the engine's filters");
+        let Some(PolicyChanges { changes, filters: (old, new), .. }) = policies else { return };
+        let back: Vec<SpdChange> = changes.into_iter().map(SpdChange::reversed).collect();
+        let mut result = if back.is_empty() { Ok(()) } else { dataplane.change_spd(&back) };
+        if new.differ_from(&old) {
+            result = result.and(dataplane.set_filters(&old.list()));
         }
+        if let Err(error) = result {
+            tracing::error!(%error, "cannot undo a failed change; the kernel differs from the engine's filters");
+        }
+    }
+
+    fn take_over(&self, policies: PolicyChanges) {
+        *lock(&self.spd) = policies.next;
+        *lock(&self.packet_filters) = policies.filters.1;
     }
 
     /// Has the dataplane carry out what changes of objects mean for the SPD; `None` if they mean nothing for it.
@@ -227,17 +238,38 @@ impl Shared {
         if changes.is_empty() {
             return Ok(None);
         }
+        let old = lock(&self.packet_filters).clone();
         let Some(dataplane) = self.enforcing() else {
-            self.check_effects(changes, objects, &Spd::default())?;
+            self.check_effects(changes, objects, &Spd::default(), &old)?;
             return Ok(None);
         };
+        let new = old.after(changes, objects, &**dataplane);
         let spd = lock(&self.spd).clone();
-        let (next, of_spd) = spd.after(changes, objects)?;
-        self.check_effects(changes, objects, &next)?;
-        if !of_spd.is_empty() {
-            dataplane.change_spd(&of_spd)?;
+        let (next, of_spd) = spd.after(changes, objects, &|id| new.blocks(id))?;
+        self.check_effects(changes, objects, &next, &new)?;
+        // Blocks come first and go last: the SPD lets pass what the packet filter is to drop.
+        let differs = new.differ_from(&old);
+        if differs {
+            dataplane.set_filters(&new.list_with_blocks_of(&old))?;
         }
-        Ok(Some(PolicyChanges { next, changes: of_spd }))
+        if !of_spd.is_empty()
+            && let Err(error) = dataplane.change_spd(&of_spd)
+        {
+            if differs && let Err(again) = dataplane.set_filters(&old.list()) {
+                tracing::error!(error = %again, "cannot undo a failed change; nftables differs from the engine's filters");
+            }
+            return Err(error);
+        }
+        let changed = PolicyChanges { next, changes: of_spd, filters: (old, new) };
+        let (old, new) = &changed.filters;
+        if differs
+            && new.list_with_blocks_of(old).len() != new.list().len()
+            && let Err(error) = dataplane.set_filters(&new.list())
+        {
+            self.take_back(&[], Some(changed));
+            return Err(error);
+        }
+        Ok(Some(changed))
     }
 
     /// Returns the dataplane if it enforces policies.
@@ -249,7 +281,7 @@ impl Shared {
     /// the dataplane refuses to remove stays, which protects or blocks more than the filters state.
     pub(crate) fn drop_policies(&self, changes: &[ObjectChange], objects: &Objects) {
         match self.change_policies(changes, objects) {
-            Ok(Some(policies)) => *lock(&self.spd) = policies.next,
+            Ok(Some(policies)) => self.take_over(policies),
             Ok(None) => {}
             Err(error) => {
                 tracing::error!(%error, "policies of an ended session remain in the kernel until the engine restarts");
@@ -264,11 +296,14 @@ impl Shared {
         let filters = objects.of_kind(ObjectKind::Filter, None).cloned();
         let added: Vec<ObjectChange> =
             filters.map(|entry| ObjectChange { old: None, new: Some(entry) }).collect();
-        let (spd, _) = Spd::default().after(&added, &objects)?;
+        let packet_filters = PacketFilters::default().after(&added, &objects, &**dataplane);
+        dataplane.set_filters(&packet_filters.list())?;
+        let (spd, _) = Spd::default().after(&added, &objects, &|id| packet_filters.blocks(id))?;
         for (entry, error) in dataplane.load_spd(&spd.entries())? {
             tracing::error!(filter = entry.filter_id.0, %error, "a filter of the store has no effect");
         }
         *lock(&self.spd) = spd;
+        *lock(&self.packet_filters) = packet_filters;
         Ok(())
     }
 

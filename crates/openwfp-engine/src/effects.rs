@@ -3,6 +3,7 @@
 use crate::objects::Entry;
 use crate::objects::ObjectChange;
 use crate::objects::Objects;
+use crate::packet_filters::PacketFilters;
 use crate::record::SessionRecord;
 use crate::shared::Shared;
 use crate::spd::Spd;
@@ -36,7 +37,7 @@ fn none(reason: impl Into<String>) -> FilterEffect {
 }
 
 /// Returns whether only keying modules evaluate the filters of a layer.
-fn is_for_keying(at: Guid) -> bool {
+pub(crate) fn is_for_keying(at: Guid) -> bool {
     [
         layer::IPSEC_KM_DEMUX_V4,
         layer::IPSEC_KM_DEMUX_V6,
@@ -49,9 +50,16 @@ fn is_for_keying(at: Guid) -> bool {
     .contains(&at)
 }
 
-/// Returns the effect of a filter without the indices of its policies. `has_kernel` tells whether there is a kernel that
-/// enforces policies.
-fn effect(filter: &Filter, spd: &Spd, has_kernel: bool) -> FilterEffect {
+/// What carries out filters: the SPD and the packet filter of a kernel, if there is one.
+struct Enforced<'e> {
+    spd: &'e Spd,
+    packet_filters: &'e PacketFilters,
+    has_kernel: bool,
+}
+
+/// Returns the effect of a filter without the indices of its policies.
+fn effect(filter: &Filter, by: &Enforced<'_>) -> FilterEffect {
+    let Enforced { spd, packet_filters, has_kernel } = *by;
     if filter.flags & FILTER_BOOTTIME != 0 {
         return none("boot-time filters are never evaluated, because the engine starts later");
     }
@@ -64,13 +72,20 @@ fn effect(filter: &Filter, spd: &Spd, has_kernel: bool) -> FilterEffect {
     if !has_kernel {
         return none("this engine has no kernel that could enforce filters");
     }
+    let nftables = FilterEffect { kind: EffectKind::Nftables, ..FilterEffect::default() };
+    if packet_filters.blocks(filter.id) {
+        return nftables;
+    }
     if let Some(winner) = spd.beaten_by(filter.id) {
         return none(format!("filter {winner} selects the same packets and comes first"));
     }
     if spd.carries_out(filter.id) {
         return FilterEffect { kind: EffectKind::Kernel, ..FilterEffect::default() };
     }
-    if let Some(reason) = spd.unfit(filter.id) {
+    if packet_filters.carries_out(filter.id) {
+        return nftables;
+    }
+    if let Some(reason) = packet_filters.unfit(filter.id).or_else(|| spd.unfit(filter.id)) {
         return none(reason);
     }
     let name = openwfp_api::guids::name(filter.layer).unwrap_or("its layer");
@@ -84,13 +99,15 @@ impl Shared {
     pub(crate) fn filter_effects(&self, record: &SessionRecord, ids: &[u64]) -> Result<Vec<FilterEffect>> {
         let objects = self.read(record, |database| Arc::clone(&database.objects));
         let spd = lock(&self.spd).clone();
+        let packet_filters = lock(&self.packet_filters).clone();
         let has_kernel = self.enforcing().is_some();
+        let by = Enforced { spd: &spd, packet_filters: &packet_filters, has_kernel };
         let of = |id: &u64| {
             let name = ObjectName::Id(*id);
             let entry = objects.find(ObjectKind::Filter, name);
             let filter = entry.and_then(|entry| entry.object.as_filter());
             let filter = filter.ok_or_else(|| name.not_found(ObjectKind::Filter))?;
-            let mut effect = effect(filter, &spd, has_kernel);
+            let mut effect = effect(filter, &by);
             if effect.kind == EffectKind::Kernel {
                 effect.policies = self.policies_of(&spd, *id);
             }
@@ -103,11 +120,18 @@ impl Shared {
     ///
     /// # Errors
     /// `ERROR_NOT_SUPPORTED`, with the reason, if a filter has no effect and the engine refuses such filters.
-    pub(crate) fn check_effects(&self, changes: &[ObjectChange], objects: &Objects, spd: &Spd) -> Result {
+    pub(crate) fn check_effects(
+        &self,
+        changes: &[ObjectChange],
+        objects: &Objects,
+        spd: &Spd,
+        packet_filters: &PacketFilters,
+    ) -> Result {
         if self.unenforced == Unenforced::Accept {
             return Ok(());
         }
-        match without_effect(changes, objects, spd, self.enforcing().is_some()).next() {
+        let by = Enforced { spd, packet_filters, has_kernel: self.enforcing().is_some() };
+        match without_effect(changes, objects, &by).next() {
             None => Ok(()),
             Some((filter, reason)) => {
                 let what = format!("filter {} would have no effect: {reason}", filter.id);
@@ -124,7 +148,9 @@ impl Shared {
             return;
         }
         let spd = lock(&self.spd).clone();
-        for (filter, reason) in without_effect(changes, objects, &spd, true) {
+        let packet_filters = lock(&self.packet_filters).clone();
+        let by = Enforced { spd: &spd, packet_filters: &packet_filters, has_kernel: true };
+        for (filter, reason) in without_effect(changes, objects, &by) {
             tracing::warn!(filter = filter.id, name = ?filter.name, reason, "a filter has no effect");
         }
     }
@@ -133,8 +159,7 @@ impl Shared {
 fn without_effect<'c>(
     changes: &'c [ObjectChange],
     objects: &'c Objects,
-    spd: &'c Spd,
-    has_kernel: bool,
+    by: &'c Enforced<'c>,
 ) -> impl Iterator<Item = (&'c Filter, String)> {
     let is_there = |entry: &&Arc<Entry>| {
         let (kind, id) = entry.place();
@@ -142,7 +167,7 @@ fn without_effect<'c>(
     };
     let added = changes.iter().filter(|change| change.old.is_none()).filter_map(|change| change.new.as_ref());
     added.filter(is_there).filter_map(|entry| entry.object.as_filter()).filter_map(move |filter| {
-        let effect = effect(filter, spd, has_kernel);
+        let effect = effect(filter, by);
         (effect.kind == EffectKind::None).then_some((filter, effect.reason))
     })
 }

@@ -347,6 +347,7 @@ impl EngineBuilder {
             newest_callout: AtomicU64::new(FIRST_CALLOUT_ID - 1),
             classifier: RwLock::default(),
             spd: Mutex::default(),
+            packet_filters: Mutex::default(),
             kernel_policies: Mutex::default(),
             net_events: Mutex::default(),
             store: self.store,

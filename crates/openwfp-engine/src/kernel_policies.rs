@@ -8,11 +8,13 @@ use crate::database::Side;
 use crate::record::SessionRecord;
 use crate::shared::Shared;
 use crate::sync::lock;
+use crate::sync::read;
 use imbl::HashMap;
 use imbl::OrdMap;
 use openwfp_api::Code;
 use openwfp_api::Direction;
 use openwfp_api::Error;
+use openwfp_api::Guid;
 use openwfp_api::HeldKernelPolicy;
 use openwfp_api::KernelPolicyChange;
 use openwfp_api::Mode;
@@ -20,6 +22,8 @@ use openwfp_api::PolicyDirection;
 use openwfp_api::Result;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
+use openwfp_api::guids::layer;
+use openwfp_api::object::ActionType;
 use openwfp_api::object::kernel::Explanation;
 use openwfp_api::object::kernel::KernelPolicy;
 use openwfp_api::object::kernel::KernelPolicyAction;
@@ -29,6 +33,7 @@ use openwfp_api::object::kernel::KernelTemplate;
 use openwfp_api::object::kernel::Outcome;
 use openwfp_api::object::kernel::PolicyDecision;
 use openwfp_api::object::packet::Packet;
+use openwfp_api::object::packet::PacketPath;
 use std::net::IpAddr;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -297,8 +302,40 @@ impl Shared {
                 "the packet has no protocol, so that policies for one protocol do not apply to it".to_owned(),
             );
         }
-        unknown.push("policies of sockets, which precede all others, and firewall rules".to_owned());
-        Ok(Explanation { outcome: outcome(&decisions), decisions, filters, unknown })
+        unknown
+            .push("policies of sockets, which precede all others, and firewall rules of others".to_owned());
+        let packet_filters = lock(&self.packet_filters).clone();
+        let mut explanation = Explanation {
+            outcome: outcome(&decisions),
+            decisions,
+            filters,
+            unknown,
+            has_table: packet_filters.is_in_use(),
+            ..Explanation::default()
+        };
+        for at in layers_of(packet) {
+            let verdict = read(&self.classifier).classify_at(at, packet)?;
+            if verdict.action == ActionType::Block && packet_filters.blocks(verdict.filter_id) {
+                explanation.outcome = Outcome::Blocked;
+                explanation.dropped_by = verdict.filter_id;
+                explanation.dropped_at = at;
+                break;
+            }
+        }
+        Ok(explanation)
+    }
+}
+
+/// Returns the layers whose filters nftables carries out that see a packet, as the first one of a connection.
+fn layers_of(packet: &Packet) -> Vec<Guid> {
+    let v6 = packet.source.0.is_ipv6();
+    let of = |v4, six| if v6 { six } else { v4 };
+    match packet.path {
+        PacketPath::Inbound => {
+            vec![packet.layer(), of(layer::ALE_AUTH_RECV_ACCEPT_V4, layer::ALE_AUTH_RECV_ACCEPT_V6)]
+        }
+        PacketPath::Forward => vec![packet.layer()],
+        _ => vec![of(layer::ALE_AUTH_CONNECT_V4, layer::ALE_AUTH_CONNECT_V6), packet.layer()],
     }
 }
 

@@ -81,6 +81,7 @@ mod kernel_policies;
 mod lifetime;
 mod net_events;
 mod objects;
+mod packet_filters;
 mod policy;
 mod reconcile;
 mod record;

@@ -40,6 +40,7 @@ use openwfp_api::object::Object;
 use openwfp_api::object::ObjectKind;
 use openwfp_api::object::ObjectName;
 use openwfp_api::object::net_event::NetEvent;
+use openwfp_api::object::net_event::NetEventDetail;
 use openwfp_api::object::net_event::NetEventTemplate;
 use openwfp_api::object::packet::Packet;
 use openwfp_api::object::packet::Verdict;
@@ -358,8 +359,25 @@ impl Shared {
         if event.time == Timestamp(0) {
             event.time = self.clock.wall();
         }
+        self.add_layer(&mut event);
         let event = lock(&self.net_events).keep(event);
         self.core().announce_net_event(&event);
+    }
+
+    /// Sets the layer of an event about a filter to the filter's, unless the reporter knows it.
+    fn add_layer(&self, event: &mut NetEvent) {
+        let (NetEventDetail::ClassifyDrop(detail) | NetEventDetail::ClassifyAllow(detail)) =
+            &mut event.detail
+        else {
+            return;
+        };
+        let objects = Arc::clone(&self.core().newest.objects);
+        let filter =
+            objects.by_id(ObjectKind::Filter, detail.filter_id).and_then(|entry| entry.object.as_filter());
+        let layer = filter.and_then(|filter| objects.by_key(ObjectKind::Layer, filter.layer));
+        if let (0, Some(Object::Layer(layer))) = (detail.layer_id, layer.map(|entry| &*entry.object)) {
+            detail.layer_id = layer.id;
+        }
     }
 
     pub(crate) fn net_events(&self, template: &NetEventTemplate) -> Vec<Arc<NetEvent>> {

@@ -16,6 +16,7 @@ use crate::housekeeper::Signal;
 use crate::kernel_policies::KernelPolicies;
 use crate::lifetime::IdleTimeout;
 use crate::net_events::NetEvents;
+use crate::packet_filters::PacketFilters;
 use crate::registry::Sessions;
 use crate::snapshots::Snapshots;
 use crate::spd::Spd;
@@ -58,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) classifier: RwLock<Classifier>,
     /// The SPD of the newest version; empty if the dataplane enforces no policies.
     pub(crate) spd: Mutex<Spd>,
+    /// The filters of the newest version for the packet filter.
+    pub(crate) packet_filters: Mutex<PacketFilters>,
     /// The policies of the kernel, as its provider reports them.
     pub(crate) kernel_policies: Mutex<KernelPolicies>,
     pub(crate) net_events: Mutex<NetEvents>,

@@ -14,6 +14,8 @@
 #![forbid(unsafe_code)]
 
 mod engines;
+#[cfg(target_os = "linux")]
+mod machine;
 mod url;
 mod watch;
 
@@ -65,11 +67,25 @@ pub struct EngineOptions {
     /// Whether an `xfrm:` engine recovers the states of earlier engines at startup, as a daemon does: it
     /// takes over complete contexts and removes all other remains; default: no.
     pub recover: bool,
+    /// Whether an `xfrm:` engine has nftables carry out filters; default: once a filter needs it.
+    pub nftables: NftablesUse,
     /// What the engine does with filters that nothing can carry out; default: it accepts them.
     pub unenforced: Unenforced,
     /// The size in bytes of an `xfrm:` engine's receive buffer for kernel events; default: 16 MiB. If the
     /// buffer overflows, the engine lists the kernel again.
     pub event_buffer: Option<u32>,
+}
+
+/// Whether an engine has nftables carry out filters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NftablesUse {
+    /// Once a client has added a filter that needs it, and as long as there is one.
+    #[default]
+    Auto,
+    /// Never: such filters have no effect.
+    Off,
+    /// As `Auto`, and the engine does not start without nftables.
+    Require,
 }
 
 impl Engine {
@@ -167,9 +183,11 @@ pub struct Flushed {
     pub sas: usize,
     /// Number of IPsec policies.
     pub policies: usize,
+    /// Number of tables of nftables.
+    pub tables: usize,
 }
 
-/// Removes all SAs and policies that engines have left in the kernel of an `xfrm:` URL. `runtime` is the directory of their
+/// Removes all SAs, policies and nftables tables that engines have left in the kernel of an `xfrm:` URL. `runtime` is the directory of their
 /// records, as in [`EngineOptions::runtime`].
 ///
 /// # Errors
@@ -212,9 +230,18 @@ fn of_kernel(
     if let Some(bytes) = options.event_buffer {
         of_driver.event_buffer = bytes;
     }
-    let driver = Arc::new(live::Driver::open(namespace, of_driver)?);
-    let engine = builder.dataplane(Arc::clone(&driver) as Arc<dyn openwfp_api::Dataplane>).open()?;
-    driver.follow(Box::new(engine.weak_mirror()))?;
+    let nftables = openwfp_nft::Nftables::new(namespace.path(), options.recover);
+    if options.nftables == NftablesUse::Require {
+        nftables.check_available()?;
+    }
+    let driver = live::Driver::open(namespace, of_driver)?;
+    if options.recover && options.nftables != NftablesUse::Off {
+        nftables.remove_leftovers()?;
+    }
+    let machine = Arc::new(machine::Machine { driver, nftables, uses: options.nftables });
+    let engine = builder.dataplane(Arc::clone(&machine) as Arc<dyn openwfp_api::Dataplane>).open()?;
+    machine.driver.follow(Box::new(engine.weak_mirror()))?;
+    machine.nftables.report_to(Box::new(engine.weak_mirror()));
     Ok(engine)
 }
 
@@ -232,8 +259,10 @@ fn namespace_of(target: &XfrmTarget) -> openwfp_xfrm::live::Namespace {
 fn flush_kernel(target: &XfrmTarget, runtime: Option<PathBuf>) -> Result<Flushed> {
     use openwfp_xfrm::live;
     let runtime = runtime.or(live::Options::default().runtime).unwrap_or_default();
-    let live::Flushed { states, policies } = live::flush(namespace_of(target), &runtime)?;
-    Ok(Flushed { sas: states, policies })
+    let namespace = namespace_of(target);
+    let nftables = openwfp_nft::Nftables::new(namespace.path(), true);
+    let live::Flushed { states, policies } = live::flush(namespace, &runtime)?;
+    Ok(Flushed { sas: states, policies, tables: nftables.flush()? })
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -168,6 +168,12 @@ records! {
         3 filters: Verdict,
         /// What could change the outcome and was not evaluated, in words.
         4 unknown: Vec<String>,
+        /// Id of the filter for which nftables drops the packet; 0 if it passes.
+        5 dropped_by: u64,
+        /// Key of the layer of that filter.
+        6 dropped_at: Guid,
+        /// Whether the engine has a table of nftables.
+        7 has_table: bool,
     }
     /// The decision of the kernel's policies of one direction.
     PolicyDecision {

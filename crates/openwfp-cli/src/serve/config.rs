@@ -32,6 +32,7 @@ pub(crate) const KEYS: &[&str] = &[
     "state.directory",
     "state.runtime",
     "state.flush_on_exit",
+    "policy.nftables",
     "policy.unenforced",
     "listen.unix",
     "listen.unix_mode",
@@ -100,8 +101,20 @@ pub(crate) struct State {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Policy {
+    /// Whether nftables carries out filters.
+    pub(crate) nftables: OfNftables,
     /// What becomes of filters that nothing can carry out.
     pub(crate) unenforced: OfUnenforced,
+}
+
+/// Whether nftables carries out filters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OfNftables {
+    #[default]
+    Auto,
+    Off,
+    Require,
 }
 
 /// What becomes of filters that nothing can carry out.

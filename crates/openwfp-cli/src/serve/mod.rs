@@ -12,6 +12,7 @@ use openwfp::EngineUrl;
 use openwfp::Engines;
 use openwfp::Flushed;
 use openwfp::NamedUrl;
+use openwfp::NftablesUse;
 use openwfp::RedbStore;
 use openwfp::SessionOptions;
 use openwfp::Unenforced;
@@ -78,8 +79,8 @@ fn flush(config: &Config) -> Result<(), Failure> {
         if !matches!(named.url, EngineUrl::Xfrm(_)) {
             continue;
         }
-        let Flushed { sas, policies } = openwfp::flush(&named.url, config.state.runtime.clone())?;
-        tracing::info!(engine = %named.url, sas, policies, "removed from the kernel");
+        let Flushed { sas, policies, tables } = openwfp::flush(&named.url, config.state.runtime.clone())?;
+        tracing::info!(engine = %named.url, sas, policies, tables, "removed from the kernel");
     }
     Ok(())
 }
@@ -147,6 +148,11 @@ impl Daemon {
             options.store = open_store(&config.state, if place == 0 { "" } else { &named.name })?;
             options.runtime.clone_from(&config.state.runtime);
             options.recover = true;
+            options.nftables = match config.policy.nftables {
+                config::OfNftables::Auto => NftablesUse::Auto,
+                config::OfNftables::Off => NftablesUse::Off,
+                config::OfNftables::Require => NftablesUse::Require,
+            };
             options.unenforced = match config.policy.unenforced {
                 config::OfUnenforced::Accept => Unenforced::Accept,
                 config::OfUnenforced::Refuse => Unenforced::Refuse,

@@ -13,6 +13,9 @@
 mod priorities;
 mod rule;
 
+pub(crate) use rule::has_layer;
+pub(crate) use rule::is_ipsec;
+
 use crate::objects::Entry;
 use crate::objects::ObjectChange;
 use crate::objects::Objects;
@@ -137,11 +140,17 @@ impl Placed {
 }
 
 impl Spd {
-    /// Returns the SPD after changes of objects, and the changes of its entries. `objects` is the version after them.
+    /// Returns the SPD after changes of objects, and the changes of its entries. `objects` is the version after them; `drops`
+    /// tells whether the packet filter carries out a block, so that the SPD must let its packets come that far.
     ///
     /// # Errors
     /// `FWP_E_OUT_OF_BOUNDS` if the filters need too many entries or priorities.
-    pub(crate) fn after(&self, changes: &[ObjectChange], objects: &Objects) -> Result<(Spd, Vec<SpdChange>)> {
+    pub(crate) fn after(
+        &self,
+        changes: &[ObjectChange],
+        objects: &Objects,
+        drops: &dyn Fn(u64) -> bool,
+    ) -> Result<(Spd, Vec<SpdChange>)> {
         let mut next = self.clone();
         let mut touched = Touched::default();
         // An object that is replaced under its key only has a new security descriptor.
@@ -151,7 +160,7 @@ impl Spd {
             }
             // An object that a later change deletes is not in this version.
             if let Some(new) = change.new.as_ref().filter(|new| is_in(new, objects)) {
-                next.add_rule(new, objects, &mut touched)?;
+                next.add_rule(new, objects, drops, &mut touched)?;
             }
         }
         if touched.rules.is_empty() {
@@ -212,8 +221,14 @@ impl Spd {
         })
     }
 
-    fn add_rule(&mut self, entry: &Entry, objects: &Objects, touched: &mut Touched) -> Result {
-        let rule = match Rule::new(entry, objects) {
+    fn add_rule(
+        &mut self,
+        entry: &Entry,
+        objects: &Objects,
+        drops: &dyn Fn(u64) -> bool,
+        touched: &mut Touched,
+    ) -> Result {
+        let rule = match Rule::new(entry, objects, drops) {
             Ok(Some(rule)) => Arc::new(rule),
             Ok(None) => return Ok(()),
             Err(error) if error.code() == Code::ERROR_NOT_SUPPORTED => {

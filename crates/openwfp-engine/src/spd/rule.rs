@@ -41,6 +41,8 @@ pub(super) struct Rule {
     pub(super) v6: bool,
     pub(super) selectors: Vec<Selector>,
     pub(super) does: Does,
+    /// Whether the packet filter drops what the rule blocks.
+    is_dropped_later: bool,
 }
 
 /// What a rule does with the packets that it selects.
@@ -78,7 +80,7 @@ impl Rule {
     /// # Errors
     /// - `ERROR_NOT_SUPPORTED` for a condition that selectors cannot express
     /// - `FWP_E_OUT_OF_BOUNDS` if the filter has too many combinations of alternatives
-    pub(super) fn new(entry: &Entry, objects: &Objects) -> Result<Option<Rule>> {
+    pub(super) fn new(entry: &Entry, objects: &Objects, drops: &dyn Fn(u64) -> bool) -> Result<Option<Rule>> {
         let Some(filter) = entry.object.as_filter() else { return Ok(None) };
         let Some((direction, v6)) = place(filter) else { return Ok(None) };
         if filter.flags & (FILTER_BOOTTIME | FILTER_DISABLED) != 0 {
@@ -106,6 +108,7 @@ impl Rule {
             v6,
             selectors,
             does,
+            is_dropped_later: drops(filter.id),
         }))
     }
 
@@ -127,6 +130,8 @@ impl Rule {
                 PolicyDirection::In | PolicyDirection::Forward => &protect.inbound,
             })),
             Does::Bypass => SpdAction::Bypass,
+            // The packet filter comes after the SPD, and reports what it drops.
+            Does::Block if self.is_dropped_later => SpdAction::Bypass,
             Does::Block => SpdAction::Block,
         }
     }
@@ -220,7 +225,13 @@ fn is_forward(layer: Guid) -> bool {
     layer == layer::IPFORWARD_V4 || layer == layer::IPFORWARD_V6
 }
 
-pub(super) fn is_ipsec(sublayer: Guid) -> bool {
+/// Returns whether the SPD applies to the packets of a layer.
+pub(crate) fn has_layer(at: Guid) -> bool {
+    place(&Filter { layer: at, ..Filter::default() }).is_some()
+}
+
+/// Returns whether a sublayer is one of WFP's own for IPsec.
+pub(crate) fn is_ipsec(sublayer: Guid) -> bool {
     [
         sublayer::IPSEC_TUNNEL,
         sublayer::IPSEC_FORWARD_OUTBOUND_TUNNEL,

@@ -157,7 +157,7 @@ proptest! {
                     ObjectChange { old: None, new: Some(new) }
                 }
             };
-            let (next, changes) = spd.after(&[change], &objects).unwrap();
+            let (next, changes) = spd.after(&[change], &objects, &|_| false).unwrap();
             spd = next;
             for SpdChange { old, new } in changes {
                 let named = new.as_ref().or(old.as_ref()).unwrap();
@@ -183,7 +183,7 @@ proptest! {
             .of_kind(ObjectKind::Filter, None)
             .map(|entry| ObjectChange { old: None, new: Some(Arc::clone(entry)) })
             .collect();
-        let (fresh, _) = Spd::default().after(&all, &objects).unwrap();
+        let (fresh, _) = Spd::default().after(&all, &objects, &|_| false).unwrap();
         let without_priority = |spd: &Spd| -> Vec<SpdEntry> {
             spd.entries().into_iter().map(|entry| SpdEntry { priority: 0, ..entry }).collect()
         };

@@ -24,7 +24,7 @@ pub enum Namespace {
 
 impl Namespace {
     /// Returns the file that represents the namespace; none for this process's own.
-    pub(super) fn path(&self) -> Option<PathBuf> {
+    pub fn path(&self) -> Option<PathBuf> {
         match self {
             Namespace::Own => None,
             Namespace::Named(name) => Some(PathBuf::from("/run/netns").join(name)),
