@@ -614,12 +614,7 @@ impl Inventory {
             }
         }
         newer.changes.policies.extend(came.iter().chain(&went));
-        // Policies that are the same keep their order, so that their places are the same, too.
-        for (index, held) in &mut newer.policies {
-            if let Some(old) = self.policies.get(index).filter(|_| !newer.changes.policies.contains(index)) {
-                *held = Arc::clone(old);
-            }
-        }
+        newer.keep_places_of(self);
         // Keep earlier changes that were not passed on yet.
         let Changes { gone, states, buckets, soft, counted, moved, policies, .. } =
             std::mem::take(&mut self.changes);
@@ -637,6 +632,34 @@ impl Inventory {
         newer.changes.counted = counted;
         newer.changes.moved = moved;
         *self = newer;
+    }
+
+    /// Gives unchanged policies the places that they had in an older inventory, as far as the kernel's order allows, so that
+    /// there is nothing to tell of them.
+    fn keep_places_of(&mut self, older: &Inventory) {
+        let mut ordered: Vec<(u64, u32)> =
+            self.policies.iter().map(|(index, held)| (held.order, *index)).collect();
+        ordered.sort_unstable();
+        let mut last = 0;
+        for (_, index) in ordered {
+            let old = older.policies.get(&index).filter(|_| !self.changes.policies.contains(&index));
+            let held = match old.filter(|old| old.order > last) {
+                Some(old) => Arc::clone(old),
+                None => {
+                    let payload = self.policies[&index].payload.clone();
+                    if old.is_some()
+                        && let Some(record) = record(&payload)
+                    {
+                        self.note_policy(&record);
+                    }
+                    self.changes.policies.insert(index);
+                    Arc::new(HeldPolicy { payload, order: last + 1, ownership: Arc::clone(&self.ownership) })
+                }
+            };
+            last = held.order;
+            self.policies.insert(index, held);
+        }
+        self.newest = self.newest.max(last);
     }
 }
 
@@ -868,6 +891,12 @@ mod tests {
             prop_assert_eq!(gone, old.difference(&new).copied().collect::<Set<_>>());
             prop_assert!(new.difference(&old).all(|came| renewed.changes.states.contains(came)));
             prop_assert_eq!(sorted(&renewed.contexts()), sorted(&listed(&followed).contexts()));
+            let in_order = |inventory: &Inventory| -> Vec<u32> {
+                let mut places: Vec<_> = inventory.policies.iter().map(|(index, held)| (held.order, *index)).collect();
+                places.sort_unstable();
+                places.into_iter().map(|(_, index)| index).collect()
+            };
+            prop_assert_eq!(in_order(&renewed), in_order(&followed));
             let none = listed(&followed);
             renewed.changes = Changes::default();
             renewed.renew(none);
