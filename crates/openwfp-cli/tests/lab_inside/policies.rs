@@ -422,6 +422,8 @@ fn a_packet_that_needs_an_sa_is_told_and_can_be_taken_up() {
     let a = End::new("a", &pair("10.1.0.0/24", "10.2.0.0/24"));
     let b = End::new("b", &pair("10.2.0.0/24", "10.1.0.0/24"));
     let mut events = a.session.events(&SubscriptionOptions::all()).unwrap();
+    let topic = Topic::NetEvents(net_event::NetEventTemplate::default());
+    let mut drops = a.session.events(&SubscriptionOptions { topic, ..SubscriptionOptions::all() }).unwrap();
     let sniffer = Sniffer::start(PINGS);
     assert!(!ping(4, "10.1.0.1", "10.2.0.1"));
     assert_eq!(sniffer.stop_without_sas(), "", "frames in the clear");
@@ -429,6 +431,13 @@ fn a_packet_that_needs_an_sa_is_told_and_can_be_taken_up() {
         panic!("nobody asked")
     };
     assert_eq!(event.kind, EventKind::Acquire);
+    // The kernel's counters tell which packets it did not let out.
+    let Some(Notification::Net(kept)) = drops.next(Duration::from_secs(3)).unwrap() else {
+        panic!("nobody told of the drop")
+    };
+    let net_event::NetEventDetail::IpsecDrop(drop) = &kept.detail else { panic!("{kept:?}") };
+    // STATUS_IPSEC_CLEAR_TEXT_DROP, outbound.
+    assert_eq!((drop.failure_status.cast_unsigned(), drop.direction), (0xC036_0007, 0));
     let asked = a.session.sa_context_by_id(event.id).unwrap();
     let packet = asked.acquire().unwrap();
     assert_eq!(

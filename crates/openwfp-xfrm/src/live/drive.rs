@@ -21,6 +21,7 @@ use super::spd;
 use super::spd::Chain;
 use super::spd::Order;
 use super::spd::OwnPolicies;
+use super::statistics;
 use crate::dumps::Part;
 use crate::ownership;
 use crate::ownership::Left;
@@ -595,7 +596,7 @@ impl Dataplane for Driver {
     }
 
     fn drops(&self) -> Result<ProviderDrops> {
-        Ok(self.kernel.drops())
+        Ok(statistics::drops(&self.kernel.drop_counters()))
     }
 
     fn enforces_lifetimes(&self) -> bool {

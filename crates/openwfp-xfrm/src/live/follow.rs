@@ -8,6 +8,8 @@ use super::Options;
 use super::of_the_kernel;
 use super::socket::Drained;
 use super::socket::Groups;
+use super::statistics::Counters;
+use super::statistics::dropped_between;
 use crate::dumps::CHANGED_MEANWHILE;
 use crate::inventory::Bucket;
 use crate::inventory::Changes;
@@ -45,6 +47,8 @@ use openwfp_api::Result;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
 use openwfp_api::Spi;
+use openwfp_api::object::net_event::NetEvent;
+use openwfp_api::object::net_event::NetEventDetail;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::os::fd::AsFd;
@@ -70,6 +74,8 @@ const GATHER_MAX: Duration = Duration::from_millis(40);
 const COUNTED_AT_A_TIME: usize = 128;
 /// The pause after a sweep of all counters is at least this many times as long as the sweep.
 const COUNTING_SHARE: u32 = 20;
+/// Time between two reads of the drop counters; there is at most one net event of each kind in it.
+const DROPS_INTERVAL: Duration = Duration::from_secs(1);
 /// Minimum time between two reads of this machine's addresses.
 const ADDRESSES_AGE: Duration = Duration::from_secs(1);
 
@@ -112,6 +118,9 @@ struct Following {
     count_at: Instant,
     counting: Vec<StateIdentity>,
     counting_began: Instant,
+    drops_at: Instant,
+    /// The drop counters when they were last read.
+    dropped: Counters,
     /// Number of listings taken.
     listings: u64,
 }
@@ -174,6 +183,8 @@ impl Following {
         let now = Instant::now();
         let (inventory, completeness, listings) = list(&kernel, &groups, &ownership)?;
         let mut following = Following {
+            drops_at: now + DROPS_INTERVAL,
+            dropped: kernel.drop_counters(),
             kernel,
             groups,
             count_at: now + options.counter_interval,
@@ -279,6 +290,9 @@ impl Following {
         if !self.counting.is_empty() {
             until = now;
         }
+        if !self.dropped.is_empty() {
+            until = until.min(self.drops_at);
+        }
         let mut left = until.saturating_duration_since(now);
         // Whether another process still exists can only be found by polling.
         if matches!(self.kernel.namespace, super::Namespace::Process(_)) {
@@ -323,7 +337,24 @@ impl Following {
         if self.relist_at.is_some_and(|at| at <= Instant::now()) {
             self.relist("the last listing was incomplete")?;
         }
+        self.report_drops()?;
         self.count()
+    }
+
+    /// Reports what the kernel has dropped since the last time, if it is time to look.
+    fn report_drops(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        if now < self.drops_at {
+            return Ok(());
+        }
+        self.drops_at = now + DROPS_INTERVAL;
+        let counters = self.kernel.drop_counters();
+        for drop in dropped_between(&self.dropped, &counters) {
+            let event = NetEvent { detail: NetEventDetail::IpsecDrop(drop), ..NetEvent::default() };
+            self.mirror.report(event).map_err(|_| End::NoEngine)?;
+        }
+        self.dropped = counters;
+        Ok(())
     }
 
     /// Applies events to the inventory. Before an event that would undo a pending change, it passes the
