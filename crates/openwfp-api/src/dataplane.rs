@@ -24,6 +24,8 @@ pub struct PacketFilter {
     pub blocks: bool,
     /// Whether nothing that the layer asks later can override the action.
     pub is_hard: bool,
+    /// Whether to report the packets on which it decides as net events.
+    pub is_reported: bool,
 }
 
 /// A component that carries out the engine's decisions. The engine holds none of its locks while it

@@ -93,12 +93,13 @@ pub enum TransactionMode {
 numbers! {
     /// An option of the engine. WFP: `FWPM_ENGINE_OPTION`.
     ///
-    /// OpenWFP's engine acts on [`EngineOption::CollectNetEvents`] only. It stores the values of the
-    /// other options and returns them, but they have no effect.
+    /// OpenWFP's engine acts on the first two. It stores the values of the other options and returns them,
+    /// but they have no effect.
     EngineOption "FWPM_ENGINE_OPTION" {
         /// Whether the engine keeps net events and reports them to subscribers, 0 or 1; default: 1.
         CollectNetEvents = 0,
-        /// Keywords of additional net events to collect, `FWPM_NET_EVENT_KEYWORD_*`.
+        /// Keywords of additional net events to collect, `FWPM_NET_EVENT_KEYWORD_*`; default: none.
+        /// `FWPM_NET_EVENT_KEYWORD_CLASSIFY_ALLOW` (0x10) asks for packets that filters permit; the others have no effect.
         NetEventMatchAnyKeywords = 1,
         /// Whether to cache names, 0 or 1.
         NameCache = 2,

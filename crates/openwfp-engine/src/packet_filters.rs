@@ -26,6 +26,8 @@ pub(crate) struct PacketFilters {
     companions: OrdMap<u64, PacketFilter>,
     /// Why the packet filter cannot carry out a filter.
     unfit: OrdMap<u64, Arc<str>>,
+    /// Whether packets that filters permit are reported, as those that filters block are.
+    reports_permits: bool,
 }
 
 impl PacketFilters {
@@ -66,6 +68,7 @@ impl PacketFilters {
             },
             blocks: action == ActionType::Block,
             is_hard,
+            is_reported: action == ActionType::Block,
         };
         let filters = if filter.ipsec_mode().is_some() { &mut self.companions } else { &mut self.filters };
         filters.insert(filter.id, packet_filter);
@@ -76,7 +79,17 @@ impl PacketFilters {
         if !self.is_in_use() {
             return Vec::new();
         }
-        self.filters.values().chain(self.companions.values()).cloned().collect()
+        let reported = self
+            .filters
+            .values()
+            .cloned()
+            .map(|filter| PacketFilter { is_reported: filter.is_reported || self.reports_permits, ..filter });
+        reported.chain(self.companions.values().cloned()).collect()
+    }
+
+    /// Returns these filters, with the packets that they permit reported or not.
+    pub(crate) fn reporting_permits(&self, reports_permits: bool) -> PacketFilters {
+        PacketFilters { reports_permits, ..self.clone() }
     }
 
     /// Returns these filters and the blocks of others that are not among them.

@@ -76,6 +76,9 @@ fn contexts_of(database: &Database, changes: &[ObjectChange], objects: &Objects)
     Ok(changed)
 }
 
+/// `FWPM_NET_EVENT_KEYWORD_CLASSIFY_ALLOW`.
+const KEYWORD_CLASSIFY_ALLOW: u32 = 0x10;
+
 impl Shared {
     /// Applies a session's step, within its transaction if it has one.
     pub(crate) fn object_step(&self, record: &Arc<SessionRecord>, step: ObjectStep) -> Result<u64> {
@@ -398,9 +401,24 @@ impl Shared {
             let what = format!("the option {} does not accept {value}", option.name());
             return Err(Error::new(Code::FWP_E_OUT_OF_BOUNDS, what));
         }
+        if option == EngineOption::NetEventMatchAnyKeywords {
+            self.report_permits(value & KEYWORD_CLASSIFY_ALLOW != 0)?;
+        }
         if let Some(place) = self.options.get(option.wfp() as usize) {
             place.store(value, Ordering::Relaxed);
         }
+        Ok(())
+    }
+
+    /// Has the dataplane report the packets that filters permit, or not.
+    fn report_permits(&self, reports: bool) -> Result {
+        let Some(dataplane) = self.enforcing() else { return Ok(()) };
+        self.enter(&Want::Exclusive, None)?.gate.exclusive = true;
+        let exclusive = Exclusive(self);
+        let filters = lock(&self.packet_filters).reporting_permits(reports);
+        dataplane.set_filters(&filters.list())?;
+        *lock(&self.packet_filters) = filters;
+        drop(exclusive);
         Ok(())
     }
 }

@@ -25,7 +25,7 @@ use std::net::Ipv6Addr;
 
 /// The nflog group to which rules send what they drop.
 pub(crate) const LOG_GROUP: u16 = 20_311;
-/// Start of the prefix of logged packets; the id of the filter follows.
+/// Start of the prefix of logged packets; "drop" or "allow" and the id of the filter follow.
 pub(crate) const LOG_PREFIX: &str = "openwfp ";
 /// Maximum number of packets of a filter to log each second, and how many more at once.
 const LOG_RATE: u32 = 100;
@@ -138,30 +138,43 @@ pub fn ruleset(table: &str, filters: &[PacketFilter]) -> Json {
         for expression in unseen(&hook) {
             rule(&base, None, expression);
         }
-        for (number, mut filters) in sublayers.into_values().enumerate() {
-            let chain = format!("{base}-{}", number + 1);
-            commands.push(json!({"add": {"chain": {"family": "inet", "table": table, "name": chain}}}));
-            rule(&base, None, vec![json!({"jump": {"target": chain}})]);
-            filters.sort_by_key(|(_, filter)| (u64::MAX - filter.effective_weight, filter.id));
-            for (packet_filter, filter) in filters {
-                for tests in alternatives(filter).unwrap_or_default() {
-                    let comment = format!("filter {}", filter.id);
-                    if packet_filter.blocks {
-                        let mut logged = tests.clone();
-                        logged
-                            .push(json!({"limit": {"rate": LOG_RATE, "burst": LOG_BURST, "per": "second"}}));
-                        logged.push(json!({"log": {
-                            "prefix": format!("{LOG_PREFIX}{}", filter.id), "group": LOG_GROUP, "snaplen": 128,
-                        }}));
-                        rule(&chain, Some(comment.clone()), logged);
-                    }
-                    let verdict = match (packet_filter.blocks, packet_filter.is_hard) {
-                        (true, _) => "drop",
-                        (false, true) => "accept",
-                        (false, false) => "return",
-                    };
-                    rule(&chain, Some(comment), [tests, vec![json!({verdict: null})]].concat());
+        let sublayers: Vec<Vec<Ranked<'_>>> = sublayers.into_values().map(in_order).collect();
+        let is_reported =
+            |(packet_filter, _): &Ranked<'_>| packet_filter.is_reported && !packet_filter.blocks;
+        // A permit is reported once no lighter sublayer has overridden it, by a chain of its own.
+        let reports_permits = sublayers.iter().flatten().any(is_reported);
+        let names = |suffix: &'static str| {
+            let base = base.clone();
+            move |number: usize| format!("{base}-{}{suffix}", number + 1)
+        };
+        let (first, later) = (names(""), names("-later"));
+        let mut chain = |name: &str| {
+            commands.push(json!({"add": {"chain": {"family": "inet", "table": table, "name": name}}}));
+        };
+        for (number, filters) in sublayers.iter().enumerate() {
+            chain(&first(number));
+            rule(&base, None, vec![json!({"jump": {"target": first(number)}})]);
+            for ranked in filters {
+                let own = (reports_permits && is_reported(ranked)).then(|| permits(&base, ranked.1));
+                each_rule(ranked, own.as_deref(), |comment, tests| rule(&first(number), comment, tests));
+            }
+            if !reports_permits {
+                continue;
+            }
+            if number > 0 {
+                chain(&later(number));
+                for ranked in filters {
+                    each_rule(ranked, None, |comment, tests| rule(&later(number), comment, tests));
                 }
+            }
+            for ranked in filters.iter().filter(|ranked| is_reported(ranked) && !ranked.0.is_hard) {
+                let own = permits(&base, ranked.1);
+                chain(&own);
+                for number in number + 1..sublayers.len() {
+                    rule(&own, None, vec![json!({"jump": {"target": later(number)}})]);
+                }
+                rule(&own, None, log("allow", ranked.1.id).to_vec());
+                rule(&own, None, vec![json!({"accept": null})]);
             }
         }
     }
@@ -171,6 +184,49 @@ pub fn ruleset(table: &str, filters: &[PacketFilter]) -> Json {
 
 /// A filter of a sublayer.
 type Ranked<'f> = (&'f PacketFilter, &'f Filter);
+
+/// Returns the filters of a sublayer in the order in which they are tried.
+fn in_order(mut filters: Vec<Ranked<'_>>) -> Vec<Ranked<'_>> {
+    filters.sort_by_key(|(_, filter)| (u64::MAX - filter.effective_weight, filter.id));
+    filters
+}
+
+/// Returns the name of the chain that goes on after a filter's soft permit.
+fn permits(base: &str, filter: &Filter) -> String {
+    format!("{base}-permits-{}", filter.id)
+}
+
+/// Calls `add` with the comment and the expression of each rule of a filter. `own` is the chain that goes on after a soft
+/// permit; without it, the next sublayer is tried.
+fn each_rule(
+    (packet_filter, filter): &Ranked<'_>,
+    own: Option<&str>,
+    mut add: impl FnMut(Option<String>, Vec<Json>),
+) {
+    let comment = || Some(format!("filter {}", filter.id));
+    let verdict = match (packet_filter.blocks, packet_filter.is_hard, own) {
+        (true, ..) => json!({"drop": null}),
+        (false, true, _) => json!({"accept": null}),
+        (false, false, Some(own)) => json!({"goto": {"target": own}}),
+        (false, false, None) => json!({"return": null}),
+    };
+    let is_logged = packet_filter.is_reported && (packet_filter.blocks || packet_filter.is_hard);
+    for tests in alternatives(filter).unwrap_or_default() {
+        if is_logged {
+            let word = if packet_filter.blocks { "drop" } else { "allow" };
+            add(comment(), [&tests[..], &log(word, filter.id)].concat());
+        }
+        add(comment(), [tests, vec![verdict.clone()]].concat());
+    }
+}
+
+/// Returns the expressions that log a packet on which a filter decided.
+fn log(word: &str, filter: u64) -> [Json; 2] {
+    [
+        json!({"limit": {"rate": LOG_RATE, "burst": LOG_BURST, "per": "second"}}),
+        json!({"log": {"prefix": format!("{LOG_PREFIX}{word} {filter}"), "group": LOG_GROUP, "snaplen": 128}}),
+    ]
+}
 
 fn number_of(number: u128) -> Json {
     json!(u64::try_from(number).unwrap_or(u64::MAX))

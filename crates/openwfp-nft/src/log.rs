@@ -162,7 +162,7 @@ fn events(bytes: &[u8]) -> Vec<NetEvent> {
 
 /// Returns the net event of a logged packet, by the attributes of its message.
 fn event(attributes: &[u8]) -> Option<NetEvent> {
-    let (mut hook, mut packet, mut filter_id) = (None, None, None);
+    let (mut hook, mut packet, mut decision) = (None, None, None);
     let mut rest = attributes;
     while let Some(head) = rest.first_chunk::<4>() {
         let length = usize::from(u16::from_ne_bytes([head[0], head[1]]));
@@ -172,12 +172,14 @@ fn event(attributes: &[u8]) -> Option<NetEvent> {
             PAYLOAD => packet = Some(value),
             PREFIX => {
                 let text = std::str::from_utf8(value).ok()?.trim_end_matches('\0');
-                filter_id = text.strip_prefix(LOG_PREFIX).and_then(|id| id.parse().ok());
+                decision = text.strip_prefix(LOG_PREFIX).and_then(|rest| rest.split_once(' '));
             }
             _ => {}
         }
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
+    let (word, filter) = decision?;
+    let filter_id = filter.parse().ok()?;
     let Ends { source, destination, protocol, ports } = ends(packet?)?;
     // `NF_INET_PRE_ROUTING` 0, `LOCAL_IN` 1, `FORWARD` 2, `LOCAL_OUT` 3, `POST_ROUTING` 4.
     let inbound = matches!(hook?, 0 | 1);
@@ -196,6 +198,12 @@ fn event(attributes: &[u8]) -> Option<NetEvent> {
         ports if is_icmp => ports,
         ports => swap(ports),
     };
+    let detail = ClassifyEvent {
+        filter_id,
+        direction,
+        is_loopback: local.is_loopback() || remote.is_loopback(),
+        ..ClassifyEvent::default()
+    };
     // `FWPM_NET_EVENT_FLAG_IP_PROTOCOL_SET`, `LOCAL_ADDR_SET`, `REMOTE_ADDR_SET`, `IP_VERSION_SET`, and the ports'.
     let flags = 0x1 | 0x2 | 0x4 | 0x100 | if has_ports { 0x8 | 0x10 } else { 0 };
     Some(NetEvent {
@@ -205,12 +213,11 @@ fn event(attributes: &[u8]) -> Option<NetEvent> {
         remote: Some(Address(remote)),
         local_port,
         remote_port,
-        detail: NetEventDetail::ClassifyDrop(ClassifyEvent {
-            filter_id: filter_id?,
-            direction,
-            is_loopback: local.is_loopback() || remote.is_loopback(),
-            ..ClassifyEvent::default()
-        }),
+        detail: match word {
+            "drop" => NetEventDetail::ClassifyDrop(detail),
+            "allow" => NetEventDetail::ClassifyAllow(detail),
+            _ => return None,
+        },
         ..NetEvent::default()
     })
 }
@@ -276,7 +283,7 @@ mod tests {
     fn message(hook: u8, packet: &[u8]) -> Vec<u8> {
         let attributes = [
             attribute(super::HEADER, &[8, 0, hook, 0]),
-            attribute(super::PREFIX, b"openwfp 4294967301\0"),
+            attribute(super::PREFIX, b"openwfp drop 4294967301\0"),
             attribute(super::PAYLOAD, packet),
         ]
         .concat();

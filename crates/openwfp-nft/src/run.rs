@@ -87,7 +87,7 @@ impl Nftables {
             return Ok(());
         }
         self.check_available()?;
-        if filters.iter().any(|filter| filter.blocks) && state.log.is_none() {
+        if filters.iter().any(|filter| filter.is_reported) && state.log.is_none() {
             state.log = self.start_log(&mut state);
         }
         let ruleset = compile::ruleset(&self.table, filters);
@@ -163,7 +163,7 @@ impl Nftables {
         let started = self.inside(|| Log::start(mirror));
         started
             .inspect_err(|error| {
-                tracing::warn!(%error, "packets that filters block are not reported as net events");
+                tracing::warn!(%error, "the packets on which filters decide are not reported as net events");
             })
             .ok()
     }

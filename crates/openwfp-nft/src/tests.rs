@@ -47,6 +47,7 @@ fn sublayers_are_tried_in_order_of_weight_and_their_filters_too() {
         sublayer_weight,
         blocks,
         is_hard,
+        is_reported: blocks,
     };
     let filters = [
         of(1, 1, 10, 1, true, false),
@@ -60,7 +61,8 @@ fn sublayers_are_tried_in_order_of_weight_and_their_filters_too() {
         .map(|(chain, expression)| (chain, expression.last().unwrap().clone()))
         .filter(|(chain, _)| chain != "outbound_transport_v4")
         .collect();
-    let log = |id: u64| json!({"log": {"prefix": format!("openwfp {id}"), "group": 20_311, "snaplen": 128}});
+    let log =
+        |id: u64| json!({"log": {"prefix": format!("openwfp drop {id}"), "group": 20_311, "snaplen": 128}});
     let expected = [
         ("outbound_transport_v4-1", json!({"accept": null})),
         ("outbound_transport_v4-1", log(4)),
@@ -80,11 +82,41 @@ fn sublayers_are_tried_in_order_of_weight_and_their_filters_too() {
     assert_eq!(crate::ruleset("openwfp", &[]), json!({"nftables": [{"add": table}, {"delete": table}]}));
 }
 
+/// A soft permit is told once no lighter sublayer has blocked the packet: its chain tries them, and logs at its end.
+#[test]
+fn permits_are_reported_after_the_lighter_sublayers() {
+    let of = |id, sublayer: u32, sublayer_weight, blocks| PacketFilter {
+        filter: Arc::new(Object::Filter(Filter {
+            id,
+            sublayer: Guid::new(sublayer, 0, 0, [0; 8]),
+            ..filter(layer::OUTBOUND_TRANSPORT_V4, &[])
+        })),
+        sublayer_weight,
+        blocks,
+        is_hard: blocks,
+        is_reported: true,
+    };
+    let ruleset = ruleset("openwfp", &[of(1, 1, 20, false), of(2, 2, 10, true), of(3, 2, 10, false)]);
+    let of_chain = |name: &str| -> Vec<Json> {
+        let rules = rules(&ruleset).into_iter().filter(|(chain, _)| chain == name);
+        rules.map(|(_, expression)| expression.last().unwrap().clone()).collect()
+    };
+    let log =
+        |words: &str| json!({"log": {"prefix": format!("openwfp {words}"), "group": 20_311, "snaplen": 128}});
+    let to = |verb: &str, chain: &str| json!({verb: {"target": format!("outbound_transport_v4-{chain}")}});
+    assert_eq!(of_chain("outbound_transport_v4-1"), [to("goto", "permits-1")]);
+    let permitted = [to("jump", "2-later"), log("allow 1"), json!({"accept": null})];
+    assert_eq!(of_chain("outbound_transport_v4-permits-1"), permitted);
+    let later = [log("drop 2"), json!({"drop": null}), json!({"return": null})];
+    assert_eq!(of_chain("outbound_transport_v4-2-later"), later);
+}
+
 #[test]
 fn ports_are_types_and_codes_for_icmp() {
     let of = |at, conditions: &[(Guid, MatchType, Value)]| {
         let filter = Arc::new(Object::Filter(filter(at, conditions)));
-        let filters = [PacketFilter { filter, sublayer_weight: 0, blocks: false, is_hard: false }];
+        let filters =
+            [PacketFilter { filter, sublayer_weight: 0, blocks: false, is_hard: false, is_reported: false }];
         let mut rules = rules(&ruleset("t", &filters));
         rules.retain(|(chain, _)| chain.ends_with("-1"));
         rules.into_iter().map(|(_, expression)| expression).collect::<Vec<_>>()

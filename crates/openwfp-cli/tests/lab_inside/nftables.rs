@@ -132,6 +132,35 @@ fn filters_of_the_other_layers_take_effect_and_their_drops_are_told() {
     assert!(reaches(7001));
     assert_eq!(tables("a"), "", "the table goes with the last filter");
 
+    // What filters permit is told on request, with the filter that decides: a block of a lighter sublayer overrides.
+    let light = Guid::new(8, 8, 8, [8; 8]);
+    session
+        .object_add(Object::SubLayer(SubLayer {
+            key: light,
+            name: "light".into(),
+            weight: 1,
+            ..SubLayer::default()
+        }))
+        .unwrap();
+    let mut next = || match events.next(Duration::from_secs(2)).unwrap() {
+        Some(Notification::Net(event)) => event.detail.clone(),
+        other => panic!("{other:?}\n{}", sh("ip netns exec a nft list ruleset")),
+    };
+    let permit = add(filter(layer::OUTBOUND_TRANSPORT_V4, ActionType::Permit, udp(7001)));
+    session.set_engine_option(EngineOption::NetEventMatchAnyKeywords, 0x10).unwrap();
+    assert!(reaches(7001));
+    let NetEventDetail::ClassifyAllow(allow) = next() else { panic!("an allow") };
+    assert_eq!((allow.filter_id, allow.layer_id, allow.direction), (permit, 16, 0x3901));
+    let mut block = filter(layer::OUTBOUND_TRANSPORT_V4, ActionType::Block, udp(7001));
+    block.sublayer = light;
+    let block = add(block);
+    assert!(!reaches(7001));
+    let NetEventDetail::ClassifyDrop(drop) = next() else { panic!("a drop") };
+    assert_eq!(drop.filter_id, block);
+    delete(block);
+    session.set_engine_option(EngineOption::NetEventMatchAnyKeywords, 0).unwrap();
+    delete(permit);
+
     // Weights and hard permits: a soft permit of a heavier sublayer is overridden, a hard one is not.
     let block = add(filter(layer::OUTBOUND_TRANSPORT_V4, ActionType::Block, udp(7002)));
     let heavy = session
@@ -256,11 +285,13 @@ fn filters_of_the_other_layers_take_effect_and_their_drops_are_told() {
     );
     let mut told = Vec::new();
     while let Some(notification) = events.next(Duration::from_millis(500)).unwrap() {
-        if let Notification::Net(event) = notification {
+        if let Notification::Net(event) = notification
+            && !matches!(event.detail, NetEventDetail::IpsecDrop(_))
+        {
             told.push(event.remote_port);
         }
     }
-    assert_eq!(told, [7007], "only what a filter blocks");
+    assert_eq!(told, [7007], "only what a filter blocks, besides what IPsec holds back");
 }
 
 /// Random filters and packets: the engine's arbitration and the wire agree.
