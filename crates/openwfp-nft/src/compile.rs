@@ -182,6 +182,25 @@ pub fn ruleset(table: &str, filters: &[PacketFilter]) -> Json {
     json!({"nftables": commands})
 }
 
+/// Returns a ruleset that a kernel accepts if it has what the rules of any filter use.
+#[cfg(target_os = "linux")]
+pub(crate) fn probe(table: &str) -> Json {
+    let chain = json!({
+        "family": "inet", "table": table, "name": "probe", "type": "filter",
+        "hook": "output", "prio": 0, "policy": "accept",
+    });
+    let secured = is(&json!({"rt": {"key": "ipsec"}}), "==", &json!(false));
+    let state = is(&json!({"ct": {"key": "state"}}), "in", &json!("new"));
+    let tests = vec![is(&meta("nfproto"), "==", &json!("ipv4")), secured, state];
+    let rule = |expression: Vec<Json>| json!({"family": "inet", "table": table, "chain": "probe", "expr": expression});
+    json!({"nftables": [
+        {"add": {"table": {"family": "inet", "name": table}}},
+        {"add": {"chain": chain}},
+        {"add": {"rule": rule([tests, log("drop", 0).to_vec()].concat())}},
+        {"add": {"rule": rule(vec![json!({"drop": null})])}},
+    ]})
+}
+
 /// A filter of a sublayer.
 type Ranked<'f> = (&'f PacketFilter, &'f Filter);
 

@@ -150,7 +150,10 @@ impl Nftables {
 
     fn unavailable(&self) -> Option<String> {
         let find = || {
-            self.run(&["list", "tables"], &[])
+            // The kernel checks a table with what rules use, and does not create it: some kernels list tables, but have no
+            // nftables for IP.
+            let probe = compile::probe(&self.table).to_string();
+            self.run(&["-c", "-j", "-f", "/proc/self/fd/0"], probe.as_bytes())
                 .err()
                 .map(|error| format!("nftables is not available: {}", error.what()))
         };
