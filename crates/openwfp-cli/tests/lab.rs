@@ -48,19 +48,20 @@ fn run(script: &str) -> Directory {
 
 /// Runs a test of `tests/lab_inside/` in the kernel lab, which this program does there.
 fn run_inside(test: &str) {
-    run_inside_of(&["-t", "3600"], test);
+    run_inside_of(&["-t", "3600"], &[], test);
 }
 
 /// Runs a test on the lab's full kernel, which has nftables.
 fn run_inside_full(test: &str) {
-    run_inside_of(&["--full", "-t", "3600"], test);
+    run_inside_of(&["--full", "-t", "3600"], &[], test);
 }
 
-fn run_inside_of(options: &[&str], test: &str) {
+fn run_inside_of(options: &[&str], environment: &[String], test: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
     let output = Command::new(root.join("scripts/kernel-lab"))
         .args(options)
         .arg("env")
+        .args(environment)
         .arg(format!("WFP={}", env!("CARGO_BIN_EXE_wfp")))
         .arg(format!(
             "LIST={}",
@@ -160,6 +161,37 @@ fn policies_of_the_kernel() {
 #[test]
 fn filters_by_nftables() {
     run_inside_full("nftables::filters_of_the_other_layers_take_effect_and_their_drops_are_told");
+}
+
+#[test]
+fn a_keying_client_in_c() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    let stage = Path::new(env!("CARGO_TARGET_TMPDIR")).join("keying");
+    let sources = root.join("crates/openwfp-cli/tests/lab/keying");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let script = format!(
+        "scripts/install-c --debug {stage} &&
+         gcc -std=c11 -Wall -Wextra -Werror -pthread -I{stage}/include/openwfp {sources}/*.c -o {stage}/keying \
+             -L{stage}/lib -lfwpuclnt",
+        stage = stage.display(),
+        sources = sources.display()
+    );
+    let built = Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(&root)
+        .env("CARGO_TARGET_DIR", target)
+        .env("CARGO", env!("CARGO"))
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(built.success(), "{script}");
+    let environment =
+        [format!("KEYING={}/keying", stage.display()), format!("LD_LIBRARY_PATH={}/lib", stage.display())];
+    run_inside_of(
+        &["--full", "-t", "3600"],
+        &environment,
+        "keying::a_keying_client_in_c_traps_traffic_and_brings_a_tunnel_up",
+    );
 }
 
 #[test]

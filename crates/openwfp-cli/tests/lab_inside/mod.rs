@@ -4,6 +4,7 @@
 mod docs;
 mod drive;
 mod follow;
+mod keying;
 mod nftables;
 mod policies;
 mod recover;

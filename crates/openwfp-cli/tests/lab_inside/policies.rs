@@ -11,7 +11,7 @@ use openwfp::api::object::*;
 use std::process::Child;
 
 /// Records the frames between the hosts that are in the clear although they ought to be protected.
-struct Sniffer([Child; 2]);
+pub(super) struct Sniffer([Child; 2]);
 
 /// Where a host's frames leave it, and where tcpdump keeps them.
 const LEAVING: [[&str; 3]; 2] = [["a", "va", "/run/clear-a.pcap"], ["b", "vb", "/run/clear-b.pcap"]];
@@ -19,7 +19,7 @@ const LEAVING: [[&str; 3]; 2] = [["a", "va", "/run/clear-a.pcap"], ["b", "vb", "
 impl Sniffer {
     /// A filter of pcap says which frames must not be seen. Only what leaves a host counts: the kernel shows the packets
     /// that it decrypted on the same device, as received.
-    fn start(forbidden: &str) -> Sniffer {
+    pub(super) fn start(forbidden: &str) -> Sniffer {
         let children = LEAVING.map(|[host, device, file]| {
             drop(std::fs::remove_file(file));
             let expression = format!("esp or ({forbidden})");
@@ -50,7 +50,7 @@ impl Sniffer {
     }
 
     /// The forbidden frames seen, a line each. Protected ones must have been seen too, or nobody looked.
-    fn stop(self) -> String {
+    pub(super) fn stop(self) -> String {
         self.frames(true)
     }
 
@@ -186,7 +186,7 @@ fn ping(version: u8, from: &str, to: &str) -> bool {
     succeeds(&format!("ip netns exec a ping -{version} -q -c 2 -i 0.2 -W 1 -I {from} {to}"))
 }
 
-const PINGS: &str = "icmp or icmp6 and ip6[40] >= 128 and ip6[40] <= 129";
+pub(super) const PINGS: &str = "icmp or (icmp6 and ip6[40] >= 128 and ip6[40] <= 129)";
 
 /// Two pairs of IPv4 networks and one of IPv6 in one policy and one SA context: each of them is protected.
 #[test]
