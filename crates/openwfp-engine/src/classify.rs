@@ -33,7 +33,6 @@ use openwfp_api::object::FILTER_DISABLED;
 use openwfp_api::object::FILTER_PERMIT_IF_CALLOUT_UNREGISTERED;
 use openwfp_api::object::Filter;
 use openwfp_api::object::FilterContext;
-use openwfp_api::object::Object;
 use openwfp_api::object::ObjectKind;
 use openwfp_api::object::packet::Packet;
 use openwfp_api::object::packet::SubLayerDecision;
@@ -114,10 +113,7 @@ impl Classifier {
 
     fn add(&mut self, entry: &Entry, objects: &Objects) {
         let Some(filter) = entry.object.as_filter().filter(|filter| is_asked(filter)) else { return };
-        let weight = match objects.by_key(ObjectKind::SubLayer, filter.sublayer).map(|entry| &*entry.object) {
-            Some(Object::SubLayer(sublayer)) => sublayer.weight,
-            _ => 0,
-        };
+        let weight = objects.sublayer_weight(filter.sublayer);
         let sublayers = self.layers.entry(filter.layer).or_default();
         let place = match sublayers.iter().position(|sublayer| sublayer.key == filter.sublayer) {
             Some(place) => place,

@@ -3,15 +3,14 @@
 use crate::change::Change;
 use crate::core::Core;
 use crate::core::Origin;
+use crate::effects::Enforced;
 use crate::objects::ObjectChange;
 use crate::objects::Objects;
-use crate::packet_filters::PacketFilters;
 use crate::record::SessionRecord;
 use crate::shared::Exclusive;
 use crate::shared::Shared;
 use crate::shared::Turn;
 use crate::shared::Want;
-use crate::spd::Spd;
 use crate::statistics::Tally;
 use crate::sync::MutexGuard;
 use crate::sync::lock;
@@ -31,13 +30,11 @@ use openwfp_api::TransactionMode;
 use openwfp_api::object::ObjectKind;
 use std::sync::Arc;
 
-/// What a transaction changes in the SPD and the packet filter: the next ones, and the difference, which the dataplane has
-/// carried out.
+/// What a transaction changes in the SPD and the packet filter, which the dataplane has carried out.
 struct PolicyChanges {
-    next: Spd,
-    changes: Vec<SpdChange>,
-    /// The packet filter's filters before and after.
-    filters: (PacketFilters, PacketFilters),
+    old: Enforced,
+    new: Enforced,
+    of_spd: Vec<SpdChange>,
 }
 
 impl Shared {
@@ -209,7 +206,7 @@ impl Shared {
             return Err(error);
         }
         if let Some(policies) = policies {
-            self.take_over(policies);
+            *lock(&self.enforced) = policies.new;
         }
         Ok(last)
     }
@@ -217,54 +214,45 @@ impl Shared {
     fn take_back(&self, changes: &[Change], policies: Option<PolicyChanges>) {
         let Some(dataplane) = &self.dataplane else { return };
         changes.iter().rev().for_each(|change| change.take_back(&**dataplane));
-        let Some(PolicyChanges { changes, filters: (old, new), .. }) = policies else { return };
-        let back: Vec<SpdChange> = changes.into_iter().map(SpdChange::reversed).collect();
+        let Some(PolicyChanges { old, new, of_spd }) = policies else { return };
+        let back: Vec<SpdChange> = of_spd.into_iter().map(SpdChange::reversed).collect();
         let mut result = if back.is_empty() { Ok(()) } else { dataplane.change_spd(&back) };
-        if new.differ_from(&old) {
-            result = result.and(dataplane.set_filters(&old.list()));
+        if new.packet_filters.differ_from(&old.packet_filters) {
+            result = result.and(dataplane.set_filters(&old.packet_filters.list()));
         }
         if let Err(error) = result {
             tracing::error!(%error, "cannot undo a failed change; the kernel differs from the engine's filters");
         }
     }
 
-    fn take_over(&self, policies: PolicyChanges) {
-        *lock(&self.spd) = policies.next;
-        *lock(&self.packet_filters) = policies.filters.1;
-    }
-
-    /// Has the dataplane carry out what changes of objects mean for the SPD; `None` if they mean nothing for it.
+    /// Has the dataplane carry out what changes of objects mean for the SPD and the packet filter; `None` if they mean nothing.
     fn change_policies(&self, changes: &[ObjectChange], objects: &Objects) -> Result<Option<PolicyChanges>> {
         if changes.is_empty() {
             return Ok(None);
         }
-        let old = lock(&self.packet_filters).clone();
         let Some(dataplane) = self.enforcing() else {
-            self.check_effects(changes, objects, &Spd::default(), &old)?;
+            self.check_effects(changes, objects, None)?;
             return Ok(None);
         };
-        let new = old.after(changes, objects, &**dataplane);
-        let spd = lock(&self.spd).clone();
-        let (next, of_spd) = spd.after(changes, objects, &|id| new.blocks(id))?;
-        self.check_effects(changes, objects, &next, &new)?;
+        let old = lock(&self.enforced).clone();
+        let (new, of_spd) = old.after(changes, objects, &**dataplane)?;
+        self.check_effects(changes, objects, Some(&new))?;
+        let listed = new.packet_filters.list();
         // Blocks come first and go last: the SPD lets pass what the packet filter is to drop.
-        let differs = new.differ_from(&old);
+        let leaving = old.packet_filters.blocks_beyond(&new.packet_filters);
+        let differs = new.packet_filters.differ_from(&old.packet_filters);
         if differs {
-            dataplane.set_filters(&new.list_with_blocks_of(&old))?;
+            dataplane.set_filters(&[&listed[..], &leaving].concat())?;
         }
         if !of_spd.is_empty()
             && let Err(error) = dataplane.change_spd(&of_spd)
         {
-            if differs && let Err(again) = dataplane.set_filters(&old.list()) {
-                tracing::error!(error = %again, "cannot undo a failed change; nftables differs from the engine's filters");
-            }
+            self.take_back(&[], Some(PolicyChanges { old, new, of_spd: Vec::new() }));
             return Err(error);
         }
-        let changed = PolicyChanges { next, changes: of_spd, filters: (old, new) };
-        let (old, new) = &changed.filters;
-        if differs
-            && new.list_with_blocks_of(old).len() != new.list().len()
-            && let Err(error) = dataplane.set_filters(&new.list())
+        let changed = PolicyChanges { old, new, of_spd };
+        if !leaving.is_empty()
+            && let Err(error) = dataplane.set_filters(&listed)
         {
             self.take_back(&[], Some(changed));
             return Err(error);
@@ -281,7 +269,7 @@ impl Shared {
     /// the dataplane refuses to remove stays, which protects or blocks more than the filters state.
     pub(crate) fn drop_policies(&self, changes: &[ObjectChange], objects: &Objects) {
         match self.change_policies(changes, objects) {
-            Ok(Some(policies)) => self.take_over(policies),
+            Ok(Some(policies)) => *lock(&self.enforced) = policies.new,
             Ok(None) => {}
             Err(error) => {
                 tracing::error!(%error, "policies of an ended session remain in the kernel until the engine restarts");
@@ -296,14 +284,12 @@ impl Shared {
         let filters = objects.of_kind(ObjectKind::Filter, None).cloned();
         let added: Vec<ObjectChange> =
             filters.map(|entry| ObjectChange { old: None, new: Some(entry) }).collect();
-        let packet_filters = PacketFilters::default().after(&added, &objects, &**dataplane);
-        dataplane.set_filters(&packet_filters.list())?;
-        let (spd, _) = Spd::default().after(&added, &objects, &|id| packet_filters.blocks(id))?;
-        for (entry, error) in dataplane.load_spd(&spd.entries())? {
+        let (enforced, _) = Enforced::default().after(&added, &objects, &**dataplane)?;
+        dataplane.set_filters(&enforced.packet_filters.list())?;
+        for (entry, error) in dataplane.load_spd(&enforced.spd.entries())? {
             tracing::error!(filter = entry.filter_id.0, %error, "a filter of the store has no effect");
         }
-        *lock(&self.spd) = spd;
-        *lock(&self.packet_filters) = packet_filters;
+        *lock(&self.enforced) = enforced;
         Ok(())
     }
 

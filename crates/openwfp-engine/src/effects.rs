@@ -1,6 +1,5 @@
 //! What carries out each filter on this machine: an answer of the engine is a promise about the machine.
 
-use crate::objects::Entry;
 use crate::objects::ObjectChange;
 use crate::objects::Objects;
 use crate::packet_filters::PacketFilters;
@@ -9,9 +8,11 @@ use crate::shared::Shared;
 use crate::spd::Spd;
 use crate::sync::lock;
 use openwfp_api::Code;
+use openwfp_api::Dataplane;
 use openwfp_api::Error;
 use openwfp_api::Guid;
 use openwfp_api::Result;
+use openwfp_api::SpdChange;
 use openwfp_api::guids::layer;
 use openwfp_api::object::FILTER_BOOTTIME;
 use openwfp_api::object::FILTER_DISABLED;
@@ -50,16 +51,33 @@ pub(crate) fn is_for_keying(at: Guid) -> bool {
     .contains(&at)
 }
 
-/// What carries out filters: the SPD and the packet filter of a kernel, if there is one.
-struct Enforced<'e> {
-    spd: &'e Spd,
-    packet_filters: &'e PacketFilters,
-    has_kernel: bool,
+/// What carries out the filters of a version: the SPD and the packet filter of a kernel. A clone costs the same at any size.
+#[derive(Clone, Default)]
+pub(crate) struct Enforced {
+    pub(crate) spd: Spd,
+    pub(crate) packet_filters: PacketFilters,
 }
 
-/// Returns the effect of a filter without the indices of its policies.
-fn effect(filter: &Filter, by: &Enforced<'_>) -> FilterEffect {
-    let Enforced { spd, packet_filters, has_kernel } = *by;
+impl Enforced {
+    /// Returns what carries out the filters after changes of objects, and the changes of the SPD's entries. `objects` is the
+    /// version after the changes.
+    ///
+    /// # Errors
+    /// As [`Spd::after`].
+    pub(crate) fn after(
+        &self,
+        changes: &[ObjectChange],
+        objects: &Objects,
+        dataplane: &dyn Dataplane,
+    ) -> Result<(Enforced, Vec<SpdChange>)> {
+        let packet_filters = self.packet_filters.after(changes, objects, dataplane);
+        let (spd, of_spd) = self.spd.after(changes, objects, &|id| packet_filters.blocks(id))?;
+        Ok((Enforced { spd, packet_filters }, of_spd))
+    }
+}
+
+/// Returns the effect of a filter without the indices of its policies; `by` is `None` without a kernel.
+fn effect(filter: &Filter, by: Option<&Enforced>) -> FilterEffect {
     if filter.flags & FILTER_BOOTTIME != 0 {
         return none("boot-time filters are never evaluated, because the engine starts later");
     }
@@ -69,9 +87,9 @@ fn effect(filter: &Filter, by: &Enforced<'_>) -> FilterEffect {
     if is_for_keying(filter.layer) {
         return FilterEffect { kind: EffectKind::Keying, ..FilterEffect::default() };
     }
-    if !has_kernel {
+    let Some(Enforced { spd, packet_filters }) = by else {
         return none("this engine has no kernel that could enforce filters");
-    }
+    };
     let nftables = FilterEffect { kind: EffectKind::Nftables, ..FilterEffect::default() };
     if packet_filters.blocks(filter.id) {
         return nftables;
@@ -98,25 +116,22 @@ fn effect(filter: &Filter, by: &Enforced<'_>) -> FilterEffect {
 impl Shared {
     pub(crate) fn filter_effects(&self, record: &SessionRecord, ids: &[u64]) -> Result<Vec<FilterEffect>> {
         let objects = self.read(record, |database| Arc::clone(&database.objects));
-        let spd = lock(&self.spd).clone();
-        let packet_filters = lock(&self.packet_filters).clone();
-        let has_kernel = self.enforcing().is_some();
-        let by = Enforced { spd: &spd, packet_filters: &packet_filters, has_kernel };
+        let enforced = self.enforcing().map(|_| lock(&self.enforced).clone());
         let of = |id: &u64| {
             let name = ObjectName::Id(*id);
             let entry = objects.find(ObjectKind::Filter, name);
             let filter = entry.and_then(|entry| entry.object.as_filter());
             let filter = filter.ok_or_else(|| name.not_found(ObjectKind::Filter))?;
-            let mut effect = effect(filter, &by);
-            if effect.kind == EffectKind::Kernel {
-                effect.policies = self.policies_of(&spd, *id);
+            let mut effect = effect(filter, enforced.as_ref());
+            if let (EffectKind::Kernel, Some(enforced)) = (effect.kind, &enforced) {
+                effect.policies = self.policies_of(&enforced.spd, *id);
             }
             Ok(effect)
         };
         ids.iter().map(of).collect()
     }
 
-    /// Checks that each added filter takes effect, if the engine is to refuse others, and logs those that do not.
+    /// Checks that each added filter takes effect, if the engine is to refuse others. `by` is `None` without a kernel.
     ///
     /// # Errors
     /// `ERROR_NOT_SUPPORTED`, with the reason, if a filter has no effect and the engine refuses such filters.
@@ -124,14 +139,12 @@ impl Shared {
         &self,
         changes: &[ObjectChange],
         objects: &Objects,
-        spd: &Spd,
-        packet_filters: &PacketFilters,
+        by: Option<&Enforced>,
     ) -> Result {
         if self.unenforced == Unenforced::Accept {
             return Ok(());
         }
-        let by = Enforced { spd, packet_filters, has_kernel: self.enforcing().is_some() };
-        match without_effect(changes, objects, &by).next() {
+        match without_effect(changes, objects, by).next() {
             None => Ok(()),
             Some((filter, reason)) => {
                 let what = format!("filter {} would have no effect: {reason}", filter.id);
@@ -147,10 +160,8 @@ impl Shared {
         if self.enforcing().is_none() {
             return;
         }
-        let spd = lock(&self.spd).clone();
-        let packet_filters = lock(&self.packet_filters).clone();
-        let by = Enforced { spd: &spd, packet_filters: &packet_filters, has_kernel: true };
-        for (filter, reason) in without_effect(changes, objects, &by) {
+        let enforced = lock(&self.enforced).clone();
+        for (filter, reason) in without_effect(changes, objects, Some(&enforced)) {
             tracing::warn!(filter = filter.id, name = ?filter.name, reason, "a filter has no effect");
         }
     }
@@ -159,14 +170,11 @@ impl Shared {
 fn without_effect<'c>(
     changes: &'c [ObjectChange],
     objects: &'c Objects,
-    by: &'c Enforced<'c>,
+    by: Option<&'c Enforced>,
 ) -> impl Iterator<Item = (&'c Filter, String)> {
-    let is_there = |entry: &&Arc<Entry>| {
-        let (kind, id) = entry.place();
-        objects.by_id(kind, id).is_some_and(|other| Arc::ptr_eq(other, entry))
-    };
     let added = changes.iter().filter(|change| change.old.is_none()).filter_map(|change| change.new.as_ref());
-    added.filter(is_there).filter_map(|entry| entry.object.as_filter()).filter_map(move |filter| {
+    let added = added.filter(|entry| objects.has(entry));
+    added.filter_map(|entry| entry.object.as_filter()).filter_map(move |filter| {
         let effect = effect(filter, by);
         (effect.kind == EffectKind::None).then_some((filter, effect.reason))
     })

@@ -7,6 +7,7 @@ use crate::database::Database;
 use crate::database::Side;
 use crate::record::SessionRecord;
 use crate::shared::Shared;
+use crate::spd::Spd;
 use crate::sync::lock;
 use crate::sync::read;
 use imbl::HashMap;
@@ -120,13 +121,23 @@ fn is_near(policy: &KernelPolicy, packet: &Packet) -> bool {
     policy.action == KernelPolicyAction::Protect && shares
 }
 
-/// Finds the SA contexts that satisfy policies, and bounds the work for it.
+/// Adds to policies what the engine knows: the filter that each carries out, and the SA contexts that satisfy it.
 struct Finder<'d> {
     database: &'d Database,
+    spd: Spd,
+    /// Number of contexts to look at yet, which bounds the work.
     left: usize,
 }
 
 impl Finder<'_> {
+    /// Completes a policy, for a packet or in general.
+    fn complete(&mut self, policy: &mut KernelPolicy, packet: Option<&Packet>) {
+        policy.sa_contexts = self.find(policy, packet);
+        if policy.own {
+            policy.filter_id = self.spd.filter_of(policy).unwrap_or(0);
+        }
+    }
+
     /// Returns the contexts whose SAs satisfy a policy, for a packet or in general.
     fn find(&mut self, policy: &KernelPolicy, packet: Option<&Packet>) -> Vec<u64> {
         let Some(first) = policy.templates.first() else { return Vec::new() };
@@ -144,7 +155,7 @@ impl Finder<'_> {
         let (local, remote) = if outbound { (source, destination) } else { (destination, source) };
         let wanted = Wanted { policy, first, local, remote, outbound };
         let database = self.database;
-        let found: Vec<u64> = match (remote, local) {
+        match (remote, local) {
             (Some(remote), _) => {
                 self.among(database.ids_between(Side::Remote, (remote, remote), None), &wanted)
             }
@@ -152,8 +163,7 @@ impl Finder<'_> {
                 self.among(database.ids_between(Side::Local, (local, local), None), &wanted)
             }
             (None, None) => self.among(database.after(None).map(|context| context.id), &wanted),
-        };
-        found
+        }
     }
 
     fn among(&mut self, ids: impl Iterator<Item = SaContextId>, wanted: &Wanted<'_>) -> Vec<u64> {
@@ -237,7 +247,7 @@ impl Shared {
     }
 
     /// Returns the indices of the kernel's policies that carry out a filter.
-    pub(crate) fn policies_of(&self, spd: &crate::spd::Spd, filter: u64) -> Vec<u32> {
+    pub(crate) fn policies_of(&self, spd: &Spd, filter: u64) -> Vec<u32> {
         let all = lock(&self.kernel_policies).clone();
         let mut indices = Vec::new();
         for entry in spd.entries_of(filter) {
@@ -256,22 +266,19 @@ impl Shared {
         indices
     }
 
-    /// Adds what the engine knows: the filter that a policy carries out, and the SA contexts that satisfy it.
     fn complete_policies(
         &self,
         record: &SessionRecord,
         mut policies: Vec<KernelPolicy>,
     ) -> Vec<KernelPolicy> {
         let database = self.read(record, Database::clone);
-        let spd = lock(&self.spd).clone();
-        let mut finder = Finder { database: &database, left: LOOKED_AT_MAX };
-        for policy in &mut policies {
-            policy.sa_contexts = finder.find(policy, None);
-            if policy.own {
-                policy.filter_id = spd.filter_of(policy).unwrap_or(0);
-            }
-        }
+        let mut finder = self.finder(&database);
+        policies.iter_mut().for_each(|policy| finder.complete(policy, None));
         policies
+    }
+
+    fn finder<'d>(&self, database: &'d Database) -> Finder<'d> {
+        Finder { database, spd: lock(&self.enforced).spd.clone(), left: LOOKED_AT_MAX }
     }
 
     pub(crate) fn explain(&self, record: &SessionRecord, packet: &Packet) -> Result<Explanation> {
@@ -282,19 +289,13 @@ impl Shared {
             return Ok(Explanation { filters, unknown, ..Explanation::default() });
         }
         let database = self.read(record, Database::clone);
-        let spd = lock(&self.spd).clone();
         let mut unknown = Vec::new();
         let mut decisions = Vec::new();
         for direction in KernelPolicyDirection::of(packet.path) {
             let mut decision = policies.decide(*direction, packet, &mut unknown);
-            let mut finder = Finder { database: &database, left: LOOKED_AT_MAX };
-            for (policy, packet) in [(&mut decision.policy, Some(packet)), (&mut decision.near, None)] {
-                let Some(policy) = policy else { continue };
-                policy.sa_contexts = finder.find(policy, packet);
-                if policy.own {
-                    policy.filter_id = spd.filter_of(policy).unwrap_or(0);
-                }
-            }
+            let mut finder = self.finder(&database);
+            decision.policy.iter_mut().for_each(|policy| finder.complete(policy, Some(packet)));
+            decision.near.iter_mut().for_each(|policy| finder.complete(policy, None));
             decisions.push(decision);
         }
         if packet.protocol == 0 {
@@ -304,7 +305,7 @@ impl Shared {
         }
         unknown
             .push("policies of sockets, which precede all others, and firewall rules of others".to_owned());
-        let packet_filters = lock(&self.packet_filters).clone();
+        let packet_filters = lock(&self.enforced).packet_filters.clone();
         let mut explanation = Explanation {
             outcome: outcome(&decisions),
             decisions,
@@ -363,7 +364,7 @@ fn outcome(decisions: &[PolicyDecision]) -> Outcome {
     outcome
 }
 
-impl crate::spd::Spd {
+impl Spd {
     /// Returns the id of the filter that a policy of the kernel carries out.
     fn filter_of(&self, policy: &KernelPolicy) -> Option<u64> {
         let direction = match policy.direction {

@@ -14,7 +14,6 @@ use openwfp_api::object::ActionType;
 use openwfp_api::object::FILTER_BOOTTIME;
 use openwfp_api::object::FILTER_DISABLED;
 use openwfp_api::object::Filter;
-use openwfp_api::object::Object;
 use openwfp_api::object::ObjectKind;
 use std::sync::Arc;
 
@@ -59,13 +58,9 @@ impl PacketFilters {
             self.unfit.insert(filter.id, reason.into());
             return;
         }
-        let sublayer = objects.by_key(ObjectKind::SubLayer, filter.sublayer).map(|entry| &*entry.object);
         let packet_filter = PacketFilter {
             filter: Arc::clone(&entry.object),
-            sublayer_weight: match sublayer {
-                Some(Object::SubLayer(sublayer)) => sublayer.weight,
-                _ => 0,
-            },
+            sublayer_weight: objects.sublayer_weight(filter.sublayer),
             blocks: action == ActionType::Block,
             is_hard,
             is_reported: action == ActionType::Block,
@@ -92,12 +87,11 @@ impl PacketFilters {
         PacketFilters { reports_permits, ..self.clone() }
     }
 
-    /// Returns these filters and the blocks of others that are not among them.
-    pub(crate) fn list_with_blocks_of(&self, others: &PacketFilters) -> Vec<PacketFilter> {
-        let gone =
-            others.filters.iter().filter(|(id, filter)| filter.blocks && !self.filters.contains_key(*id));
-        let gone: Vec<PacketFilter> = gone.map(|(_, filter)| filter.clone()).collect();
-        if gone.is_empty() { self.list() } else { [self.list(), gone].concat() }
+    /// Returns the blocks that are not among others.
+    pub(crate) fn blocks_beyond(&self, others: &PacketFilters) -> Vec<PacketFilter> {
+        let is_beyond =
+            |(id, filter): &(&u64, &PacketFilter)| filter.blocks && !others.filters.contains_key(*id);
+        self.filters.iter().filter(is_beyond).map(|(_, filter)| filter.clone()).collect()
     }
 
     /// Returns whether some filters differ.

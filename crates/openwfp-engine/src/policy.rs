@@ -415,9 +415,9 @@ impl Shared {
         let Some(dataplane) = self.enforcing() else { return Ok(()) };
         self.enter(&Want::Exclusive, None)?.gate.exclusive = true;
         let exclusive = Exclusive(self);
-        let filters = lock(&self.packet_filters).reporting_permits(reports);
+        let filters = lock(&self.enforced).packet_filters.reporting_permits(reports);
         dataplane.set_filters(&filters.list())?;
-        *lock(&self.packet_filters) = filters;
+        lock(&self.enforced).packet_filters = filters;
         drop(exclusive);
         Ok(())
     }

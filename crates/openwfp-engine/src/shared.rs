@@ -10,16 +10,15 @@ use crate::core::Core;
 use crate::core::Gate;
 use crate::core::Origin;
 use crate::database::Database;
+use crate::effects::Enforced;
 use crate::effects::Unenforced;
 use crate::faults::Injector;
 use crate::housekeeper::Signal;
 use crate::kernel_policies::KernelPolicies;
 use crate::lifetime::IdleTimeout;
 use crate::net_events::NetEvents;
-use crate::packet_filters::PacketFilters;
 use crate::registry::Sessions;
 use crate::snapshots::Snapshots;
-use crate::spd::Spd;
 use crate::sync::Condvar;
 use crate::sync::Mutex;
 use crate::sync::MutexGuard;
@@ -57,10 +56,8 @@ pub(crate) struct Shared {
     pub(crate) newest_callout: AtomicU64,
     /// The filters of the newest version, indexed for classification.
     pub(crate) classifier: RwLock<Classifier>,
-    /// The SPD of the newest version; empty if the dataplane enforces no policies.
-    pub(crate) spd: Mutex<Spd>,
-    /// The filters of the newest version for the packet filter.
-    pub(crate) packet_filters: Mutex<PacketFilters>,
+    /// What carries out the filters of the newest version; empty if the dataplane enforces no policies.
+    pub(crate) enforced: Mutex<Enforced>,
     /// The policies of the kernel, as its provider reports them.
     pub(crate) kernel_policies: Mutex<KernelPolicies>,
     pub(crate) net_events: Mutex<NetEvents>,

@@ -182,6 +182,20 @@ impl Objects {
         if kind.has_ids() { self.by_place.get(&(kind, id)) } else { None }
     }
 
+    /// Returns whether exactly this entry is in this version: a later change may have replaced or deleted it.
+    pub(crate) fn has(&self, entry: &Arc<Entry>) -> bool {
+        let (kind, id) = entry.place();
+        self.by_id(kind, id).is_some_and(|other| Arc::ptr_eq(other, entry))
+    }
+
+    /// Returns the weight of a sublayer; 0 if it does not exist.
+    pub(crate) fn sublayer_weight(&self, key: Guid) -> u16 {
+        match self.by_key(ObjectKind::SubLayer, key).map(|entry| &*entry.object) {
+            Some(Object::SubLayer(sublayer)) => sublayer.weight,
+            _ => 0,
+        }
+    }
+
     pub(crate) fn find(&self, kind: ObjectKind, name: ObjectName) -> Option<&Arc<Entry>> {
         match name {
             ObjectName::Key(key) => self.by_key(kind, key),

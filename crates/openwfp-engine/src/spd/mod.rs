@@ -159,7 +159,7 @@ impl Spd {
                 next.take_rule(old, &mut touched);
             }
             // An object that a later change deletes is not in this version.
-            if let Some(new) = change.new.as_ref().filter(|new| is_in(new, objects)) {
+            if let Some(new) = change.new.as_ref().filter(|new| objects.has(new)) {
                 next.add_rule(new, objects, drops, &mut touched)?;
             }
         }
@@ -486,11 +486,6 @@ impl Spd {
         }
         Ok(())
     }
-}
-
-fn is_in(entry: &Arc<Entry>, objects: &Objects) -> bool {
-    let (kind, id) = entry.place();
-    kind != ObjectKind::Filter || objects.by_id(kind, id).is_some_and(|other| Arc::ptr_eq(other, entry))
 }
 
 fn class(rule: &Rule) -> Class {

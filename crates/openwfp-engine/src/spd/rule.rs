@@ -94,15 +94,10 @@ impl Rule {
         };
         check_fields(filter)?;
         let selectors = selectors::of_filter(filter, v6)?;
-        let sublayer_weight =
-            match objects.by_key(ObjectKind::SubLayer, filter.sublayer).map(|entry| &*entry.object) {
-                Some(Object::SubLayer(sublayer)) => sublayer.weight,
-                _ => 0,
-            };
         Ok(Some(Rule {
             id: filter.id,
             sublayer: filter.sublayer,
-            sublayer_weight,
+            sublayer_weight: objects.sublayer_weight(filter.sublayer),
             weight: filter.effective_weight,
             direction,
             v6,
