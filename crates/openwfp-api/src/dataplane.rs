@@ -75,7 +75,7 @@ pub trait Dataplane: Send + Sync {
         false
     }
 
-    /// Returns whether the dataplane enforces IPsec policies. If not, the engine calls neither of the next two methods.
+    /// Returns whether the dataplane enforces IPsec policies and filters. If not, the engine calls none of the methods below.
     fn enforces_policies(&self) -> bool {
         false
     }
@@ -87,6 +87,15 @@ pub trait Dataplane: Send + Sync {
     /// The code that best describes the failure, if the SPD cannot be read or changed at all.
     fn load_spd(&self, _entries: &[SpdEntry]) -> Result<Vec<(SpdEntry, Error)>> {
         Ok(Vec::new())
+    }
+
+    /// Carries out changes of the SPD: all of them or, after an error, none. Their order has no meaning.
+    ///
+    /// # Errors
+    /// The code that best describes the failure, with the system's error message. `FWP_E_ALREADY_EXISTS` if another
+    /// program has a policy for the same packets.
+    fn change_spd(&self, _changes: &[SpdChange]) -> Result {
+        Ok(())
     }
 
     /// Checks whether the packet filter can carry out a filter exactly. The default implementation has no packet filter.
@@ -103,15 +112,6 @@ pub trait Dataplane: Send + Sync {
     /// # Errors
     /// The code that best describes the failure, with the system's error message; nothing has changed then.
     fn set_filters(&self, _filters: &[PacketFilter]) -> Result {
-        Ok(())
-    }
-
-    /// Carries out changes of the SPD: all of them or, after an error, none. Their order has no meaning.
-    ///
-    /// # Errors
-    /// The code that best describes the failure, with the system's error message. `FWP_E_ALREADY_EXISTS` if another
-    /// program has a policy for the same packets.
-    fn change_spd(&self, _changes: &[SpdChange]) -> Result {
         Ok(())
     }
 }

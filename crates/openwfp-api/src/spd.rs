@@ -1,5 +1,6 @@
 //! Entries of the security policy database (SPD, RFC 4301 section 4.4.1), which the engine has its dataplane install.
 
+use crate::Direction;
 use crate::Endpoints;
 use crate::FilterId;
 use crate::Guid;
@@ -22,6 +23,16 @@ pub enum PolicyDirection {
     Out,
     /// Packets that this machine forwards, before they leave.
     Forward,
+}
+
+impl PolicyDirection {
+    /// Returns the direction of the SAs that protect the packets.
+    pub fn of_sas(self) -> Direction {
+        match self {
+            PolicyDirection::Out => Direction::Outbound,
+            PolicyDirection::In | PolicyDirection::Forward => Direction::Inbound,
+        }
+    }
 }
 
 impl fmt::Display for PolicyDirection {

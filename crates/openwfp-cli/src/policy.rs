@@ -14,6 +14,7 @@ use anstyle::Style;
 use openwfp::Engine;
 use openwfp::SessionOptions;
 use openwfp::api::Direction;
+use openwfp::api::Mode;
 use openwfp::api::SaContextId;
 use openwfp::api::Session;
 use openwfp::api::object::ObjectKind;
@@ -135,13 +136,7 @@ impl Template {
 }
 
 fn mode(number: u8) -> String {
-    match number {
-        0 => "transport".to_owned(),
-        1 => "tunnel".to_owned(),
-        4 => "beet".to_owned(),
-        5 => "iptfs".to_owned(),
-        other => other.to_string(),
-    }
+    Mode::from_number(number).map_or_else(|| number.to_string(), |mode| mode.to_string())
 }
 
 fn mark(policy: &KernelPolicy) -> Option<String> {

@@ -18,7 +18,6 @@ use openwfp_api::Error;
 use openwfp_api::Guid;
 use openwfp_api::HeldKernelPolicy;
 use openwfp_api::KernelPolicyChange;
-use openwfp_api::Mode;
 use openwfp_api::PolicyDirection;
 use openwfp_api::Result;
 use openwfp_api::SaContext;
@@ -195,18 +194,13 @@ impl Wanted<'_> {
         let direction = if self.outbound { Direction::Outbound } else { Direction::Inbound };
         let Some(details) = context.details(direction) else { return false };
         let ends = context.traffic.endpoints;
-        let mode = match context.traffic.mode {
-            Mode::Transport => 0,
-            Mode::Tunnel => 1,
-            Mode::Beet => 4,
-            Mode::Iptfs => 5,
-        };
         let linux = details.bundle.sas.first().linux.as_deref();
         let has =
             |protocol: u8| details.bundle.sas.iter().any(|sa| sa.transform.protocol().number() == protocol);
         self.local.is_none_or(|local| local == ends.local())
             && self.remote.is_none_or(|remote| remote == ends.remote())
-            && mode == self.policy.templates.iter().map(|template| template.mode).max().unwrap_or(0)
+            && context.traffic.mode.number()
+                == self.policy.templates.iter().map(|template| template.mode).max().unwrap_or(0)
             && (self.first.reqid == 0 || linux.is_none_or(|linux| linux.reqid == self.first.reqid))
             && linux.map_or(0, openwfp_api::LinuxSa::if_id) == self.policy.if_id
             // IPCOMP is optional by its nature.
@@ -251,12 +245,7 @@ impl Shared {
         let all = lock(&self.kernel_policies).clone();
         let mut indices = Vec::new();
         for entry in spd.entries_of(filter) {
-            let direction = match entry.direction {
-                PolicyDirection::In => KernelPolicyDirection::In,
-                PolicyDirection::Out => KernelPolicyDirection::Out,
-                PolicyDirection::Forward => KernelPolicyDirection::Forward,
-            };
-            let number = direction.wfp();
+            let number = KernelPolicyDirection::from(entry.direction).wfp();
             // Priorities of filters differ, so these are few.
             let held = all.by_place.range((number, entry.priority, 0)..=(number, entry.priority, u64::MAX));
             let read = held.map(|(_, policy)| policy.read());

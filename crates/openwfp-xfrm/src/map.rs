@@ -61,12 +61,7 @@ pub(crate) fn is_larval(state: &State<'_>) -> bool {
 /// Returns the mode of an `XFRM_MODE_*` number. Mobile IPv6's two modes have no packets of their own
 /// and count as transport mode.
 pub(crate) fn mode(number: u8) -> Mode {
-    match number {
-        1 => Mode::Tunnel,
-        4 => Mode::Beet,
-        5 => Mode::Iptfs,
-        _ => Mode::Transport,
-    }
+    Mode::from_number(number).unwrap_or(Mode::Transport)
 }
 
 /// Returns the SA of a state; none if the state is larval.
@@ -307,34 +302,18 @@ pub(crate) fn udp_encapsulation(state: &State<'_>, direction: Direction) -> Opti
     })
 }
 
-/// Returns whether a selector's two port fields are the ports of the packet's two ends, which swap with the
-/// direction. For the other protocols the first field is the type of ICMP or of a mobility header, or the high
-/// half of a GRE key, and the second one is the code, nothing, or the low half, in both directions.
-///
-/// Source: `xfrm_flowi_sport` and `xfrm_flowi_dport` in the kernel's `include/net/xfrm.h`.
-pub(crate) fn has_ports(protocol: u8) -> bool {
-    const ICMP: u8 = 1;
-    const GRE: u8 = 47;
-    const ICMPV6: u8 = 58;
-    const MOBILITY: u8 = 135;
-    !matches!(protocol, ICMP | GRE | ICMPV6 | MOBILITY)
-}
-
 /// Converts a selector to this machine's point of view: the source of outbound packets is local.
 pub(crate) fn selector(raw: &RawSelector, direction: Direction) -> Option<Selector> {
     let (source, destination) = raw.networks()?;
     let ports = |(port, mask)| SelectorPorts { port, mask };
-    let (source_port, destination_port) = (ports(raw.source_port), ports(raw.destination_port));
-    let protocol = raw.protocol;
-    let (local, remote) = match direction {
-        Direction::Outbound => (source, destination),
-        Direction::Inbound => (destination, source),
+    let outbound = Selector {
+        local: source,
+        remote: destination,
+        protocol: raw.protocol,
+        local_port: ports(raw.source_port),
+        remote_port: ports(raw.destination_port),
     };
-    let (local_port, remote_port) = match direction {
-        Direction::Inbound if has_ports(protocol) => (destination_port, source_port),
-        _ => (source_port, destination_port),
-    };
-    Some(Selector { local, remote, protocol, local_port, remote_port })
+    Some(if direction == Direction::Outbound { outbound } else { outbound.reversed() })
 }
 
 /// Returns a policy in the API's terms. `age` orders policies of equal priority.

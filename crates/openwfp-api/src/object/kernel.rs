@@ -11,6 +11,7 @@ use crate::FilterId;
 use crate::Guid;
 use crate::IpNet;
 use crate::Mode;
+use crate::PolicyDirection;
 use crate::Selector;
 use crate::SelectorPorts;
 use crate::Timestamp;
@@ -297,19 +298,24 @@ impl KernelPolicy {
 
     /// Returns the policy's packets by local and remote side.
     pub fn selector(&self) -> Selector {
-        let outbound = self.direction == KernelPolicyDirection::Out;
-        let (source, destination) = (self.source.0, self.destination.0);
-        let source_port = SelectorPorts { port: self.source_port, mask: self.source_port_mask };
-        let destination_port =
-            SelectorPorts { port: self.destination_port, mask: self.destination_port_mask };
-        // The type and code of ICMP and its kin do not swap with the direction.
-        let has_ports = !matches!(self.protocol, 1 | 47 | 58 | 135);
-        let (local, remote) = if outbound { (source, destination) } else { (destination, source) };
-        let (local_port, remote_port) = match outbound || !has_ports {
-            true => (source_port, destination_port),
-            false => (destination_port, source_port),
+        let outbound = Selector {
+            local: self.source.0,
+            remote: self.destination.0,
+            protocol: self.protocol,
+            local_port: SelectorPorts { port: self.source_port, mask: self.source_port_mask },
+            remote_port: SelectorPorts { port: self.destination_port, mask: self.destination_port_mask },
         };
-        Selector { local, remote, protocol: self.protocol, local_port, remote_port }
+        if self.direction == KernelPolicyDirection::Out { outbound } else { outbound.reversed() }
+    }
+}
+
+impl From<PolicyDirection> for KernelPolicyDirection {
+    fn from(direction: PolicyDirection) -> KernelPolicyDirection {
+        match direction {
+            PolicyDirection::In => KernelPolicyDirection::In,
+            PolicyDirection::Out => KernelPolicyDirection::Out,
+            PolicyDirection::Forward => KernelPolicyDirection::Forward,
+        }
     }
 }
 

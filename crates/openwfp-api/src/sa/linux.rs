@@ -152,6 +152,25 @@ pub struct Selector {
     pub remote_port: SelectorPorts,
 }
 
+impl Selector {
+    /// Returns the selector with its sides exchanged: of packets in the other direction, if it is of source and destination.
+    ///
+    /// The two fields for ports keep their places if they are not the ports of the two ends: for ICMP of either version, GRE
+    /// and mobility headers. Source: `xfrm_flowi_sport` and `xfrm_flowi_dport` in the kernel's `include/net/xfrm.h`.
+    #[must_use]
+    pub fn reversed(self) -> Selector {
+        const ICMP: u8 = 1;
+        const GRE: u8 = 47;
+        const ICMPV6: u8 = 58;
+        const MOBILITY: u8 = 135;
+        let (local_port, remote_port) = match self.protocol {
+            ICMP | GRE | ICMPV6 | MOBILITY => (self.local_port, self.remote_port),
+            _ => (self.remote_port, self.local_port),
+        };
+        Selector { local: self.remote, remote: self.local, protocol: self.protocol, local_port, remote_port }
+    }
+}
+
 /// A port with a mask, in host order; mask 0 means any port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SelectorPorts {

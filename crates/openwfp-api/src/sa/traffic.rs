@@ -151,6 +151,23 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Returns the kernel's number of the mode, `XFRM_MODE_*`.
+    pub fn number(self) -> u8 {
+        match self {
+            Mode::Transport => 0,
+            Mode::Tunnel => 1,
+            Mode::Beet => 4,
+            Mode::Iptfs => 5,
+        }
+    }
+
+    /// Returns the mode with one of the kernel's numbers. Mobile IPv6's two modes have none.
+    pub fn from_number(number: u8) -> Option<Mode> {
+        [Mode::Transport, Mode::Tunnel, Mode::Beet, Mode::Iptfs]
+            .into_iter()
+            .find(|mode| mode.number() == number)
+    }
+
     /// Returns the traffic type that WFP's view shows for this mode.
     pub fn traffic_type(self) -> TrafficType {
         match self {

@@ -4,6 +4,7 @@ use crate::objects::Entry;
 use crate::objects::Objects;
 use crate::objects::selectors;
 use openwfp_api::Code;
+use openwfp_api::Direction;
 use openwfp_api::Endpoints;
 use openwfp_api::Error;
 use openwfp_api::FilterId;
@@ -120,9 +121,9 @@ impl Rule {
     /// Returns the action for packets of a direction.
     pub(super) fn action(&self, direction: PolicyDirection) -> SpdAction {
         match &self.does {
-            Does::Protect(protect) => SpdAction::Protect(Arc::clone(match direction {
-                PolicyDirection::Out => &protect.outbound,
-                PolicyDirection::In | PolicyDirection::Forward => &protect.inbound,
+            Does::Protect(protect) => SpdAction::Protect(Arc::clone(match direction.of_sas() {
+                Direction::Outbound => &protect.outbound,
+                Direction::Inbound => &protect.inbound,
             })),
             Does::Bypass => SpdAction::Bypass,
             // The packet filter comes after the SPD, and reports what it drops.

@@ -44,7 +44,6 @@ use openwfp_api::Error;
 use openwfp_api::Guid;
 use openwfp_api::KeyAccess;
 use openwfp_api::Mirror;
-use openwfp_api::PolicyDirection;
 use openwfp_api::ProviderDrops;
 use openwfp_api::Result;
 use openwfp_api::SaContext;
@@ -262,14 +261,13 @@ impl Driver {
 
     /// Returns the error for a policy that the kernel refused. For a conflict it names the other program's policy.
     fn policy_refusal(&self, order: &Order, refused: &Refusal) -> Error {
-        const EEXIST: i32 = 17;
         let verb = match (&order.old, &order.new) {
             (None, _) => "install",
             (Some(_), Some(_)) => "change",
             (Some(_), None) => "remove",
         };
         let named = format!("the policy {} of filter {}", spd::words(&order.entry), order.entry.filter_id.0);
-        if refused.errno != EEXIST {
+        if refused.errno != spd::EEXIST {
             return refusal(&format!("{verb} {named}"), refused);
         }
         let theirs = self.kernel.policy(&order.id).ok().flatten();
@@ -299,13 +297,9 @@ impl Driver {
             else {
                 continue;
             };
-            let side = match entry.direction {
-                PolicyDirection::Out => Direction::Outbound,
-                PolicyDirection::In | PolicyDirection::Forward => Direction::Inbound,
-            };
             let reqid = own.reqid(protection.policy);
             if let Some(chain) = Chain::of(&policy, reqid) {
-                own.note_chain(protection.policy, side, chain);
+                own.note_chain(protection.policy, entry.direction.of_sas(), chain);
             }
         }
         let mut compared = Compared::default();
@@ -321,7 +315,7 @@ impl Driver {
                 }
                 Some(_) => {
                     let order = Order { id, entry: entry.clone(), old: None, new: Some(new) };
-                    let refused = Refusal { errno: 17, words: None };
+                    let refused = Refusal { errno: spd::EEXIST, words: None };
                     compared.conflicts.push((entry.clone(), self.policy_refusal(&order, &refused)));
                     continue;
                 }

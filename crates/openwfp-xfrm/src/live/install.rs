@@ -3,7 +3,6 @@
 use super::spd::Chain;
 use super::spd::REQID_MIN;
 use super::spd::unspecified;
-use crate::map::has_ports;
 use crate::wire::Algorithm;
 use crate::wire::Encapsulation;
 use crate::wire::LIMIT_INFINITE;
@@ -222,7 +221,7 @@ impl<'c> Frame<'c> {
             sequence: self.sequence,
             reqid: self.reqid,
             // The innermost SA of a bundle makes the tunnel; the others protect its packets.
-            mode: if innermost { mode_number(self.context.traffic.mode) } else { 0 },
+            mode: if innermost { self.context.traffic.mode.number() } else { 0 },
             flags: linux.flags | if linux.esn { STATE_ESN } else { 0 },
             mark,
             if_id: (self.if_id != 0).then_some(self.if_id),
@@ -462,7 +461,7 @@ impl<'c> Frame<'c> {
 
     /// Returns the transformations, in the order in which outbound packets undergo them.
     fn chain(&self) -> Chain {
-        let mode = mode_number(self.context.traffic.mode);
+        let mode = self.context.traffic.mode.number();
         let sas = self.details.bundle.sas.iter().enumerate();
         let protocols =
             sas.map(|(place, sa)| (sa.transform.protocol().number(), if place == 0 { mode } else { 0 }));
@@ -492,14 +491,9 @@ fn host(address: IpAddr) -> IpNet {
 }
 
 pub(super) fn raw(selector: &Selector, direction: Direction) -> RawSelector {
-    let (from, to) = match direction {
-        Direction::Outbound => (selector.local, selector.remote),
-        Direction::Inbound => (selector.remote, selector.local),
-    };
-    let (from_port, to_port) = match direction {
-        Direction::Inbound if has_ports(selector.protocol) => (selector.remote_port, selector.local_port),
-        _ => (selector.local_port, selector.remote_port),
-    };
+    let outbound = if direction == Direction::Outbound { *selector } else { selector.reversed() };
+    let Selector { local: from, remote: to, protocol, local_port: from_port, remote_port: to_port } =
+        outbound;
     let bytes = |network: IpNet| match network.addr() {
         IpAddr::V4(address) => {
             let mut bytes = [0; 16];
@@ -516,17 +510,8 @@ pub(super) fn raw(selector: &Selector, direction: Direction) -> RawSelector {
         family: if to.addr().is_ipv4() { 2 } else { 10 },
         destination_prefix: to.prefix_len(),
         source_prefix: from.prefix_len(),
-        protocol: selector.protocol,
+        protocol,
         ..RawSelector::ANY
-    }
-}
-
-fn mode_number(mode: Mode) -> u8 {
-    match mode {
-        Mode::Transport => 0,
-        Mode::Tunnel => 1,
-        Mode::Beet => 4,
-        Mode::Iptfs => 5,
     }
 }
 

@@ -15,7 +15,6 @@ use openwfp_api::Direction;
 use openwfp_api::Error;
 use openwfp_api::Guid;
 use openwfp_api::IpNet;
-use openwfp_api::Mode;
 use openwfp_api::PolicyDirection;
 use openwfp_api::Protection;
 use openwfp_api::Result;
@@ -31,6 +30,8 @@ use std::net::Ipv6Addr;
 
 /// The reqids of policies start here. Keying daemons number theirs from 1.
 pub(super) const REQID_MIN: u32 = 0x4000_0000;
+/// The kernel's refusal to add a policy for the same packets as another one.
+pub(super) const EEXIST: i32 = 17;
 const ACTION_BLOCK: u8 = 1;
 
 /// The engine's own policies, as the kernel has them.
@@ -167,7 +168,7 @@ impl OwnPolicies {
     pub(super) fn follow(&mut self, policy: Guid, direction: Direction, chain: &Chain) -> Result<Vec<Order>> {
         let Some(own) = self.policies.get(&policy) else { return Ok(Vec::new()) };
         let entries: Vec<SpdEntry> =
-            own.entries.values().filter(|entry| is_of(entry.direction, direction)).cloned().collect();
+            own.entries.values().filter(|entry| entry.direction.of_sas() == direction).cloned().collect();
         let mut orders = Vec::new();
         for entry in entries {
             let old = self.payload(&entry)?;
@@ -199,9 +200,9 @@ impl OwnPolicies {
             return Ok(emitted(entry, Templates::default(), block));
         };
         let own = self.policies.get(&protection.policy);
-        let known = own.and_then(|own| match entry.direction {
-            PolicyDirection::Out => own.outbound.clone(),
-            PolicyDirection::In | PolicyDirection::Forward => own.inbound.clone(),
+        let known = own.and_then(|own| match entry.direction.of_sas() {
+            Direction::Outbound => own.outbound.clone(),
+            Direction::Inbound => own.inbound.clone(),
         });
         let chain = known.unwrap_or_else(|| chain_of(entry, protection));
         self.protecting(entry, protection, &chain)
@@ -240,11 +241,6 @@ impl Chain {
     }
 }
 
-/// Returns whether the SAs of a direction satisfy an entry.
-fn is_of(entry: PolicyDirection, direction: Direction) -> bool {
-    (entry == PolicyDirection::Out) == (direction == Direction::Outbound)
-}
-
 /// Returns the transformations that a policy's objects specify.
 fn chain_of(entry: &SpdEntry, protection: &Protection) -> Chain {
     let (source, destination) = match (protection.endpoints, entry.direction) {
@@ -255,7 +251,7 @@ fn chain_of(entry: &SpdEntry, protection: &Protection) -> Chain {
             (any, any)
         }
     };
-    let mode = if protection.mode == Mode::Transport { 0 } else { 1 };
+    let mode = protection.mode.number();
     let protocols = protection.protocols.iter().enumerate();
     let protocols = protocols.map(|(place, protocol)| (protocol.number(), if place == 0 { mode } else { 0 }));
     Chain { source, destination, protocols: protocols.collect() }
@@ -282,9 +278,8 @@ fn emitted(entry: &SpdEntry, templates: Templates<'_>, block: bool) -> Vec<u8> {
 
 /// Returns the id by which the kernel finds an entry's policy.
 pub(super) fn id(entry: &SpdEntry) -> PolicyId {
-    let side = if entry.direction == PolicyDirection::Out { Direction::Outbound } else { Direction::Inbound };
     PolicyId {
-        selector: raw(&entry.selector, side),
+        selector: raw(&entry.selector, entry.direction.of_sas()),
         index: 0,
         direction: wire(entry.direction).number(),
         mark: (0, 0),
@@ -343,6 +338,7 @@ mod tests {
     use super::*;
     use openwfp_api::Endpoints;
     use openwfp_api::FilterId;
+    use openwfp_api::Mode;
     use openwfp_api::Protocol;
     use openwfp_api::SelectorPorts;
     use std::sync::Arc;
