@@ -16,12 +16,15 @@ use openwfp_api::object::net_event::ClassifyEvent;
 use openwfp_api::object::net_event::NetEvent;
 use openwfp_api::object::net_event::NetEventDetail;
 use openwfp_api::record::Address;
+use openwfp_xfrm::live::Worker;
+use openwfp_xfrm::wire::Attributes;
+use openwfp_xfrm::wire::Message;
+use openwfp_xfrm::wire::MessageKind;
+use openwfp_xfrm::wire::Messages;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::os::fd::AsFd;
-use std::sync::Arc;
-use std::thread::JoinHandle;
 
 /// `NETLINK_NETFILTER`.
 const NETFILTER: isize = 12;
@@ -42,46 +45,22 @@ const COPIED: u32 = 128;
 /// Space for one receive.
 const ROOM: usize = 64 * 1024;
 
-/// The thread that receives logged packets; dropping it stops the thread.
-pub(crate) struct Log {
-    stop: Arc<EventFd>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Log {
-    /// Starts to receive the packets that rules of this thread's network namespace log.
-    ///
-    /// # Errors
-    /// `ERROR_ACCESS_DENIED` without `CAP_NET_ADMIN`, `FWP_E_ALREADY_EXISTS` if another program receives the group,
-    /// `RPC_E_SYS_CALL_FAILED` if another system call fails.
-    pub(crate) fn start(mirror: Box<dyn Mirror>) -> Result<Log> {
-        let failed = |what: &str, error: &dyn std::fmt::Display| {
-            Error::new(Code::RPC_E_SYS_CALL_FAILED, format!("cannot {what}: {error}"))
-        };
-        let mut socket = Socket::new(NETFILTER).map_err(|e| failed("open a netlink socket", &e))?;
-        socket.bind_auto().map_err(|e| failed("bind a netlink socket", &e))?;
-        let _ = socket.set_rx_buf_sz(1_u32 << 20);
-        configure(&socket, COMMAND, &[1])?;
-        let mode: Vec<u8> = [&COPIED.to_be_bytes()[..], &[2, 0]].concat();
-        configure(&socket, MODE, &mode)?;
-        let stop = Arc::new(EventFd::new().map_err(|e| failed("create an event descriptor", &e))?);
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::Builder::new()
-            .name("openwfp-nflog".into())
-            .spawn(move || receive(&socket, &stopped, &*mirror))
-            .map_err(|e| failed("start a thread", &e))?;
-        Ok(Log { stop, thread: Some(thread) })
-    }
-}
-
-impl Drop for Log {
-    fn drop(&mut self) {
-        let _ = self.stop.write(1);
-        if let Some(thread) = self.thread.take().filter(|it| it.thread().id() != std::thread::current().id())
-        {
-            let _ = thread.join();
-        }
-    }
+/// Starts the thread that receives the packets which rules of this thread's network namespace log.
+///
+/// # Errors
+/// `ERROR_ACCESS_DENIED` without `CAP_NET_ADMIN`, `FWP_E_ALREADY_EXISTS` if another program receives the group,
+/// `RPC_E_OUT_OF_RESOURCES` without a free descriptor or thread, `RPC_E_SYS_CALL_FAILED` if another system call fails.
+pub(crate) fn start(mirror: Box<dyn Mirror>) -> Result<Worker> {
+    let failed = |what: &str, error: &dyn std::fmt::Display| {
+        Error::new(Code::RPC_E_SYS_CALL_FAILED, format!("cannot {what}: {error}"))
+    };
+    let mut socket = Socket::new(NETFILTER).map_err(|e| failed("open a netlink socket", &e))?;
+    socket.bind_auto().map_err(|e| failed("bind a netlink socket", &e))?;
+    let _ = socket.set_rx_buf_sz(1_u32 << 20);
+    configure(&socket, COMMAND, &[1])?;
+    let mode: Vec<u8> = [&COPIED.to_be_bytes()[..], &[2, 0]].concat();
+    configure(&socket, MODE, &mode)?;
+    Worker::start("openwfp-nflog", move |stop| receive(&socket, stop, &*mirror))
 }
 
 /// Sends a configuration of the group and waits for its acknowledgement.
@@ -94,29 +73,26 @@ fn configure(socket: &Socket, kind: u16, value: &[u8]) -> Result {
         };
         Error::new(code, format!("cannot receive what nftables logs in group {LOG_GROUP}: {error}"))
     };
-    let mut message = Vec::new();
-    let length = 16 + 4 + 4 + value.len().next_multiple_of(4);
-    message.extend(u32::try_from(length).unwrap_or(0).to_ne_bytes());
-    message.extend(CONFIG.to_ne_bytes());
-    message.extend((REQUEST | ACK).to_ne_bytes());
-    message.extend([0; 8]);
-    // `nfgenmsg`: family, version, and the group in network order.
-    message.extend([0, 0]);
-    message.extend(LOG_GROUP.to_be_bytes());
-    message.extend(u16::try_from(4 + value.len()).unwrap_or(0).to_ne_bytes());
-    message.extend(kind.to_ne_bytes());
-    message.extend(value);
-    message.resize(length, 0);
-    socket.send_to(&message, &SocketAddr::new(0, 0), 0).map_err(|e| failed(&e))?;
-    let mut answer = Vec::with_capacity(ROOM);
-    socket.recv(&mut answer, 0).map_err(|e| failed(&e))?;
-    match answer
-        .get(16..20)
-        .and_then(|bytes| bytes.first_chunk::<4>())
-        .map(|bytes| i32::from_ne_bytes(*bytes))
-    {
+    // `nfgenmsg` (family, version, and the group in network order), and the attribute.
+    let attribute_len = u16::try_from(4 + value.len()).unwrap_or(u16::MAX).to_ne_bytes();
+    let group = LOG_GROUP.to_be_bytes();
+    let payload = [&[0, 0][..], &group, &attribute_len, &kind.to_ne_bytes(), value].concat();
+    let request = Message {
+        offset: 0,
+        kind: MessageKind::from_number(CONFIG),
+        flags: REQUEST | ACK,
+        sequence: 0,
+        port: 0,
+        payload: &payload,
+    };
+    let mut bytes = Vec::with_capacity(ROOM);
+    request.emit(&mut bytes);
+    socket.send_to(&bytes, &SocketAddr::new(0, 0), 0).map_err(|e| failed(&e))?;
+    bytes.clear();
+    socket.recv(&mut bytes, 0).map_err(|e| failed(&e))?;
+    match Messages::at(&bytes, 0).map(|answer| answer.errno()) {
         Some(0) => Ok(()),
-        errno => Err(failed(&std::io::Error::from_raw_os_error(-errno.unwrap_or(-5)))),
+        errno => Err(failed(&std::io::Error::from_raw_os_error(errno.unwrap_or(5)))),
     }
 }
 
@@ -148,26 +124,20 @@ fn receive(socket: &Socket, stop: &EventFd, mirror: &dyn Mirror) {
 
 /// Returns the net events of the messages in a datagram.
 fn events(bytes: &[u8]) -> Vec<NetEvent> {
-    let mut found = Vec::new();
-    let mut rest = bytes;
-    while let Some(length) = rest.first_chunk::<4>().map(|bytes| u32::from_ne_bytes(*bytes) as usize) {
-        let Some(message) = rest.get(..length).filter(|message| message.len() >= 20) else { break };
-        if u16::from_ne_bytes([message[4], message[5]]) == PACKET {
-            found.extend(event(&message[20..]));
-        }
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-    }
-    found
+    let messages = Messages::new(bytes).flatten();
+    messages
+        .filter(|message| message.kind.number() == PACKET)
+        .filter_map(|message| event(message.payload))
+        .collect()
 }
 
-/// Returns the net event of a logged packet, by the attributes of its message.
-fn event(attributes: &[u8]) -> Option<NetEvent> {
+/// Returns the net event of a logged packet, by the payload of its message.
+fn event(payload: &[u8]) -> Option<NetEvent> {
+    /// Length of `nfgenmsg`, which precedes the attributes.
+    const HEAD: usize = 4;
     let (mut hook, mut packet, mut decision) = (None, None, None);
-    let mut rest = attributes;
-    while let Some(head) = rest.first_chunk::<4>() {
-        let length = usize::from(u16::from_ne_bytes([head[0], head[1]]));
-        let value = rest.get(4..length)?;
-        match u16::from_ne_bytes([head[2], head[3]]) & 0x3FFF {
+    for (kind, value, _) in Attributes::new(payload, HEAD).flatten() {
+        match kind {
             HEADER => hook = value.get(2).copied(),
             PAYLOAD => packet = Some(value),
             PREFIX => {
@@ -176,7 +146,6 @@ fn event(attributes: &[u8]) -> Option<NetEvent> {
             }
             _ => {}
         }
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     let (word, filter) = decision?;
     let filter_id = filter.parse().ok()?;

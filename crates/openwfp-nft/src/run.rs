@@ -1,18 +1,18 @@
 //! Runs `nft` in a network namespace.
 
 use crate::compile;
-use crate::log::Log;
+use crate::log;
 use openwfp_api::Code;
 use openwfp_api::Error;
 use openwfp_api::Mirror;
 use openwfp_api::PacketFilter;
 use openwfp_api::Result;
 use openwfp_api::object::Filter;
-use std::fs::File;
+use openwfp_xfrm::live::Namespace;
+use openwfp_xfrm::live::Worker;
 use std::io;
 use std::io::Write;
 use std::path::Path;
-use std::path::PathBuf;
 use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
@@ -26,8 +26,7 @@ const TABLES: &str = "openwfp";
 
 /// The nftables of a network namespace, with one table of the engine's own.
 pub struct Nftables {
-    /// File of the network namespace; `None` for that of this process.
-    namespace: Option<PathBuf>,
+    namespace: Namespace,
     table: String,
     /// Why nftables cannot be used, once that is known.
     unavailable: OnceLock<Option<String>>,
@@ -39,13 +38,14 @@ struct State {
     /// Whether the table exists.
     has_table: bool,
     mirror: Option<Box<dyn Mirror>>,
-    log: Option<Log>,
+    /// The thread that receives logged packets.
+    log: Option<Worker>,
 }
 
 impl Nftables {
-    /// Prepares nftables in a network namespace, by the namespace's file. `is_daemon` tells whether this is the one engine
-    /// that takes over tables of earlier engines; other engines have tables by the number of their process.
-    pub fn new(namespace: Option<PathBuf>, is_daemon: bool) -> Nftables {
+    /// Prepares nftables in a network namespace. `is_daemon` tells whether this is the one engine that takes over tables of
+    /// earlier engines; other engines have tables by the number of their process.
+    pub fn new(namespace: Namespace, is_daemon: bool) -> Nftables {
         let table = if is_daemon { TABLES.to_owned() } else { format!("{TABLES}-{}", std::process::id()) };
         Nftables { namespace, table, unavailable: OnceLock::new(), state: Mutex::default() }
     }
@@ -87,8 +87,8 @@ impl Nftables {
             return Ok(());
         }
         self.check_available()?;
-        if filters.iter().any(|filter| filter.is_reported) && state.log.is_none() {
-            state.log = self.start_log(&mut state);
+        if filters.iter().any(|filter| filter.is_reported) {
+            self.start_log(&mut state);
         }
         let ruleset = compile::ruleset(&self.table, filters);
         // By this name, because "-" is /dev/stdin to nft, which may be missing.
@@ -160,19 +160,20 @@ impl Nftables {
         self.unavailable.get_or_init(find).clone()
     }
 
-    /// Starts to listen for what rules drop. Without it, the rules drop all the same.
-    fn start_log(&self, state: &mut State) -> Option<Log> {
-        let mirror = state.mirror.take()?;
-        let started = self.inside(|| Log::start(mirror));
-        started
-            .inspect_err(|error| {
+    /// Starts to listen for what rules log, if there is somebody to tell and it has not started. Without it, the rules drop all
+    /// the same.
+    fn start_log(&self, state: &mut State) {
+        let Some(mirror) = state.mirror.take() else { return };
+        match self.namespace.inside(|| log::start(mirror)) {
+            Ok(log) => state.log = Some(log),
+            Err(error) => {
                 tracing::warn!(%error, "the packets on which filters decide are not reported as net events");
-            })
-            .ok()
+            }
+        }
     }
 
     fn run(&self, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {
-        let output = self.inside(|| nft(arguments, input))?;
+        let output = self.namespace.inside(|| nft(arguments, input))?;
         if output.status.success() {
             return Ok(output.stdout);
         }
@@ -184,29 +185,6 @@ impl Nftables {
             _ => Code::RPC_E_SYS_CALL_FAILED,
         };
         Err(Error::new(code, format!("nft refused the rules: \"{first}\"")))
-    }
-
-    /// Calls a function on a thread in the network namespace; child processes inherit it.
-    fn inside<T: Send>(&self, call: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        let Some(path) = &self.namespace else { return call() };
-        let failed = |error: &io::Error| {
-            let what = format!("cannot enter the network namespace {}: {error}", path.display());
-            let code = match error.kind() {
-                io::ErrorKind::NotFound => Code::FWP_E_NOT_FOUND,
-                io::ErrorKind::PermissionDenied => Code::ERROR_ACCESS_DENIED,
-                _ => Code::RPC_E_SYS_CALL_FAILED,
-            };
-            Error::new(code, what)
-        };
-        let file = File::open(path).map_err(|error| failed(&error))?;
-        std::thread::scope(|scope| {
-            let inside = scope.spawn(|| {
-                nix::sched::setns(file, nix::sched::CloneFlags::CLONE_NEWNET)
-                    .map_err(|errno| failed(&errno.into()))?;
-                call()
-            });
-            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
     }
 }
 

@@ -16,6 +16,7 @@ mod namespace;
 mod socket;
 mod spd;
 mod statistics;
+mod worker;
 
 use crate::dumps::Dumps;
 use crate::dumps::Part;
@@ -47,8 +48,8 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 pub use drive::Driver;
-pub use follow::Follower;
 pub use namespace::Namespace;
+pub use worker::Worker;
 
 /// Options for following and driving a kernel.
 #[derive(Clone, Debug)]

@@ -230,7 +230,7 @@ fn of_kernel(
     if let Some(bytes) = options.event_buffer {
         of_driver.event_buffer = bytes;
     }
-    let nftables = openwfp_nft::Nftables::new(namespace.path(), options.recover);
+    let nftables = openwfp_nft::Nftables::new(namespace.clone(), options.recover);
     if options.nftables == NftablesUse::Require {
         nftables.check_available()?;
     }
@@ -260,7 +260,7 @@ fn flush_kernel(target: &XfrmTarget, runtime: Option<PathBuf>) -> Result<Flushed
     use openwfp_xfrm::live;
     let runtime = runtime.or(live::Options::default().runtime).unwrap_or_default();
     let namespace = namespace_of(target);
-    let nftables = openwfp_nft::Nftables::new(namespace.path(), true);
+    let nftables = openwfp_nft::Nftables::new(namespace.clone(), true);
     let live::Flushed { states, policies } = live::flush(namespace, &runtime)?;
     Ok(Flushed { sas: states, policies, tables: nftables.flush()? })
 }

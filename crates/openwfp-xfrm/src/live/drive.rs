@@ -8,7 +8,7 @@ use super::Kernel;
 use super::Namespace;
 use super::Options;
 use super::emitted;
-use super::follow::Follower;
+use super::follow;
 use super::install;
 use super::install::AskedFor;
 use super::install::Bound;
@@ -22,6 +22,7 @@ use super::spd::Chain;
 use super::spd::Order;
 use super::spd::OwnPolicies;
 use super::statistics;
+use super::worker::Worker;
 use crate::dumps::Part;
 use crate::ownership;
 use crate::ownership::Left;
@@ -70,7 +71,7 @@ pub struct Driver {
     kernel: Arc<Kernel>,
     ownership: Arc<Ownership>,
     options: Options,
-    follower: Mutex<Option<Follower>>,
+    follower: Mutex<Option<Worker>>,
     journal: Once,
     own: Mutex<OwnPolicies>,
 }
@@ -108,7 +109,7 @@ impl Driver {
     /// - `RPC_E_OUT_OF_RESOURCES` if the thread that follows the kernel cannot be started
     pub fn follow(&self, mirror: Box<dyn Mirror>) -> Result {
         let (kernel, ownership) = (Arc::clone(&self.kernel), Arc::clone(&self.ownership));
-        let follower = Follower::start(kernel, ownership, self.options.clone(), mirror)?;
+        let follower = follow::start(kernel, ownership, self.options.clone(), mirror)?;
         *self.follower.lock().unwrap_or_else(PoisonError::into_inner) = Some(follower);
         Ok(())
     }

@@ -10,6 +10,7 @@ use super::socket::Drained;
 use super::socket::Groups;
 use super::statistics::Counters;
 use super::statistics::dropped_between;
+use super::worker::Worker;
 use crate::dumps::CHANGED_MEANWHILE;
 use crate::inventory::Bucket;
 use crate::inventory::Changes;
@@ -36,7 +37,6 @@ use nix::sys::eventfd::EventFd;
 use nix::sys::inotify::AddWatchFlags;
 use nix::sys::inotify::InitFlags;
 use nix::sys::inotify::Inotify;
-use openwfp_api::Code;
 use openwfp_api::Completeness;
 use openwfp_api::CounterUpdate;
 use openwfp_api::Direction;
@@ -53,7 +53,6 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 use zeroize::Zeroizing;
@@ -80,12 +79,6 @@ const DROPS_INTERVAL: Duration = Duration::from_secs(1);
 const ADDRESSES_AGE: Duration = Duration::from_secs(1);
 
 type Map<K, V> = HashMap<K, V, RandomState>;
-
-/// Handle to the thread that follows a kernel; dropping it stops the thread.
-pub struct Follower {
-    stop: Arc<EventFd>,
-    thread: Option<JoinHandle<()>>,
-}
 
 /// The context that a state belongs to.
 #[derive(Clone, Copy)]
@@ -139,37 +132,15 @@ impl From<Error> for End {
     }
 }
 
-impl Follower {
-    /// Lists the kernel's SAs to the engine and starts the thread that follows them.
-    pub(super) fn start(
-        kernel: Arc<Kernel>,
-        ownership: Arc<Ownership>,
-        options: Options,
-        mirror: Box<dyn Mirror>,
-    ) -> Result<Follower> {
-        let mut following = Following::begin(kernel, ownership, options, mirror)?;
-        let failed = |what: &str, error: &dyn std::fmt::Display| {
-            Error::new(Code::RPC_E_OUT_OF_RESOURCES, format!("{what}: {error}"))
-        };
-        let stop = Arc::new(EventFd::new().map_err(|e| failed("cannot create an event descriptor", &e))?);
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::Builder::new()
-            .name("openwfp-xfrm".into())
-            .spawn(move || following.run(&stopped))
-            .map_err(|e| failed("cannot start the thread that follows the kernel", &e))?;
-        Ok(Follower { stop, thread: Some(thread) })
-    }
-}
-
-impl Drop for Follower {
-    fn drop(&mut self) {
-        let _ = self.stop.write(1);
-        // The thread itself may drop the last reference to the engine; it cannot join itself.
-        if let Some(thread) = self.thread.take().filter(|it| it.thread().id() != std::thread::current().id())
-        {
-            let _ = thread.join();
-        }
-    }
+/// Lists the kernel's SAs to the engine and starts the thread that follows them.
+pub(super) fn start(
+    kernel: Arc<Kernel>,
+    ownership: Arc<Ownership>,
+    options: Options,
+    mirror: Box<dyn Mirror>,
+) -> Result<Worker> {
+    let mut following = Following::begin(kernel, ownership, options, mirror)?;
+    Worker::start("openwfp-xfrm", move |stop| following.run(stop))
 }
 
 impl Following {

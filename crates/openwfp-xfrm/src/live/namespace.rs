@@ -24,7 +24,7 @@ pub enum Namespace {
 
 impl Namespace {
     /// Returns the file that represents the namespace; none for this process's own.
-    pub fn path(&self) -> Option<PathBuf> {
+    pub(super) fn path(&self) -> Option<PathBuf> {
         match self {
             Namespace::Own => None,
             Namespace::Named(name) => Some(PathBuf::from("/run/netns").join(name)),
@@ -38,7 +38,7 @@ impl Namespace {
     /// # Errors
     /// `FWP_E_NOT_FOUND` if the namespace does not exist, `ERROR_ACCESS_DENIED` without `CAP_SYS_ADMIN`,
     /// and the errors of `call`.
-    pub(super) fn inside<T: Send>(&self, call: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    pub fn inside<T: Send>(&self, call: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         let Some(path) = self.path() else { return call() };
         let file = File::open(&path).map_err(|error| self.not_entered(&error))?;
         // Namespaces belong to threads: enter it on a new thread, so that this one stays where it is.
