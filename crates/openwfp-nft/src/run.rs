@@ -37,6 +37,8 @@ pub struct Nftables {
 struct State {
     /// Whether the table exists.
     has_table: bool,
+    /// Whether rules of the table log packets.
+    logs: bool,
     mirror: Option<Box<dyn Mirror>>,
     /// The thread that receives logged packets.
     log: Option<Worker>,
@@ -52,7 +54,12 @@ impl Nftables {
 
     /// Reports what rules drop to the engine from now on.
     pub fn report_to(&self, mirror: Box<dyn Mirror>) {
-        self.state().mirror = Some(mirror);
+        let mut state = self.state();
+        state.mirror = Some(mirror);
+        // An engine sets the filters of its store before it takes reports.
+        if state.logs {
+            self.start_log(&mut state);
+        }
     }
 
     /// Checks that nftables can be used.
@@ -87,13 +94,15 @@ impl Nftables {
             return Ok(());
         }
         self.check_available()?;
-        if filters.iter().any(|filter| filter.is_reported) {
+        let logs = filters.iter().any(|filter| filter.is_reported);
+        if logs {
             self.start_log(&mut state);
         }
         let ruleset = compile::ruleset(&self.table, filters);
         // By this name, because "-" is /dev/stdin to nft, which may be missing.
         self.run(&["-j", "-f", "/proc/self/fd/0"], ruleset.to_string().as_bytes())?;
         state.has_table = !filters.is_empty();
+        state.logs = logs;
         Ok(())
     }
 

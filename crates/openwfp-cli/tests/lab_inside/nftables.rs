@@ -161,6 +161,12 @@ fn filters_of_the_other_layers_take_effect_and_their_drops_are_told() {
     session.set_engine_option(EngineOption::NetEventMatchAnyKeywords, 0).unwrap();
     delete(permit);
 
+    drops_of_stored_filters_are_told_from_the_start(&filter(
+        layer::OUTBOUND_TRANSPORT_V4,
+        ActionType::Block,
+        udp(7008),
+    ));
+
     // Weights and hard permits: a soft permit of a heavier sublayer is overridden, a hard one is not.
     let block = add(filter(layer::OUTBOUND_TRANSPORT_V4, ActionType::Block, udp(7002)));
     let heavy = session
@@ -292,6 +298,33 @@ fn filters_of_the_other_layers_take_effect_and_their_drops_are_told() {
         }
     }
     assert_eq!(told, [7007], "only what a filter blocks, besides what IPsec holds back");
+}
+
+/// An engine that finds a block in its store tells of what it drops, although no filter changes.
+fn drops_of_stored_filters_are_told_from_the_start(block: &Filter) {
+    let open_again = || {
+        let mut options = EngineOptions::default();
+        options.runtime = Some("/run/test-stored".into());
+        options.store = Some(Arc::new(openwfp::RedbStore::open("/run/stored.redb".as_ref()).unwrap()));
+        Engine::here(&"xfrm:netns=b".parse().unwrap(), options).unwrap()
+    };
+    let engine = open_again();
+    let stored = Filter { flags: FLAG_PERSISTENT, ..block.clone() };
+    let id = open(&engine).object_add(Object::Filter(stored)).unwrap();
+    drop(engine);
+    let engine = open_again();
+    let session = open(&engine);
+    let topic = Topic::NetEvents(Default::default());
+    let mut events = session.events(&SubscriptionOptions { topic, ..SubscriptionOptions::all() }).unwrap();
+    let send =
+        "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('10.9.0.1', 7008))";
+    assert!(!succeeds(&format!("ip netns exec b python3 -c \"{send}\" 2>/dev/null")));
+    let Some(Notification::Net(event)) = events.next(Duration::from_secs(2)).unwrap() else {
+        panic!("nobody told\n{}", sh("ip netns exec b nft list ruleset"))
+    };
+    let NetEventDetail::ClassifyDrop(drop) = &event.detail else { panic!("{event:?}") };
+    assert_eq!((drop.filter_id, event.remote_port), (id, 7008));
+    session.object_delete(ObjectKind::Filter, ObjectName::Id(id)).unwrap();
 }
 
 /// Random filters and packets: the engine's arbitration and the wire agree.
