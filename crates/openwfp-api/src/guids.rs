@@ -34,6 +34,17 @@ pub fn by_name(name: &str) -> Option<Guid> {
     GROUPS.iter().flat_map(|group| group.iter()).find(|(_, other)| *other == name).map(|(guid, _)| *guid)
 }
 
+/// Returns whether a sublayer is one of WFP's own for IPsec.
+pub fn is_for_ipsec(sublayer: Guid) -> bool {
+    [
+        sublayer::IPSEC_TUNNEL,
+        sublayer::IPSEC_FORWARD_OUTBOUND_TUNNEL,
+        sublayer::IPSEC_DOSP,
+        sublayer::IPSEC_SECURITY_REALM,
+    ]
+    .contains(&sublayer)
+}
+
 guids! {
     /// Filtering layers, `FWPM_LAYER_*`.
     layer "FWPM_LAYER_" {

@@ -134,6 +134,11 @@ fn policies_with_several_filters() {
 }
 
 #[test]
+fn policies_by_the_hundred() {
+    run_inside("policies::hundreds_of_filters_are_protected_each");
+}
+
+#[test]
 fn policies_with_icmp_types() {
     run_inside("policies::an_icmp_type_is_the_same_in_both_directions");
 }

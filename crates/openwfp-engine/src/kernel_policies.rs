@@ -309,8 +309,22 @@ impl Shared {
                 explanation.outcome = Outcome::Blocked;
                 explanation.dropped_by = verdict.filter_id;
                 explanation.dropped_at = at;
-                break;
+                return Ok(explanation);
             }
+        }
+        // The policies for outbound packets do not tell forwarded packets from local ones, and a block lets them pass there.
+        let out = explanation.decisions.iter().find(|it| it.direction == KernelPolicyDirection::Out);
+        if let Some(policy) = out.and_then(|decision| decision.policy.as_ref())
+            && packet.path == PacketPath::Forward
+            && policy.action == KernelPolicyAction::Bypass
+            && packet_filters.blocks(policy.filter_id)
+        {
+            explanation.outcome = Outcome::Blocked;
+            explanation.dropped_by = policy.filter_id;
+            explanation.dropped_at = match packet.source.0.is_ipv6() {
+                true => layer::OUTBOUND_TRANSPORT_V6,
+                false => layer::OUTBOUND_TRANSPORT_V4,
+            };
         }
         Ok(explanation)
     }

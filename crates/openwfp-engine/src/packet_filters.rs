@@ -1,5 +1,5 @@
 //! The filters that the dataplane's packet filter carries out: permits and blocks at the layers that concern packets, except
-//! those of IPsec, which the SPD carries out.
+//! permits in the sublayers of IPsec, which the SPD carries out.
 
 use crate::classify::says;
 use crate::effects::is_for_keying;
@@ -10,6 +10,7 @@ use crate::spd;
 use imbl::OrdMap;
 use openwfp_api::Dataplane;
 use openwfp_api::PacketFilter;
+use openwfp_api::guids;
 use openwfp_api::object::ActionType;
 use openwfp_api::object::FILTER_BOOTTIME;
 use openwfp_api::object::FILTER_DISABLED;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 #[derive(Clone, Default)]
 pub(crate) struct PacketFilters {
     filters: OrdMap<u64, PacketFilter>,
-    /// Filters that only protect: they decide for their sublayer before lighter filters, and need no packet filter.
+    /// Filters that the SPD carries out: they decide for their sublayer before lighter filters, and need no packet filter.
     companions: OrdMap<u64, PacketFilter>,
     /// Why the packet filter cannot carry out a filter.
     unfit: OrdMap<u64, Arc<str>>,
@@ -65,7 +66,8 @@ impl PacketFilters {
             is_hard,
             is_reported: action == ActionType::Block,
         };
-        let filters = if filter.ipsec_mode().is_some() { &mut self.companions } else { &mut self.filters };
+        let is_of_spd = filter.ipsec_mode().is_some() || !packet_filter.blocks && is_of_ipsec(filter);
+        let filters = if is_of_spd { &mut self.companions } else { &mut self.filters };
         filters.insert(filter.id, packet_filter);
     }
 
@@ -121,8 +123,12 @@ impl PacketFilters {
     }
 }
 
-/// Returns whether a filter concerns packets and is not only for IPsec.
+/// Returns whether a filter concerns packets.
 fn concerns(filter: &Filter) -> bool {
-    let is_of_ipsec = spd::is_ipsec(filter.sublayer) && spd::has_layer(filter.layer);
-    filter.flags & (FILTER_BOOTTIME | FILTER_DISABLED) == 0 && !is_for_keying(filter.layer) && !is_of_ipsec
+    filter.flags & (FILTER_BOOTTIME | FILTER_DISABLED) == 0 && !is_for_keying(filter.layer)
+}
+
+/// Returns whether a filter is in one of WFP's sublayers for IPsec, where the SPD applies.
+fn is_of_ipsec(filter: &Filter) -> bool {
+    guids::is_for_ipsec(filter.sublayer) && spd::has_layer(filter.layer)
 }

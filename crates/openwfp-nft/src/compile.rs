@@ -124,10 +124,17 @@ pub fn ruleset(table: &str, filters: &[PacketFilter]) -> Json {
     for (at, sublayers) in layers {
         let Some(hook) = hook(at) else { continue };
         let base = guids::name(at).unwrap_or("layer").trim_start_matches("FWPM_LAYER_").to_lowercase();
-        commands.push(json!({"add": {"chain": {
-            "family": "inet", "table": table, "name": base, "type": "filter",
-            "hook": hook.hook, "prio": hook.priority, "policy": "accept",
-        }}}));
+        let mut chain = |name: &str, at: Option<(&str, i32)>| {
+            let mut chain = json!({"family": "inet", "table": table, "name": name});
+            if let Some((hook, priority)) = at {
+                chain["type"] = json!("filter");
+                chain["hook"] = json!(hook);
+                chain["prio"] = json!(priority);
+                chain["policy"] = json!("accept");
+            }
+            commands.push(json!({"add": {"chain": chain}}));
+        };
+        chain(&base, Some((hook.hook, hook.priority)));
         let mut rule = |chain: &str, comment: Option<String>, expression: Vec<Json>| {
             let mut rule = json!({"family": "inet", "table": table, "chain": chain, "expr": expression});
             if let Some(comment) = comment {
@@ -148,11 +155,8 @@ pub fn ruleset(table: &str, filters: &[PacketFilter]) -> Json {
             move |number: usize| format!("{base}-{}{suffix}", number + 1)
         };
         let (first, later) = (names(""), names("-later"));
-        let mut chain = |name: &str| {
-            commands.push(json!({"add": {"chain": {"family": "inet", "table": table, "name": name}}}));
-        };
         for (number, filters) in sublayers.iter().enumerate() {
-            chain(&first(number));
+            chain(&first(number), None);
             rule(&base, None, vec![json!({"jump": {"target": first(number)}})]);
             for ranked in filters {
                 let own = (reports_permits && is_reported(ranked)).then(|| permits(&base, ranked.1));
@@ -162,19 +166,42 @@ pub fn ruleset(table: &str, filters: &[PacketFilter]) -> Json {
                 continue;
             }
             if number > 0 {
-                chain(&later(number));
+                chain(&later(number), None);
                 for ranked in filters {
                     each_rule(ranked, None, |comment, tests| rule(&later(number), comment, tests));
                 }
             }
             for ranked in filters.iter().filter(|ranked| is_reported(ranked) && !ranked.0.is_hard) {
                 let own = permits(&base, ranked.1);
-                chain(&own);
+                chain(&own, None);
                 for number in number + 1..sublayers.len() {
                     rule(&own, None, vec![json!({"jump": {"target": later(number)}})]);
                 }
                 rule(&own, None, log("allow", ranked.1.id).to_vec());
                 rule(&own, None, vec![json!({"accept": null})]);
+            }
+        }
+        // The kernel's IPsec policies do not tell forwarded packets from local ones. They let pass what these sublayers block, so
+        // forwarded packets that leave unprotected are dropped here.
+        let beside_ipsec: Vec<&Vec<Ranked<'_>>> =
+            sublayers.iter().filter(|filters| is_beside_ipsec(&hook, filters)).collect();
+        if beside_ipsec.is_empty() {
+            continue;
+        }
+        let forwarded = format!("{base}-forwarded");
+        let named = |number: usize| format!("{forwarded}-{}", number + 1);
+        chain(&forwarded, Some(("forward", hook.priority)));
+        let is_protected = is(&json!({"rt": {"key": "ipsec"}}), "==", &json!(true));
+        for expression in unseen(&hook).into_iter().chain([vec![is_protected, json!({"accept": null})]]) {
+            rule(&forwarded, None, expression);
+        }
+        for (number, filters) in beside_ipsec.into_iter().enumerate() {
+            chain(&named(number), None);
+            rule(&forwarded, None, vec![json!({"jump": {"target": named(number)}})]);
+            for (packet_filter, filter) in filters {
+                let is_reported = packet_filter.is_reported && packet_filter.blocks;
+                let quiet = PacketFilter { is_reported, ..(*packet_filter).clone() };
+                each_rule(&(&quiet, *filter), None, |comment, tests| rule(&named(number), comment, tests));
             }
         }
     }
@@ -208,6 +235,13 @@ type Ranked<'f> = (&'f PacketFilter, &'f Filter);
 fn in_order(mut filters: Vec<Ranked<'_>>) -> Vec<Ranked<'_>> {
     filters.sort_by_key(|(_, filter)| (u64::MAX - filter.effective_weight, filter.id));
     filters
+}
+
+/// Returns whether the kernel's IPsec policies for outbound packets let pass what filters of a sublayer block.
+fn is_beside_ipsec(hook: &Hook, filters: &[Ranked<'_>]) -> bool {
+    let is_outbound = hook.path == Path::Out && hook.sees == Sees::Inner;
+    let is_of_ipsec = |filter: &Filter| filter.ipsec_mode().is_some() || guids::is_for_ipsec(filter.sublayer);
+    is_outbound && filters.iter().any(|(_, filter)| is_of_ipsec(filter))
 }
 
 /// Returns the name of the chain that goes on after a filter's soft permit.

@@ -3,6 +3,7 @@
 //! ```text
 //! filters ─▶ rules (a chain for each layer and sublayer) ─▶ nft -j: one table, replaced as a whole     compile, run
 //! what the rules drop ─▶ nflog ─▶ net events ─▶ Mirror (the engine)                                     log
+//! what other programs do to the table ─▶ it is put back                                                 watch
 //! ```
 #![forbid(unsafe_code)]
 
@@ -13,6 +14,8 @@ mod log;
 mod run;
 #[cfg(test)]
 mod tests;
+#[cfg(target_os = "linux")]
+mod watch;
 
 pub use compile::check;
 pub use compile::ruleset;

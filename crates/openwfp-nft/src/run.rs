@@ -2,6 +2,7 @@
 
 use crate::compile;
 use crate::log;
+use crate::watch;
 use openwfp_api::Code;
 use openwfp_api::Error;
 use openwfp_api::Mirror;
@@ -10,12 +11,14 @@ use openwfp_api::Result;
 use openwfp_api::object::Filter;
 use openwfp_xfrm::live::Namespace;
 use openwfp_xfrm::live::Worker;
+use std::collections::VecDeque;
 use std::io;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::OnceLock;
@@ -26,22 +29,36 @@ const TABLES: &str = "openwfp";
 
 /// The nftables of a network namespace, with one table of the engine's own.
 pub struct Nftables {
-    namespace: Namespace,
-    table: String,
+    owned: Arc<Owned>,
     /// Why nftables cannot be used, once that is known.
     unavailable: OnceLock<Option<String>>,
-    state: Mutex<State>,
+    threads: Mutex<Threads>,
 }
 
 #[derive(Default)]
-struct State {
-    /// Whether the table exists.
-    has_table: bool,
-    /// Whether rules of the table log packets.
-    logs: bool,
+struct Threads {
     mirror: Option<Box<dyn Mirror>>,
     /// The thread that receives logged packets.
     log: Option<Worker>,
+    /// The thread that puts the table back after other programs have changed it.
+    watch: Option<Worker>,
+}
+
+/// The engine's table.
+pub(crate) struct Owned {
+    namespace: Namespace,
+    pub(crate) table: String,
+    content: Mutex<Content>,
+}
+
+/// What the table has.
+pub(crate) struct Content {
+    /// The ruleset that made the table; `None` if there is no table.
+    ruleset: Option<String>,
+    /// Whether rules of the table log packets.
+    logs: bool,
+    /// Processes of `nft` whose changes the watching thread has not seen yet, oldest first; `None` if no thread watches.
+    pub(crate) ours: Option<VecDeque<u32>>,
 }
 
 impl Nftables {
@@ -49,16 +66,18 @@ impl Nftables {
     /// earlier engines; other engines have tables by the number of their process.
     pub fn new(namespace: Namespace, is_daemon: bool) -> Nftables {
         let table = if is_daemon { TABLES.to_owned() } else { format!("{TABLES}-{}", std::process::id()) };
-        Nftables { namespace, table, unavailable: OnceLock::new(), state: Mutex::default() }
+        let content = Mutex::new(Content { ruleset: None, logs: false, ours: None });
+        let owned = Arc::new(Owned { namespace, table, content });
+        Nftables { owned, unavailable: OnceLock::new(), threads: Mutex::default() }
     }
 
     /// Reports what rules drop to the engine from now on.
     pub fn report_to(&self, mirror: Box<dyn Mirror>) {
-        let mut state = self.state();
-        state.mirror = Some(mirror);
+        let mut threads = lock(&self.threads);
+        threads.mirror = Some(mirror);
         // An engine sets the filters of its store before it takes reports.
-        if state.logs {
-            self.start_log(&mut state);
+        if lock(&self.owned.content).logs {
+            self.start_log(&mut threads);
         }
     }
 
@@ -89,39 +108,41 @@ impl Nftables {
     /// `ERROR_NOT_SUPPORTED` if nftables cannot be used, otherwise the code that fits, with the message of `nft`. Nothing has
     /// changed then.
     pub fn set(&self, filters: &[PacketFilter]) -> Result {
-        let mut state = self.state();
-        if filters.is_empty() && !state.has_table {
+        if filters.is_empty() && lock(&self.owned.content).ruleset.is_none() {
             return Ok(());
         }
         self.check_available()?;
         let logs = filters.iter().any(|filter| filter.is_reported);
+        let mut threads = lock(&self.threads);
         if logs {
-            self.start_log(&mut state);
+            self.start_log(&mut threads);
         }
-        let ruleset = compile::ruleset(&self.table, filters);
-        // By this name, because "-" is /dev/stdin to nft, which may be missing.
-        self.run(&["-j", "-f", "/proc/self/fd/0"], ruleset.to_string().as_bytes())?;
-        state.has_table = !filters.is_empty();
-        state.logs = logs;
+        self.start_watch(&mut threads);
+        drop(threads);
+        let ruleset = compile::ruleset(&self.owned.table, filters).to_string();
+        let mut content = lock(&self.owned.content);
+        self.owned.load(&mut content, &ruleset)?;
+        content.ruleset = (!filters.is_empty()).then_some(ruleset);
+        content.logs = logs;
         Ok(())
     }
 
-    /// Removes the tables that earlier engines have left behind: that of a daemon, which is about to set its own, and those of
-    /// processes that no longer run.
+    /// Takes over what earlier engines have left behind. The next [`Nftables::set`] replaces or removes the table of an earlier
+    /// daemon, whose rules hold until then; the tables of processes that no longer run go at once.
     ///
     /// # Errors
     /// As [`Nftables::set`]. Without nftables there is nothing to remove.
-    pub fn remove_leftovers(&self) -> Result {
+    pub fn take_over(&self) -> Result {
         if self.unavailable().is_some() {
             return Ok(());
         }
-        let has_ended = |table: &str| match table.strip_prefix(TABLES).and_then(|rest| rest.strip_prefix('-'))
-        {
-            Some(process) => !Path::new("/proc").join(process).exists(),
-            None => table == TABLES,
-        };
-        for table in self.tables()?.iter().filter(|table| has_ended(table)) {
-            self.run(&["delete", "table", "inet", table], &[])?;
+        for table in self.tables()? {
+            let process = table.strip_prefix(TABLES).and_then(|rest| rest.strip_prefix('-'));
+            if table == self.owned.table {
+                lock(&self.owned.content).ruleset = Some(String::new());
+            } else if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+                self.owned.run(&["delete", "table", "inet", &table], &[])?;
+            }
         }
         Ok(())
     }
@@ -136,14 +157,14 @@ impl Nftables {
         }
         let tables = self.tables()?;
         for table in &tables {
-            self.run(&["delete", "table", "inet", table], &[])?;
+            self.owned.run(&["delete", "table", "inet", table], &[])?;
         }
         Ok(tables.len())
     }
 
     /// Returns the names of the tables of engines.
     fn tables(&self) -> Result<Vec<String>> {
-        let listed = self.run(&["-j", "list", "tables", "inet"], &[])?;
+        let listed = self.owned.run(&["-j", "list", "tables", "inet"], &[])?;
         let listed: serde_json::Value = serde_json::from_slice(&listed).map_err(|error| {
             Error::new(Code::RPC_E_INVALID_DATAPACKET, format!("cannot read the output of nft: {error}"))
         })?;
@@ -153,16 +174,13 @@ impl Nftables {
         Ok(names.filter(is_ours).map(str::to_owned).collect())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn unavailable(&self) -> Option<String> {
         let find = || {
             // The kernel checks a table with what rules use, and does not create it: some kernels list tables, but have no
             // nftables for IP.
-            let probe = compile::probe(&self.table).to_string();
-            self.run(&["-c", "-j", "-f", "/proc/self/fd/0"], probe.as_bytes())
+            let probe = compile::probe(&self.owned.table).to_string();
+            self.owned
+                .run(&["-c", "-j", "-f", "/proc/self/fd/0"], probe.as_bytes())
                 .err()
                 .map(|error| format!("nftables is not available: {}", error.what()))
         };
@@ -171,20 +189,69 @@ impl Nftables {
 
     /// Starts to listen for what rules log, if there is somebody to tell and it has not started. Without it, the rules drop all
     /// the same.
-    fn start_log(&self, state: &mut State) {
-        let Some(mirror) = state.mirror.take() else { return };
-        match self.namespace.inside(|| log::start(mirror)) {
-            Ok(log) => state.log = Some(log),
+    fn start_log(&self, threads: &mut Threads) {
+        let Some(mirror) = threads.mirror.take() else { return };
+        match self.owned.namespace.inside(|| log::start(mirror)) {
+            Ok(log) => threads.log = Some(log),
             Err(error) => {
                 tracing::warn!(%error, "the packets on which filters decide are not reported as net events");
             }
         }
     }
 
+    /// Starts to watch for other programs' changes of the table, if it has not started.
+    fn start_watch(&self, threads: &mut Threads) {
+        if threads.watch.is_some() {
+            return;
+        }
+        match self.owned.namespace.inside(|| watch::start(Arc::clone(&self.owned))) {
+            Ok(watch) => threads.watch = Some(watch),
+            Err(error) => {
+                tracing::warn!(%error, "if another program removes the engine's nftables table, nothing puts it back");
+            }
+        }
+    }
+}
+
+impl Owned {
+    pub(crate) fn content(&self) -> MutexGuard<'_, Content> {
+        lock(&self.content)
+    }
+
+    /// Puts the table back as it was last set; returns whether there is to be one.
+    ///
+    /// # Errors
+    /// As [`Nftables::set`].
+    pub(crate) fn put_back(&self) -> Result<bool> {
+        let mut content = self.content();
+        let Some(ruleset) = content.ruleset.clone().filter(|ruleset| !ruleset.is_empty()) else {
+            return Ok(false);
+        };
+        self.load(&mut content, &ruleset).map(|()| true)
+    }
+
+    /// Has `nft` carry out a ruleset that replaces the table.
+    fn load(&self, content: &mut Content, ruleset: &str) -> Result {
+        // By this name, because "-" is /dev/stdin to nft, which may be missing.
+        let (process, result) = self.run_as(&["-j", "-f", "/proc/self/fd/0"], ruleset.as_bytes());
+        if let (Some(ours), Some(process)) = (&mut content.ours, process) {
+            ours.push_back(process);
+        }
+        result.map(drop)
+    }
+
     fn run(&self, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {
-        let output = self.namespace.inside(|| nft(arguments, input))?;
+        self.run_as(arguments, input).1
+    }
+
+    /// Runs `nft`; returns the number of its process, and its output.
+    fn run_as(&self, arguments: &[&str], input: &[u8]) -> (Option<u32>, Result<Vec<u8>>) {
+        let (process, output) = match self.namespace.inside(|| nft(arguments, input)) {
+            Ok(done) => done,
+            Err(error) => return (None, Err(error)),
+        };
         if output.status.success() {
-            return Ok(output.stdout);
+            return (Some(process), Ok(output.stdout));
         }
         let words = String::from_utf8_lossy(&output.stderr);
         let first = words.lines().find(|line| !line.is_empty()).unwrap_or("no message").trim();
@@ -193,11 +260,16 @@ impl Nftables {
             words if words.contains("not supported") => Code::ERROR_NOT_SUPPORTED,
             _ => Code::RPC_E_SYS_CALL_FAILED,
         };
-        Err(Error::new(code, format!("nft refused the rules: \"{first}\"")))
+        (Some(process), Err(Error::new(code, format!("nft refused the rules: \"{first}\""))))
     }
 }
 
-fn nft(arguments: &[&str], input: &[u8]) -> Result<Output> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `nft`; returns the number of its process, and what it has written.
+fn nft(arguments: &[&str], input: &[u8]) -> Result<(u32, Output)> {
     let failed =
         |error: &io::Error| Error::new(Code::ERROR_NOT_SUPPORTED, format!("cannot run nft: {error}"));
     let mut command = Command::new("nft");
@@ -214,5 +286,6 @@ fn nft(arguments: &[&str], input: &[u8]) -> Result<Output> {
         // It ends early on an error, which its output tells.
         let _ = stdin.write_all(input);
     }
-    child.wait_with_output().map_err(|error| failed(&error))
+    let process = child.id();
+    child.wait_with_output().map(|output| (process, output)).map_err(|error| failed(&error))
 }

@@ -187,8 +187,8 @@ pub struct Flushed {
     pub tables: usize,
 }
 
-/// Removes all SAs, policies and nftables tables that engines have left in the kernel of an `xfrm:` URL. `runtime` is the directory of their
-/// records, as in [`EngineOptions::runtime`].
+/// Removes all SAs, policies and nftables tables that engines have left in the kernel of an `xfrm:` URL. `runtime` is the
+/// directory of their records, as in [`EngineOptions::runtime`].
 ///
 /// # Errors
 /// `FWP_E_INVALID_PARAMETER` if the URL is not one of a kernel, `FWP_E_IN_USE` if an engine of the kernel still runs, and the
@@ -236,7 +236,7 @@ fn of_kernel(
     }
     let driver = live::Driver::open(namespace, of_driver)?;
     if options.recover && options.nftables != NftablesUse::Off {
-        nftables.remove_leftovers()?;
+        nftables.take_over()?;
     }
     let machine = Arc::new(machine::Machine { driver, nftables, uses: options.nftables });
     let engine = builder.dataplane(Arc::clone(&machine) as Arc<dyn openwfp_api::Dataplane>).open()?;

@@ -298,6 +298,13 @@ fn filters_of_the_other_layers_take_effect_and_their_drops_are_told() {
         }
     }
     assert_eq!(told, [7007], "only what a filter blocks, besides what IPsec holds back");
+    for id in [protect, bypass, block] {
+        delete(id);
+    }
+
+    differ_beside_ipsec(&*session);
+    forwarded_packets_do_not_pass_where_local_ones_are_blocked(&*session);
+    other_programs_cannot_remove_the_table(&*session);
 }
 
 /// An engine that finds a block in its store tells of what it drops, although no filter changes.
@@ -327,15 +334,20 @@ fn drops_of_stored_filters_are_told_from_the_start(block: &Filter) {
     session.object_delete(ObjectKind::Filter, ObjectName::Id(id)).unwrap();
 }
 
-/// Random filters and packets: the engine's arbitration and the wire agree.
-fn differ(session: &dyn Session) {
+/// Numbers below a bound, the same ones in each run (xorshift).
+fn numbers() -> impl FnMut(u64) -> u64 {
     let mut seed = 0x2545_F491_4F6C_DD1D_u64;
-    let mut random = |below: u64| {
+    move |below| {
         seed ^= seed << 13;
         seed ^= seed >> 7;
         seed ^= seed << 17;
         seed % below
-    };
+    }
+}
+
+/// Random filters and packets: the engine's arbitration and the wire agree.
+fn differ(session: &dyn Session) {
+    let mut random = numbers();
     let layers = [Guid::new(8, 1, 1, [1; 8]), Guid::new(8, 2, 2, [2; 8])];
     for (key, weight) in layers.iter().zip([0x7000, 0x6000]) {
         session
@@ -405,4 +417,225 @@ fn differ(session: &dyn Session) {
         }
     }
     assert_eq!(compared, 6 * 16);
+}
+
+/// What leaves `a` for each of these datagrams, by their ports: "clear", "esp" or "none".
+fn leaves(packets: &[(u16, u16)]) -> Vec<String> {
+    let list: Vec<String> = packets.iter().map(|(from, to)| format!("({from},{to})")).collect();
+    let program = format!(
+        "import socket,select,time\nr=socket.socket(socket.AF_PACKET,socket.SOCK_RAW,socket.htons(3))\nr.bind(('va',3))\nfor f,t in [{}]:\n  while select.select([r],[],[],0)[0]: r.recvfrom(2000)\n  s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n  s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1)\n  s.bind(('10.9.0.1',f))\n  try: s.sendto(b'x',('10.9.0.2',t))\n  except OSError: pass\n  s.close()\n  seen='none'\n  end=time.time()+0.1\n  while seen=='none' and select.select([r],[],[],max(0,end-time.time()))[0]:\n    d,a=r.recvfrom(2000)\n    if a[2]!=4 or d[12:14]!=bytes([8,0]): continue\n    if d[23]==50: seen='esp'\n    elif d[23]==17 and d[36:38]==t.to_bytes(2,'big'): seen='clear'\n  print(seen)",
+        list.join(",")
+    );
+    let output = Command::new("ip").args(["netns", "exec", "a", "python3", "-c", &program]).output().unwrap();
+    let seen: Vec<String> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+    assert_eq!(seen.len(), packets.len(), "{}", String::from_utf8_lossy(&output.stderr));
+    seen
+}
+
+/// The key of the transport policy of [`differ_beside_ipsec`].
+const TRANSPORT: Guid = Guid::new(8, 3, 3, [3; 8]);
+
+/// Random filters that protect, permit and block, in the sublayer of IPsec's tunnels and in the universal one: the engine's
+/// arbitration, the explanation and the wire agree.
+fn differ_beside_ipsec(session: &dyn Session) {
+    let mut random = numbers();
+    let policy = session
+        .object_add(Object::ProviderContext(ProviderContext {
+            key: TRANSPORT,
+            name: "transport".into(),
+            policy: policy::Policy::IkeQmTransport(policy::TransportPolicy::default()),
+            ..ProviderContext::default()
+        }))
+        .unwrap();
+    let ends = Endpoints::new([10, 9, 0, 1].into(), [10, 9, 0, 2].into()).unwrap();
+    let traffic = Traffic::new(ends, Mode::Transport);
+    let mut seen = std::collections::BTreeMap::new();
+    for round in 0..8 {
+        session.transaction_begin(TransactionMode::ReadWrite).unwrap();
+        let mut ids = Vec::new();
+        for number in 0..10 {
+            let low = u16::try_from(7000 + random(8)).unwrap();
+            let high = low + u16::try_from(random(4)).unwrap();
+            let ports = Value::Range(Box::new(Range { low: Value::Uint16(low), high: Value::Uint16(high) }));
+            let field = [condition::IP_REMOTE_PORT, condition::IP_LOCAL_PORT][random(2) as usize];
+            let mut conditions = vec![
+                is(condition::IP_REMOTE_ADDRESS, Value::network("10.9.0.2/32".parse().unwrap())),
+                is(condition::IP_PROTOCOL, Value::Uint8(17)),
+            ];
+            conditions.push(FilterCondition { field, match_type: MatchType::Range, value: ports });
+            let action = [ActionType::Permit, ActionType::Block][random(2) as usize];
+            let mut filter = filter(layer::OUTBOUND_TRANSPORT_V4, action, conditions);
+            filter.sublayer = [sublayer::IPSEC_TUNNEL, sublayer::UNIVERSAL][random(2) as usize];
+            // The first one always protects, so that the SAs have a policy.
+            if number == 0 || random(3) == 0 {
+                filter.action = Action {
+                    kind: ActionType::CalloutTerminating,
+                    callout: callout::IPSEC_OUTBOUND_TRANSPORT_V4,
+                };
+                filter.context = FilterContext::ProviderContext(TRANSPORT);
+                filter.flags = FILTER_HAS_PROVIDER_CONTEXT;
+            }
+            filter.weight = Value::Uint64(random(6));
+            ids.push(session.object_add(Object::Filter(filter)).unwrap());
+        }
+        session.transaction_commit().unwrap();
+        // Half of the rounds have SAs.
+        let sas = (round % 2 == 0).then(|| {
+            let filter_id = FilterId(policy);
+            let bundle = |spi: u32| {
+                let aead = Aead { algorithm: AeadAlgorithm::AesGcm, icv_bits: 128, key: Key::new(&[7; 20]) };
+                let sa = Sa { spi: Spi::new(spi).unwrap(), transform: Transform::EspAead(aead), linux: None };
+                SaBundle::new(SaList::one(sa))
+            };
+            let step = SaContextStep::Establish(
+                NewSaContext::new(traffic.clone()).filter(filter_id),
+                InboundRequest { traffic: traffic.clone(), filter_id, udp_encapsulation: None },
+                Box::new(BundlePair { inbound: bundle(0x1000 + round), outbound: bundle(0x2000 + round) }),
+            );
+            session.sa_context_step(step).unwrap().id
+        });
+        let packets: Vec<(u16, u16)> =
+            PORTS.flat_map(|to| [(7000 + (to + 3) % 8, to), (6000 + to % 8, to)]).collect();
+        for ((from, to), left) in packets.iter().zip(leaves(&packets)) {
+            let packet = Packet {
+                path: PacketPath::Outbound,
+                source: Address([10, 9, 0, 1].into()),
+                destination: Address([10, 9, 0, 2].into()),
+                protocol: 17,
+                source_port: *from,
+                destination_port: *to,
+                ..Packet::default()
+            };
+            let verdict = session.classify(&packet).unwrap();
+            let explained = session.explain(&packet).unwrap();
+            let fate = match explained.outcome {
+                kernel::Outcome::Protected => "esp",
+                kernel::Outcome::Clear | kernel::Outcome::Bypassed => "clear",
+                _ => "none",
+            };
+            let all = || sh("ip -n a xfrm policy; ip netns exec a nft list ruleset");
+            assert_eq!(left, fate, "round {round}, {from} to {to}: {explained:?}\n{}", all());
+            let is_blocked = verdict.action == ActionType::Block;
+            let blocked = explained.outcome == kernel::Outcome::Blocked;
+            assert_eq!(
+                is_blocked,
+                blocked,
+                "round {round}, {from} to {to}: {verdict:?} {explained:?}\n{}",
+                all()
+            );
+            let protects = matches!(explained.outcome, kernel::Outcome::Protected | kernel::Outcome::Waits);
+            if protects {
+                assert_eq!(explained.outcome == kernel::Outcome::Protected, sas.is_some());
+            }
+            *seen.entry(left).or_insert(0) += 1;
+        }
+        if let Some(id) = sas {
+            session.sa_context_delete_by_id(id).unwrap();
+        }
+        for id in ids {
+            session.object_delete(ObjectKind::Filter, ObjectName::Id(id)).unwrap();
+        }
+    }
+    session.object_delete(ObjectKind::ProviderContext, ObjectName::Key(TRANSPORT)).unwrap();
+    assert!(seen.values().all(|count| *count >= 10) && seen.len() == 3, "a poor choice: {seen:?}");
+}
+
+/// A gateway's filters of local packets: the kernel's policies are for forwarded packets, too. What they let pass so that a
+/// rule can drop and report it does not leave in the clear when it is forwarded.
+fn forwarded_packets_do_not_pass_where_local_ones_are_blocked(session: &dyn Session) {
+    sh("ip netns add c
+        ip link add vc netns c type veth peer name vac netns a
+        ip -n a link set vac up; ip -n c link set vc up; ip -n c link set lo up
+        ip -n a address add 10.3.0.1/24 dev vac; ip -n c address add 10.3.0.2/24 dev vc
+        ip -n c route add default via 10.3.0.1; ip -n b route add 10.3.0.0/24 via 10.9.0.1
+        ip netns exec a sysctl -qw net.ipv4.ip_forward=1");
+    let send = |port: u16| {
+        let program = format!(
+            "import socket\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\ns.settimeout(0.5)\nfor n in range(2):\n  try:\n    s.sendto(b'x',('10.9.0.2',{port}))\n    s.recv(9)\n    break\n  except OSError: pass\nelse: raise SystemExit(1)"
+        );
+        Command::new("ip").args(["netns", "exec", "c", "python3", "-c", &program]).status().unwrap().success()
+    };
+    assert!(send(7000), "the gateway forwards");
+    let to_b = || vec![is(condition::IP_REMOTE_ADDRESS, Value::network("10.9.0.2/32".parse().unwrap()))];
+    let mut protect = filter(layer::OUTBOUND_TRANSPORT_V4, ActionType::Permit, to_b());
+    protect.action =
+        Action { kind: ActionType::CalloutTerminating, callout: callout::IPSEC_OUTBOUND_TRANSPORT_V4 };
+    let mut block = to_b();
+    block.push(is(condition::IP_PROTOCOL, Value::Uint8(17)));
+    block.push(is(condition::IP_REMOTE_PORT, Value::Uint16(7007)));
+    let mut block = filter(layer::OUTBOUND_TRANSPORT_V4, ActionType::Block, block);
+    (protect.weight, block.weight) = (Value::Uint8(1), Value::Uint8(2));
+    (protect.sublayer, block.sublayer) = (sublayer::IPSEC_TUNNEL, sublayer::IPSEC_TUNNEL);
+    let ids = [protect, block].map(|filter| session.object_add(Object::Filter(filter)).unwrap());
+    let kinds: Vec<EffectKind> =
+        session.filter_effects(&ids).unwrap().into_iter().map(|effect| effect.kind).collect();
+    assert_eq!(kinds, [EffectKind::Kernel, EffectKind::Nftables]);
+    let sniffer = policies::Sniffer::start("udp");
+    assert!(!send(7007) && !send(7000) && !reaches(7007));
+    assert_eq!(sniffer.stop_without_sas(), "", "datagrams in the clear");
+    let packet = |port| Packet {
+        path: PacketPath::Forward,
+        source: Address([10, 3, 0, 2].into()),
+        destination: Address([10, 9, 0, 2].into()),
+        protocol: 17,
+        source_port: 1000,
+        destination_port: port,
+        ..Packet::default()
+    };
+    let explained = session.explain(&packet(7007)).unwrap();
+    assert_eq!((explained.outcome, explained.dropped_by), (kernel::Outcome::Blocked, ids[1]));
+    assert_eq!(session.explain(&packet(7000)).unwrap().outcome, kernel::Outcome::Waits);
+    for id in ids {
+        session.object_delete(ObjectKind::Filter, ObjectName::Id(id)).unwrap();
+    }
+}
+
+/// Whatever another program does to the table, it is in place again at once; the engine's own changes cause no repair.
+fn other_programs_cannot_remove_the_table(session: &dyn Session) {
+    let udp = vec![
+        is(condition::IP_PROTOCOL, Value::Uint8(17)),
+        is(condition::IP_REMOTE_PORT, Value::Uint16(7001)),
+    ];
+    let block = filter(layer::OUTBOUND_TRANSPORT_V4, ActionType::Block, udp.clone());
+    let id = session.object_add(Object::Filter(block)).unwrap();
+    let rules = || sh("ip netns exec a nft -s list ruleset inet");
+    let whole = rules();
+    assert!(whole.contains("udp dport 7001"), "{whole}");
+    let table = sh("ip netns exec a nft list tables").trim().strip_prefix("table ").unwrap().to_owned();
+    for change in [
+        "flush ruleset".to_owned(),
+        format!("delete table {table}"),
+        format!("flush chain {table} outbound_transport_v4-1"),
+        format!("insert rule {table} outbound_transport_v4-1 accept"),
+    ] {
+        sh(&format!("ip netns exec a nft '{change}'"));
+        until(&change, || rules() == whole);
+        assert!(!reaches(7001), "{change}");
+    }
+    // Each of the engine's own changes is one generation of nftables; a repair would be another.
+    let mut monitor = Command::new("ip")
+        .args(["netns", "exec", "a", "sh", "-c", "exec nft monitor > /run/monitor"])
+        .spawn()
+        .unwrap();
+    let generations =
+        || sh("grep -c '^# new generation' /run/monitor || true").trim().parse::<u32>().unwrap();
+    until("nft monitor", || {
+        sh("ip netns exec a nft add table inet probe; ip netns exec a nft delete table inet probe");
+        generations() > 0
+    });
+    std::thread::sleep(Duration::from_millis(500));
+    let before = generations();
+    for _ in 0..4 {
+        let more = filter(layer::OUTBOUND_TRANSPORT_V4, ActionType::Block, udp.clone());
+        let more = session.object_add(Object::Filter(more)).unwrap();
+        session.object_delete(ObjectKind::Filter, ObjectName::Id(more)).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(2500));
+    let made = generations() - before;
+    monitor.kill().unwrap();
+    monitor.wait().unwrap();
+    // Deleting a block sets the rules twice: with it until the kernel's policies have changed, and without it.
+    assert_eq!(made, 4 * 3, "generations\n{}", sh("cat /run/monitor"));
+    session.object_delete(ObjectKind::Filter, ObjectName::Id(id)).unwrap();
+    assert_eq!(tables("a"), "");
 }

@@ -55,7 +55,7 @@ impl Sniffer {
     }
 
     /// The forbidden frames seen, where nothing could be protected.
-    fn stop_without_sas(self) -> String {
+    pub(super) fn stop_without_sas(self) -> String {
         self.frames(false)
     }
 
@@ -236,6 +236,45 @@ fn every_filter_of_a_tunnel_policy_is_protected() {
     a.delete_filter(0);
     assert_eq!(a.selectors(id), [""; 0], "the tunnel has no policy");
     assert_eq!(in_kernel("a").1, 0);
+}
+
+/// Three hundred pairs of networks in one policy and one SA context: a packet of each is protected.
+#[test]
+#[ignore = "in the kernel lab: lab.rs starts it"]
+fn hundreds_of_filters_are_protected_each() {
+    two_hosts();
+    let networks: Vec<(u8, u8)> = (0..300_u16).map(|n| ((n / 100) as u8, (n % 100) as u8)).collect();
+    let lines = |host: &str, first: u8| -> String {
+        let line = |(high, low): &(u8, u8)| format!("address add 10.{}.{low}.1/24 dev lo\n", first + high);
+        let all: String = networks.iter().map(line).collect();
+        format!("ip -n {host} -batch - <<'E'\n{all}E")
+    };
+    sh(&lines("a", 100));
+    sh(&lines("b", 200));
+    sh("ip -n a route add 10.200.0.0/14 via 10.9.0.2; ip -n b route add 10.100.0.0/14 via 10.9.0.1
+        ip -n b route add 10.103.0.0/16 via 10.9.0.1; ip -n a route add 10.203.0.0/16 via 10.9.0.2");
+    let pairs = |own: u8, other: u8| -> Vec<Vec<FilterCondition>> {
+        let pair = |(high, low): &(u8, u8)| {
+            between(&format!("10.{}.{low}.0/24", own + high), &format!("10.{}.{low}.0/24", other + high))
+        };
+        networks.iter().map(pair).collect()
+    };
+    let (a, b) = (End::new("a", &pairs(100, 200)), End::new("b", &pairs(200, 100)));
+    assert_eq!(in_kernel("a"), (0, 900), "out, in and fwd of each pair");
+    let id = a.establish(1);
+    b.establish(1);
+    assert_eq!(a.selectors(id).len(), 300);
+    let sniffer = Sniffer::start(PINGS);
+    let pings: String = networks
+        .iter()
+        .map(|(high, low)| {
+            format!("ping -q -c 1 -W 2 -I 10.{}.{low}.1 10.{}.{low}.1 >/dev/null\n", 100 + high, 200 + high)
+        })
+        .collect();
+    sh(&format!("ip netns exec a bash -e <<'E'\n{pings}E"));
+    assert_eq!(sniffer.stop(), "", "frames in the clear");
+    let states = sh("ip -n a -s xfrm state");
+    assert_eq!(states.matches(" 300(packets)").count(), 2, "each request and each reply: {states}");
 }
 
 /// ICMP selectors have a type and a code in both directions: what is protected outbound is accepted inbound.

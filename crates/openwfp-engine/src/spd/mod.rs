@@ -14,7 +14,6 @@ mod priorities;
 mod rule;
 
 pub(crate) use rule::has_layer;
-pub(crate) use rule::is_ipsec;
 
 use crate::objects::Entry;
 use crate::objects::ObjectChange;

@@ -16,9 +16,9 @@ use openwfp_api::Protocol;
 use openwfp_api::Result;
 use openwfp_api::Selector;
 use openwfp_api::SpdAction;
+use openwfp_api::guids;
 use openwfp_api::guids::condition;
 use openwfp_api::guids::layer;
-use openwfp_api::guids::sublayer;
 use openwfp_api::object::ActionType;
 use openwfp_api::object::FILTER_BOOTTIME;
 use openwfp_api::object::FILTER_DISABLED;
@@ -115,7 +115,7 @@ impl Rule {
     /// Returns whether the filter is in one of WFP's own sublayers for IPsec, in which every filter concerns the SPD. In
     /// other sublayers permits and blocks do only beside filters that protect.
     pub(super) fn is_in_ipsec_sublayer(&self) -> bool {
-        is_ipsec(self.sublayer)
+        guids::is_for_ipsec(self.sublayer)
     }
 
     /// Returns the action for packets of a direction.
@@ -226,17 +226,6 @@ pub(crate) fn has_layer(at: Guid) -> bool {
     place(&Filter { layer: at, ..Filter::default() }).is_some()
 }
 
-/// Returns whether a sublayer is one of WFP's own for IPsec.
-pub(crate) fn is_ipsec(sublayer: Guid) -> bool {
-    [
-        sublayer::IPSEC_TUNNEL,
-        sublayer::IPSEC_FORWARD_OUTBOUND_TUNNEL,
-        sublayer::IPSEC_DOSP,
-        sublayer::IPSEC_SECURITY_REALM,
-    ]
-    .contains(&sublayer)
-}
-
 /// Checks that selectors can test every field that the filter names.
 fn check_fields(filter: &Filter) -> Result {
     const TESTED: [Guid; 7] = [
@@ -251,8 +240,7 @@ fn check_fields(filter: &Filter) -> Result {
     match filter.conditions.iter().find(|condition| !TESTED.contains(&condition.field)) {
         None => Ok(()),
         Some(other) => {
-            let name =
-                openwfp_api::guids::name(other.field).map_or_else(|| other.field.to_string(), str::to_owned);
+            let name = guids::name(other.field).map_or_else(|| other.field.to_string(), str::to_owned);
             let what = format!("IPsec policies of the kernel cannot test {name}");
             Err(Error::new(Code::ERROR_NOT_SUPPORTED, what))
         }
