@@ -61,7 +61,7 @@ pub use sa::key::{Key, KeyAccess};
 pub use sa::lifetime::Lifetime;
 pub use sa::linux::{
     HardwareOffload, Limits, LinuxExtras, LinuxSa, Mark, Replay, Selector, SelectorPorts, Selectors,
-    UnknownAttribute,
+    UnknownAttribute, ip_protocol_name,
 };
 pub use sa::traffic::{Direction, Endpoints, IpVersion, Mode, Protocol, Traffic, TrafficType};
 pub use sa::transform::{

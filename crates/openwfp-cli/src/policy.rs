@@ -126,7 +126,7 @@ impl Template {
         Template {
             source: end(template.source),
             destination: end(template.destination),
-            protocol: words::protocol(template.protocol),
+            protocol: openwfp::api::ip_protocol_name(template.protocol),
             mode: mode(template.mode),
             reqid: template.reqid,
             spi: (template.spi != 0).then(|| format!("{:#010x}", template.spi)),
@@ -146,14 +146,14 @@ fn mark(policy: &KernelPolicy) -> Option<String> {
 /// Returns source and destination of a policy's packets.
 fn ends(policy: &KernelPolicy) -> [String; 2] {
     let ports = |port, mask| openwfp::api::SelectorPorts { port, mask };
-    [
-        words::side(policy.source.0, policy.protocol, ports(policy.source_port, policy.source_port_mask)),
-        words::side(
-            policy.destination.0,
-            policy.protocol,
-            ports(policy.destination_port, policy.destination_port_mask),
-        ),
-    ]
+    let selector = openwfp::api::Selector {
+        local: policy.source.0,
+        remote: policy.destination.0,
+        protocol: policy.protocol,
+        local_port: ports(policy.source_port, policy.source_port_mask),
+        remote_port: ports(policy.destination_port, policy.destination_port_mask),
+    };
+    selector.sides()
 }
 
 fn templates(policy: &KernelPolicy) -> String {
@@ -166,7 +166,7 @@ fn templates(policy: &KernelPolicy) -> String {
         let level = if template.optional { "/optional" } else { "" };
         format!(
             "{}/{}/{ends}{}{level}",
-            words::protocol(template.protocol),
+            openwfp::api::ip_protocol_name(template.protocol),
             mode(template.mode),
             template.reqid
         )
@@ -470,7 +470,7 @@ fn in_words(
     let port = |port: u16| if port == 0 { String::new() } else { format!("/{port}") };
     let kind = match packet.protocol {
         0 => String::new(),
-        protocol => format!(" {}{}", words::protocol(protocol), port(packet.destination_port)),
+        protocol => format!(" {}{}", openwfp::api::ip_protocol_name(protocol), port(packet.destination_port)),
     };
     let deciding = explanation.decisions.iter().rev().find(|decision| decision.policy.is_some());
     let policy = deciding.and_then(|decision| decision.policy.as_ref());

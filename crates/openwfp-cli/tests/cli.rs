@@ -342,12 +342,29 @@ fn a_tunnel_without_a_policy_does_not_look_as_if_all_were_protected() {
     assert_eq!(row[4..7], ["tunnel", "-", "-"], "{table}");
     assert!(on("alone", &["sa", "show", "1"]).contains("  selectors  - (no policy)\n"));
     let json: Value = serde_json::from_str(&on("alone", &["sa", "show", "1", "-o", "json"])).unwrap();
-    assert_eq!(json["selectors"], Value::Null);
-    for format in ["table", "wide", "json", "jsonl"] {
+    // What the SA itself accepts is no policy, and JSON says so.
+    assert_eq!(json["selectors"]["from"], "sa");
+    for format in ["table", "wide"] {
         assert!(!on("alone", &["sa", "list", "-o", format]).contains("0.0.0.0/0"), "{format}");
     }
     // A policy for all packets is one.
     assert!(on("marks", &["sa", "list"]).contains("0.0.0.0/0"));
+    let json = on("marks", &["sa", "list", "-o", "jsonl"]);
+    let first: Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    assert_eq!(first["selectors"]["from"], "policy");
+}
+
+/// Kernel captures of situations from public bug reports, each with the right answer.
+#[test]
+fn situations_from_bug_reports_are_shown_right() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let output = Command::new(format!("{root}/scripts/check-cases"))
+        .args([&format!("{root}/samples/cases"), "--wfp", env!("CARGO_BIN_EXE_wfp")])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("22 of 22 right"), "{text}");
 }
 
 #[test]

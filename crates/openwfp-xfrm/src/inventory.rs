@@ -1,21 +1,29 @@
 //! The known states and policies of a kernel, read from its dumps and kept up to date by its events.
 //!
-//! States that may belong together share a [`Bucket`]: those with one reqid between one pair of
-//! addresses. After an event only the bucket it affects is paired again.
+//! States that may belong together share a [`Bucket`]: those between one pair of addresses with one reqid, or with reqids that
+//! a policy ties, and those for the same ports whose reqids are their SPIs. After an event only the bucket it affects is paired again.
 
 use crate::dumps::Dumps;
 use crate::dumps::Part;
 use crate::error;
 use crate::map;
+use crate::matching::Place;
+use crate::matching::Shape;
+use crate::matching::Tie;
+use crate::matching::ties;
+use crate::matching::wants;
 use crate::ownership::Ownership;
 use crate::ownership::id_of;
+use crate::pair;
+use crate::pair::Known;
 use crate::pair::Pairing;
-use crate::table::ANYWHERE;
+use crate::pair::policies::Policies;
+use crate::pair::policies::Ties;
+use crate::pair::policies::Visit;
 use crate::table::Facts;
 use crate::table::PolicyRecord;
 use crate::table::StateIdentity;
 use crate::table::StateRecord;
-use crate::table::Tables;
 use crate::table::identity;
 use crate::wire::Event;
 use crate::wire::Last;
@@ -29,6 +37,7 @@ use crate::wire::RawSelector;
 use crate::wire::State;
 use crate::wire::WireError;
 use foldhash::fast::RandomState;
+use openwfp_api::Direction;
 use openwfp_api::HeldKernelPolicy;
 use openwfp_api::KernelPolicyChange;
 use openwfp_api::Result;
@@ -36,9 +45,11 @@ use openwfp_api::SaContext;
 use openwfp_api::object::kernel::KernelPolicy;
 use openwfp_api::object::kernel::KernelPolicyPlace;
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -49,10 +60,15 @@ type Set<K> = HashSet<K, RandomState>;
 pub struct Inventory {
     states: Map<StateIdentity, Held>,
     /// States by bucket, oldest first, each with its order number.
-    buckets: Map<Bucket, Vec<(u64, StateIdentity)>>,
+    buckets: BTreeMap<Bucket, Vec<(u64, StateIdentity)>>,
+    /// In how many states each address is.
+    seen: Map<IpAddr, u32>,
     policies: Map<u32, Arc<HeldPolicy>>,
-    /// Indices of policies by the source, destination and reqid of their templates.
-    asking: Map<(IpAddr, IpAddr, u32), Vec<u32>>,
+    /// Policies by what their templates want, in the kernel's order.
+    asking: Map<Place, Vec<Asking>>,
+    /// The shapes of these places, and the number of wants of each.
+    shapes: BTreeMap<Shape, usize>,
+    ties: Ties,
     /// Larval states without an SPI.
     acquires: Set<StateIdentity>,
     /// The last order number given out. States and policies are numbered in order of creation, as far as
@@ -111,8 +127,12 @@ impl HeldKernelPolicy for HeldPolicy {
     }
 }
 
-/// Key of states that may belong together: the reqid and the two addresses, the smaller one first.
-pub(crate) type Bucket = (u32, IpAddr, IpAddr);
+/// Key of states that may belong together: the two addresses, the smaller one first, and the reqid or [`Facts::mirror`].
+pub(crate) type Bucket = (IpAddr, IpAddr, u32, u64);
+
+/// A template of a policy: the policy's rank and order, which are its place in the kernel's order, its index, and the
+/// template's number.
+type Asking = ((bool, u32), u64, u32, usize);
 
 /// Changes since they were last taken.
 #[derive(Default)]
@@ -194,7 +214,6 @@ impl Inventory {
         let (states, policies) = (tables.states.len(), tables.policies.len());
         let mut inventory = Inventory::empty(ownership);
         inventory.states.reserve(states);
-        inventory.buckets.reserve(states / 2);
         inventory.policies.reserve(policies);
         inventory.asking.reserve(policies);
         inventory.own_addresses = dumps.own_addresses().map_err(in_part(Part::Addresses))?;
@@ -303,9 +322,12 @@ impl Inventory {
     pub(crate) fn empty(ownership: Arc<Ownership>) -> Inventory {
         Inventory {
             states: Map::default(),
-            buckets: Map::default(),
+            buckets: BTreeMap::new(),
+            seen: Map::default(),
             policies: Map::default(),
             asking: Map::default(),
+            shapes: BTreeMap::new(),
+            ties: Ties::default(),
             acquires: Set::default(),
             newest: 0,
             own_addresses: HashSet::new(),
@@ -316,7 +338,7 @@ impl Inventory {
 
     /// Pairs all states and returns their SA contexts.
     pub fn contexts(&self) -> Vec<SaContext> {
-        self.tables().pairing(&self.own_addresses).contexts()
+        self.pairing(&self.records()).contexts()
     }
 
     /// Applies the kernel's answer to a lookup of one state: its payload, or none if it does not exist.
@@ -342,7 +364,7 @@ impl Inventory {
         }
         self.set_state(old, Some(payload))?;
         if let (Some(before), Some(new)) = (before, new) {
-            self.changes.buckets.entry(bucket(&before.facts)).or_default();
+            self.changes.buckets.entry(self.bucket(&before.facts)).or_default();
             if new.identity() != *old {
                 self.changes.states.remove(old);
                 self.changes.moved.insert(new.identity(), *old);
@@ -358,14 +380,18 @@ impl Inventory {
             facts.direction = Some(direction);
         }
         let payload = Zeroizing::new(Box::from(payload));
-        let order = match self.states.get(&identity) {
-            Some(old) if bucket(&old.facts) == bucket(&facts) => old.order,
-            old => {
-                if old.is_some() {
-                    self.take_out(&identity);
-                }
+        let key = self.bucket(&facts);
+        // A larval state that gets its keys is another one to the kernel, and the newest.
+        let keeps_place = |old: &&Held| self.bucket(&old.facts) == key && old.facts.larval == facts.larval;
+        let order = match self.states.get(&identity).filter(keeps_place) {
+            Some(old) => old.order,
+            None => {
+                self.take_out(&identity);
                 self.newest += 1;
-                self.buckets.entry(bucket(&facts)).or_default().push((self.newest, identity));
+                self.buckets.entry(key).or_default().push((self.newest, identity));
+                for end in [facts.source, facts.destination] {
+                    *self.seen.entry(end).or_default() += 1;
+                }
                 self.newest
             }
         };
@@ -375,14 +401,14 @@ impl Inventory {
         self.states.insert(identity, Held { payload, facts, order });
         self.changes.gone.remove(&identity);
         self.changes.states.insert(identity);
-        self.changes.buckets.entry(bucket(&facts)).or_default();
+        self.changes.buckets.entry(key).or_default();
     }
 
     fn drop_state(&mut self, identity: &StateIdentity, last: Option<Last>, expired: bool) {
         if let Some(held) = self.take_out(identity) {
             self.changes.states.remove(identity);
             self.changes.stale.remove(identity);
-            self.changes.buckets.entry(bucket(&held.facts)).or_default();
+            self.changes.buckets.entry(self.bucket(&held.facts)).or_default();
             let last = last.or_else(|| State::of(&held.payload).map(|state| Last::of(&state)));
             self.changes.gone.insert(*identity, Gone { facts: held.facts, last, expired });
         }
@@ -391,7 +417,15 @@ impl Inventory {
     fn take_out(&mut self, identity: &StateIdentity) -> Option<Held> {
         let held = self.states.remove(identity)?;
         self.acquires.remove(identity);
-        let key = bucket(&held.facts);
+        for end in [held.facts.source, held.facts.destination] {
+            if let Some(count) = self.seen.get_mut(&end) {
+                *count -= 1;
+                if *count == 0 {
+                    self.seen.remove(&end);
+                }
+            }
+        }
+        let key = self.bucket(&held.facts);
         if let Some(bucket) = self.buckets.get_mut(&key) {
             if let Ok(at) = bucket.binary_search(&(held.order, *identity)) {
                 bucket.remove(at);
@@ -414,20 +448,20 @@ impl Inventory {
 
     fn put_policy(&mut self, payload: &[u8]) {
         let Some(policy) = Policy::of(payload) else { return };
-        let record = PolicyRecord::new(payload, &policy);
-        for (record, template) in
-            record.iter().flat_map(|of| of.templates().iter().map(move |template| (of, template)))
-        {
-            let (source, destination) = record.filed_under(&template);
-            let at = self.asking.entry((source, destination, template.reqid)).or_default();
-            if !at.contains(&policy.index) {
-                at.push(policy.index);
-            }
-        }
-        if let Some(record) = &record {
-            self.note_policy(record);
-        }
         self.newest += 1;
+        if let Some(record) = PolicyRecord::new(payload, &policy) {
+            for tie in ties(&record) {
+                self.tie(&tie);
+            }
+            for (number, want) in wants(&record).enumerate() {
+                let place = want.place();
+                *self.shapes.entry(Shape::of(&place)).or_default() += 1;
+                let asking = (record.rank(), self.newest, policy.index, number);
+                let at = self.asking.entry(place).or_default();
+                at.insert(at.partition_point(|other| *other < asking), asking);
+            }
+            self.note_policy(&record);
+        }
         self.changes.policies.insert(policy.index);
         let held = HeldPolicy {
             payload: payload.into(),
@@ -441,67 +475,129 @@ impl Inventory {
         let Some(held) = self.policies.remove(&index) else { return };
         self.changes.policies.insert(index);
         let Some(record) = record(&held.payload) else { return };
-        for template in record.templates().iter() {
-            let (source, destination) = record.filed_under(&template);
-            let key = (source, destination, template.reqid);
-            if let Some(at) = self.asking.get_mut(&key) {
-                at.retain(|other| *other != index);
-                if at.is_empty() {
-                    self.asking.remove(&key);
+        for want in wants(&record) {
+            let place = want.place();
+            if let Some(count) = self.shapes.get_mut(&Shape::of(&place)) {
+                *count -= 1;
+                if *count == 0 {
+                    self.shapes.remove(&Shape::of(&place));
                 }
             }
+            if let Some(at) = self.asking.get_mut(&place) {
+                let asking = (record.rank(), held.order, index, 0);
+                let first = at.partition_point(|other| *other < asking);
+                // Several templates may share the place; the others find nothing left.
+                let last = at[first..].iter().take_while(|other| other.2 == index).count();
+                at.drain(first..first + last);
+                if at.is_empty() {
+                    self.asking.remove(&place);
+                }
+            }
+        }
+        for tie in ties(&record) {
+            self.untie(&tie);
         }
         self.note_policy(&record);
     }
 
-    /// Marks the buckets that an added or removed policy applies to, so that their contexts are rebuilt.
-    fn note_policy(&mut self, record: &PolicyRecord<'_>) {
-        for template in record.templates().iter() {
-            let (source, destination) = record.filed_under(&template);
-            if (source, destination) == (ANYWHERE, ANYWHERE) {
-                let of_reqid = self.buckets.keys().filter(|bucket| bucket.0 == template.reqid);
-                self.changes.buckets.extend(of_reqid.map(|bucket| (*bucket, true)));
-            } else {
-                let bucket = between(template.reqid, source, destination);
-                if self.buckets.contains_key(&bucket) {
-                    self.changes.buckets.insert(bucket, true);
-                }
-            }
+    fn tie(&mut self, tie: &Tie) {
+        let from = self.first_reqid(tie.reqid, tie.hosts.0, tie.hosts.1);
+        if self.ties.add(tie) {
+            self.move_to_bucket_of(tie, from);
         }
     }
 
-    /// Returns all states and policies as tables for pairing.
-    pub(crate) fn tables(&self) -> Tables<'_> {
-        let mut held: Vec<&Held> = self.states.values().collect();
-        held.sort_unstable_by_key(|held| Reverse(held.order));
-        let states = held.iter().map(|held| StateRecord::new(&held.payload, held.facts)).collect();
-        Tables { states, policies: records(self.policies.values().collect()), all_policies: Vec::new() }
+    fn untie(&mut self, tie: &Tie) {
+        let from = self.first_reqid(tie.reqid, tie.hosts.0, tie.hosts.1);
+        if self.ties.remove(tie) {
+            self.move_to_bucket_of(tie, from);
+        }
     }
 
-    /// Returns one bucket as tables for pairing.
-    pub(crate) fn tables_of(&self, bucket: &Bucket) -> Tables<'_> {
+    /// Moves the states with a reqid that has been tied or untied from the bucket of `from` to that of now.
+    fn move_to_bucket_of(&mut self, tie: &Tie, from: u32) {
+        let (one, other) = tie.hosts;
+        let old = (one, other, from, 0);
+        let new = (one, other, self.first_reqid(tie.reqid, one, other), 0);
+        let Some(states) = self.buckets.remove(&old).filter(|_| old != new) else { return };
+        let has_reqid = |(_, identity): &(u64, StateIdentity)| {
+            self.states.get(identity).is_some_and(|held| held.facts.reqid == tie.reqid)
+        };
+        let (moving, staying): (Vec<_>, Vec<_>) = states.into_iter().partition(has_reqid);
+        for (key, mut states) in [(old, staying), (new, moving)] {
+            if !states.is_empty() {
+                let bucket = self.buckets.entry(key).or_default();
+                bucket.append(&mut states);
+                bucket.sort_unstable();
+            }
+            self.changes.buckets.insert(key, true);
+        }
+    }
+
+    /// Marks the buckets that an added or removed policy applies to, so that their contexts are rebuilt.
+    fn note_policy(&mut self, record: &PolicyRecord<'_>) {
+        let mut noted = Vec::new();
+        for want in wants(record) {
+            let has_reqid = |(one, other, reqid, mirror): &Bucket| {
+                *mirror != 0
+                    || want.reqid == 0 && want.direction == Direction::Inbound
+                    || *reqid == self.first_reqid(want.reqid, *one, *other)
+            };
+            match want.hosts() {
+                Some((one, other)) => {
+                    let (one, other) = (one.min(other), one.max(other));
+                    let between = self.buckets.range((one, other, 0, 0)..=(one, other, u32::MAX, u64::MAX));
+                    noted.extend(between.map(|(bucket, _)| *bucket).filter(has_reqid));
+                }
+                None => {
+                    let is_meant = |bucket: &Bucket| has_reqid(bucket) && want.is_between(bucket.0, bucket.1);
+                    noted.extend(self.buckets.keys().copied().filter(is_meant));
+                }
+            }
+        }
+        self.changes.buckets.extend(noted.into_iter().map(|bucket| (bucket, true)));
+    }
+
+    /// Takes over what this machine's addresses are now, and marks the buckets whose directions that may change.
+    pub(crate) fn set_own_addresses(&mut self, own: HashSet<IpAddr>) {
+        let changed: HashSet<IpAddr> = self.own_addresses.symmetric_difference(&own).copied().collect();
+        if changed.is_empty() {
+            return;
+        }
+        self.own_addresses = own;
+        let concerned =
+            self.buckets.keys().filter(|bucket| changed.contains(&bucket.0) || changed.contains(&bucket.1));
+        let concerned: Vec<Bucket> = concerned.copied().collect();
+        self.changes.buckets.extend(concerned.into_iter().map(|bucket| (bucket, true)));
+    }
+
+    /// Returns all states for pairing.
+    pub(crate) fn records(&self) -> Vec<StateRecord<'_>> {
+        let mut held: Vec<&Held> = self.states.values().collect();
+        held.sort_unstable_by_key(|held| Reverse(held.order));
+        held.iter().map(|held| StateRecord::new(&held.payload, held.facts)).collect()
+    }
+
+    /// Returns the states of one bucket for pairing.
+    pub(crate) fn records_of(&self, bucket: &Bucket) -> Vec<StateRecord<'_>> {
         let held = self.buckets.get(bucket).map(Vec::as_slice).unwrap_or_default();
-        let states = held
-            .iter()
+        held.iter()
             .rev()
             .filter_map(|(_, identity)| self.states.get(identity))
             .map(|held| StateRecord::new(&held.payload, held.facts))
-            .collect();
-        let (reqid, one, other) = *bucket;
-        let mut indices: Vec<u32> = [(one, other), (other, one), (ANYWHERE, ANYWHERE)]
-            .into_iter()
-            .filter_map(|(source, destination)| self.asking.get(&(source, destination, reqid)))
-            .flatten()
-            .copied()
-            .collect();
-        indices.sort_unstable();
-        indices.dedup();
-        let policies = indices.iter().filter_map(|index| self.policies.get(index)).collect();
-        Tables { states, policies: records(policies), all_policies: Vec::new() }
+            .collect()
     }
 
-    pub(crate) fn pairing<'t>(&self, tables: &'t Tables<'_>) -> Pairing<'t> {
-        tables.pairing(&self.own_addresses)
+    pub(crate) fn pairing<'t>(&'t self, records: &'t [StateRecord<'t>]) -> Pairing<'t, Inventory> {
+        let known = Known { own: &self.own_addresses, seen: Some(&self.seen) };
+        pair::pairing(records, self, &known)
+    }
+
+    /// Returns the bucket of a state.
+    pub(crate) fn bucket(&self, facts: &Facts) -> Bucket {
+        let (one, other) = (facts.source.min(facts.destination), facts.source.max(facts.destination));
+        let reqid = if facts.mirror == 0 { self.first_reqid(facts.reqid, one, other) } else { 0 };
+        (one, other, reqid, facts.mirror)
     }
 
     pub(crate) fn facts(&self, identity: &StateIdentity) -> Option<&Facts> {
@@ -532,11 +628,13 @@ impl Inventory {
                     && (facts.protocol.number(), facts.mode) == (moved.protocol, moved.mode)
             })
         };
-        if moved.reqid != 0 {
-            let bucket = between(moved.reqid, source, destination);
-            return self.in_bucket(&bucket).filter(is_meant).copied().collect();
-        }
-        self.states.keys().filter(is_meant).copied().collect()
+        let (one, other) = (source.min(destination), source.max(destination));
+        let between = self.buckets.range((one, other, 0, 0)..=(one, other, u32::MAX, u64::MAX));
+        let has_reqid = |id: &&StateIdentity| {
+            moved.reqid == 0 || self.facts(id).is_some_and(|facts| facts.reqid == moved.reqid)
+        };
+        let states = between.flat_map(|(_, states)| states.iter().map(|(_, identity)| identity));
+        states.filter(is_meant).filter(has_reqid).copied().collect()
     }
 
     /// Returns the change that reports a policy as it is now.
@@ -551,10 +649,13 @@ impl Inventory {
 
     /// Returns the policies with a template for this reqid between two addresses.
     pub(crate) fn policies_between(&self, reqid: u32, one: IpAddr, other: IpAddr) -> Vec<PolicyId> {
-        let indices = [(one, other), (other, one)]
-            .into_iter()
-            .filter_map(|(source, destination)| self.asking.get(&(source, destination, reqid)))
-            .flatten();
+        let places = self.shapes.keys().flat_map(|shape| {
+            [shape.place_between(one, other, reqid), shape.place_between(other, one, reqid)]
+        });
+        let asking = places.flatten().filter_map(|place| self.asking.get(&place)).flatten();
+        let mut indices: Vec<u32> = asking.map(|(_, _, index, _)| *index).collect();
+        indices.sort_unstable();
+        indices.dedup();
         let id = |index: &u32| {
             let policy = Policy::of(&self.policies.get(index)?.payload)?;
             let (mark, if_id) = (policy.mark.unwrap_or_default(), policy.if_id.unwrap_or(0));
@@ -562,21 +663,22 @@ impl Inventory {
             let direction = u8::try_from(index & 7).unwrap_or(0);
             Some(PolicyId { selector: RawSelector::ANY, index: *index, direction, mark, if_id })
         };
-        indices.filter_map(id).collect()
+        indices.iter().filter_map(id).collect()
     }
 
     /// Replaces this inventory by that of a newer listing and records the differences as changes.
     pub(crate) fn renew(&mut self, mut newer: Inventory) {
+        let own = std::mem::replace(&mut newer.own_addresses, self.own_addresses.clone());
         newer.changes = Changes::default();
         for (identity, old) in &self.states {
-            let bucket_of = bucket(&old.facts);
+            let bucket_of = self.bucket(&old.facts);
             match newer.states.get(identity) {
                 Some(new) => {
-                    let moved = bucket(&new.facts) != bucket_of;
+                    let moved = newer.bucket(&new.facts) != bucket_of;
                     if moved || substance(&old.payload) != substance(&new.payload) {
                         newer.changes.states.insert(*identity);
                         newer.changes.buckets.entry(bucket_of).or_default();
-                        newer.changes.buckets.entry(bucket(&new.facts)).or_default();
+                        newer.changes.buckets.entry(newer.bucket(&new.facts)).or_default();
                     }
                 }
                 None => {
@@ -590,7 +692,7 @@ impl Inventory {
         for (identity, new) in &newer.states {
             if !self.states.contains_key(identity) {
                 newer.changes.states.insert(*identity);
-                newer.changes.buckets.entry(bucket(&new.facts)).or_default();
+                newer.changes.buckets.entry(newer.bucket(&new.facts)).or_default();
             }
         }
         let differs = |one: &Inventory, other: &Inventory| -> Vec<u32> {
@@ -632,6 +734,7 @@ impl Inventory {
         newer.changes.counted = counted;
         newer.changes.moved = moved;
         *self = newer;
+        self.set_own_addresses(own);
     }
 
     /// Gives unchanged policies the places that they had in an older inventory, as far as the kernel's order allows, so that
@@ -689,18 +792,38 @@ fn policy_substance(payload: &[u8]) -> Option<Policy<'_>> {
     Policy::of(payload).map(|policy| Policy { current: [0; 4], ..policy })
 }
 
-pub(crate) fn bucket(facts: &Facts) -> Bucket {
-    between(facts.reqid, facts.source, facts.destination)
-}
+impl Policies for Inventory {
+    fn shapes(&self, each: &mut dyn FnMut(Shape)) {
+        self.shapes.keys().copied().for_each(each);
+    }
 
-fn between(reqid: u32, one: IpAddr, other: IpAddr) -> Bucket {
-    (reqid, one.min(other), one.max(other))
-}
+    fn at(&self, place: &Place, visit: &mut Visit<'_>) -> ControlFlow<()> {
+        for (_, _, index, number) in self.asking.get(place).into_iter().flatten() {
+            let Some(record) = self.policies.get(index).and_then(|held| record(&held.payload)) else {
+                continue;
+            };
+            if let Some(want) = wants(&record).nth(*number) {
+                visit(&record, &want)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
 
-/// Returns records of policies for pairing, in the order of a dump (newest first).
-fn records(mut held: Vec<&Arc<HeldPolicy>>) -> Vec<PolicyRecord<'_>> {
-    held.sort_unstable_by_key(|held| Reverse(held.order));
-    held.into_iter().filter_map(|held| record(&held.payload)).collect()
+    fn all(&self, visit: &mut Visit<'_>) -> ControlFlow<()> {
+        let mut records: Vec<(u64, PolicyRecord<'_>)> =
+            self.policies.values().filter_map(|held| Some((held.order, record(&held.payload)?))).collect();
+        records.sort_by_key(|(order, record)| (record.rank(), *order));
+        for (_, record) in &records {
+            for want in wants(record) {
+                visit(record, &want)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn first_reqid(&self, reqid: u32, source: IpAddr, destination: IpAddr) -> u32 {
+        self.ties.first_reqid(reqid, source, destination)
+    }
 }
 
 fn record(payload: &[u8]) -> Option<PolicyRecord<'_>> {
@@ -728,11 +851,33 @@ mod tests {
     /// A change to the kernel's states or policies.
     #[derive(Clone, Debug)]
     enum Step {
-        Put { from: u8, to: u8, spi: u32, reqid: u32, added: u64, mode: u8 },
-        Delete { to: u8, spi: u32 },
-        Expire { to: u8, spi: u32 },
-        Policy { from: u8, to: u8, reqid: u32, index: u32, wildcard: bool },
-        DeletePolicy { index: u32 },
+        Put {
+            from: u8,
+            to: u8,
+            spi: u32,
+            reqid: u32,
+            added: u64,
+            mode: u8,
+        },
+        Delete {
+            to: u8,
+            spi: u32,
+        },
+        Expire {
+            to: u8,
+            spi: u32,
+        },
+        /// The style of the template: 0 whole, 1 without addresses, 2 without a source, 3 followed by one of another reqid.
+        Policy {
+            from: u8,
+            to: u8,
+            reqid: u32,
+            index: u32,
+            style: u8,
+        },
+        DeletePolicy {
+            index: u32,
+        },
         Flush,
     }
 
@@ -746,8 +891,8 @@ mod tests {
             }),
             4 => (1..4_u8, 256..264_u32).prop_map(|(to, spi)| Step::Delete { to, spi }),
             1 => (1..4_u8, 256..264_u32).prop_map(|(to, spi)| Step::Expire { to, spi }),
-            4 => (1..5_u8, 0..3_u32, 1..6_u32, any::<bool>()).prop_map(|(to, reqid, index, wildcard)| {
-                Step::Policy { from: 1, to, reqid, index, wildcard }
+            4 => (1..5_u8, 0..3_u32, 1..6_u32, 0..4_u8).prop_map(|(to, reqid, index, style)| {
+                Step::Policy { from: 1, to, reqid, index, style }
             }),
             2 => (1..6_u32).prop_map(|index| Step::DeletePolicy { index }),
             1 => Just(Step::Flush),
@@ -779,8 +924,12 @@ mod tests {
                 payload.extend_from_slice(&[1, 0, 0, 0, 0, 0, 0, 0]);
                 MessageKind::Expire
             }
-            Step::Policy { from, to, reqid, index, wildcard } => {
-                let ends = if wildcard { ([0; 4].into(), [0; 4].into()) } else { (host(from), host(to)) };
+            Step::Policy { from, to, reqid, index, style } => {
+                let ends = match style {
+                    1 => ([0; 4].into(), [0; 4].into()),
+                    2 => ([0; 4].into(), host(to)),
+                    _ => (host(from), host(to)),
+                };
                 let template = PolicyTemplate {
                     source: ends.0,
                     destination: ends.1,
@@ -792,6 +941,12 @@ mod tests {
                 };
                 let mut templates = Vec::new();
                 template.emit(&mut templates);
+                if style == 3 {
+                    let open = [0; 4].into();
+                    let reqid = (reqid + 1) % 3;
+                    PolicyTemplate { source: open, destination: open, reqid, mode: 0, ..template }
+                        .emit(&mut templates);
+                }
                 let address = |number: u8| {
                     let mut bytes = [0; 16];
                     bytes[..4].copy_from_slice(&[10, 0, 0, number]);
@@ -829,7 +984,7 @@ mod tests {
     }
 
     fn by_buckets(inventory: &Inventory) -> Vec<String> {
-        let of = |bucket| inventory.pairing(&inventory.tables_of(bucket)).contexts();
+        let of = |bucket| inventory.pairing(&inventory.records_of(bucket)).contexts();
         sorted(&inventory.buckets.keys().flat_map(of).collect::<Vec<_>>())
     }
 
@@ -837,8 +992,7 @@ mod tests {
     fn listed(inventory: &Inventory) -> Inventory {
         let mut dumps = Dumps::default();
         let mut policies = Vec::new();
-        let tables = inventory.tables();
-        for record in &tables.states {
+        for record in inventory.records() {
             message(MessageKind::NewSa, record.payload()).emit(&mut dumps.states);
         }
         let mut held: Vec<_> = inventory.policies.values().collect();
@@ -869,7 +1023,7 @@ mod tests {
                 apply(&mut inventory, step);
             }
             // If directions must be guessed, one bucket alone may yield another guess than all states together.
-            if !inventory.pairing(&inventory.tables()).has_guesses() {
+            if !inventory.pairing(&inventory.records()).has_guesses() {
                 let whole = sorted(&inventory.contexts());
                 prop_assert_eq!(by_buckets(&inventory), whole.clone());
                 prop_assert_eq!(sorted(&listed(&inventory).contexts()), whole);

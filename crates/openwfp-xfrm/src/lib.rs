@@ -18,6 +18,7 @@ mod inventory;
 #[cfg(target_os = "linux")]
 pub mod live;
 mod map;
+mod matching;
 mod ownership;
 mod pair;
 mod table;

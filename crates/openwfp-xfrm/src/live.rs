@@ -30,6 +30,7 @@ use crate::wire::State;
 use openwfp_api::Code;
 use openwfp_api::Error;
 use openwfp_api::Result;
+use socket::AddressEvents;
 use socket::Drained;
 use socket::Groups;
 use socket::LOOK_UPS;
@@ -274,6 +275,10 @@ impl Kernel {
     fn groups(&self, options: &Options) -> Result<Groups> {
         let (buffer, aevents) = (options.event_buffer, options.counter_events);
         self.namespace.inside(|| Groups::join(buffer, aevents))
+    }
+
+    fn address_events(&self) -> Result<AddressEvents> {
+        self.namespace.inside(AddressEvents::join)
     }
 }
 

@@ -216,9 +216,7 @@ fn extras(state: &State<'_>, names: Vec<Box<str>>) -> Option<Box<LinuxExtras>> {
     });
     let extras = LinuxExtras {
         limits: limits(state),
-        selector: (!state.selector.is_any())
-            .then(|| selector(&state.selector, Direction::Outbound))
-            .flatten(),
+        selector: has_own_selector(state).then(|| selector(&state.selector, Direction::Outbound)).flatten(),
         mark: state.mark.map(|(value, mask)| Mark { value, mask }),
         output_mark,
         if_id: state.if_id.unwrap_or(0),
@@ -246,6 +244,12 @@ fn extras(state: &State<'_>, names: Vec<Box<str>>) -> Option<Box<LinuxExtras>> {
             .collect(),
     };
     (extras != LinuxExtras::default()).then(|| Box::new(extras))
+}
+
+/// Returns whether the state's selector says more than that the state is for all packets of its own family.
+fn has_own_selector(state: &State<'_>) -> bool {
+    let is_v6 = state.destination.is_ipv6();
+    !state.selector.is_any() || state.selector.family == if is_v6 { 2 } else { 10 }
 }
 
 fn limits(state: &State<'_>) -> Limits {

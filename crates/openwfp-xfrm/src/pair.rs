@@ -3,25 +3,28 @@
 //! 1. Each state gets a direction from the first of these that gives one: the kernel (`XFRMA_SA_DIR`);
 //!    the policies that use it; which of its addresses is this machine's; a guess, which takes the
 //!    address shared by more states for this machine's.
-//! 2. States that were installed together belong together. Others are grouped by reqid, interface id,
-//!    local and remote address. Without a reqid, mode and mark must match too; with one, states with
-//!    the same mark are paired before the rest.
-//! 3. In one direction, ESP forms a bundle with AH and IPCOMP if a reqid or a policy ties them.
-//! 4. Inbound and outbound are paired newest with newest, so that each generation of a rekey is a
-//!    context of its own. If one side has more, those whose times of addition are closest are paired.
-//! 5. A state without a partner becomes a context with one direction; a larval state becomes a context
+//! 2. States that were installed together belong together. Others are grouped by local and remote
+//!    address and reqid; reqids that the templates of one policy tie count as one. States for the same
+//!    ports whose reqids are their SPIs are one group (3GPP TS 33.203).
+//! 3. Inbound and outbound states of one protocol and mode are paired by what tells pairs apart, the
+//!    best evidence first: reqid, CPU, encapsulation ports, own selector, mark, interface id. A
+//!    difference only counts where there is a choice.
+//! 4. What is left is paired in the order of creation, so that each generation of a rekey is a context
+//!    of its own. Times of addition only break ties, because the clock may have been set.
+//! 5. Pairs of ESP, AH and IPCOMP form a bundle if a reqid or a policy ties them.
+//! 6. A state without a partner becomes a context with one direction; a larval state becomes a context
 //!    without an SA.
 
 mod align;
 mod chains;
-mod policies;
+mod partners;
+pub(crate) mod policies;
 
 use crate::map;
 use crate::table::Facts;
 use crate::table::StateRecord;
 use crate::table::Tables;
 use crate::wire::State;
-use align::align;
 use chains::Chains;
 use foldhash::fast::RandomState;
 use openwfp_api::Completeness;
@@ -43,6 +46,7 @@ use openwfp_api::SaState;
 use openwfp_api::Selectors;
 use openwfp_api::Spi;
 use openwfp_api::Traffic;
+use policies::Policies;
 use policies::PolicyIndex;
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -66,52 +70,65 @@ pub struct Listing {
 impl Tables<'_> {
     /// Pairs the states into SA contexts. `local_addresses` are this machine's addresses, as far as known.
     pub fn pair(&self, local_addresses: &HashSet<IpAddr>) -> Vec<SaContext> {
-        self.pairing(local_addresses).contexts()
-    }
-
-    /// Groups the states into one unit per context.
-    pub(crate) fn pairing(&self, local_addresses: &HashSet<IpAddr>) -> Pairing<'_> {
         let policies = PolicyIndex::new(&self.policies);
-        let states = self.directed(&policies, local_addresses);
-        let mut units = Vec::with_capacity(states.len() / 2 + 1);
-        for_each_group(&states, |group| assemble(&states, &policies, group, &mut units));
-        // A dump lists the newest first; read backwards it is in the order of creation.
-        units.sort_by_cached_key(|unit| {
-            let oldest = unit.states().map(|index| states[index].record.added).min();
-            (oldest, std::cmp::Reverse(unit.states().max()))
-        });
-        Pairing { states, policies, units }
+        let known = Known { own: local_addresses, seen: None };
+        pairing(&self.states, &policies, &known).contexts()
     }
+}
 
-    fn directed(&self, policies: &PolicyIndex<'_, '_>, known: &HashSet<IpAddr>) -> Vec<Directed<'_>> {
-        let mut states = map_in_parallel(&self.states, |record| {
-            let policies_of = policies.head(record);
-            let direction = record.direction.or_else(|| policies.direction(record, policies_of));
-            Some(Directed {
-                record,
-                direction: direction.unwrap_or(Direction::Outbound),
-                decided: direction.is_some(),
-                policies: policies_of,
-            })
-        });
-        if states.iter().any(|state| !state.decided) {
-            decide_by_addresses(&mut states, known);
-        }
-        states
+/// What is known of addresses.
+pub(crate) struct Known<'k> {
+    /// This machine's.
+    pub(crate) own: &'k HashSet<IpAddr>,
+    /// In how many states each address is; `None` if the states to pair are all there are.
+    pub(crate) seen: Option<&'k HashMap<IpAddr, u32, RandomState>>,
+}
+
+/// Groups states, newest first, into one unit per context.
+pub(crate) fn pairing<'t, P: Policies>(
+    records: &'t [StateRecord<'t>],
+    policies: &'t P,
+    known: &Known<'_>,
+) -> Pairing<'t, P> {
+    let states = directed(records, policies, known);
+    let mut units = Vec::with_capacity(states.len() / 2 + 1);
+    for_each_group(&states, |group| assemble(&states, policies, group, &mut units));
+    // A dump lists the newest first; read backwards it is in the order of creation.
+    units.sort_by_cached_key(|unit| std::cmp::Reverse(unit.states().max()));
+    Pairing { states, policies, units }
+}
+
+fn directed<'t>(
+    records: &'t [StateRecord<'t>],
+    policies: &impl Policies,
+    known: &Known<'_>,
+) -> Vec<Directed<'t>> {
+    let mut states = map_in_parallel(records, |record| {
+        let direction = record.direction.or_else(|| policies::direction(policies, record));
+        Some(Directed {
+            record,
+            direction: direction.unwrap_or(Direction::Outbound),
+            decided: direction.is_some(),
+            reqid: policies.first_reqid(record.reqid, record.source, record.destination),
+        })
+    });
+    if states.iter().any(|state| !state.decided) {
+        decide_by_addresses(&mut states, known);
     }
+    states
 }
 
 /// States grouped into one unit per context.
-pub(crate) struct Pairing<'t> {
+pub(crate) struct Pairing<'t, P> {
     states: Vec<Directed<'t>>,
-    policies: PolicyIndex<'t, 't>,
+    policies: &'t P,
     units: Vec<Unit>,
 }
 
-impl Pairing<'_> {
+impl<P: Policies> Pairing<'_, P> {
     /// Returns the contexts, in the order of their creation.
     pub(crate) fn contexts(&self) -> Vec<SaContext> {
-        map_in_parallel(&self.units, |unit| unit.context(&self.states, &self.policies))
+        map_in_parallel(&self.units, |unit| unit.context(&self.states, self.policies))
     }
 
     /// Returns the number of contexts.
@@ -132,10 +149,11 @@ impl Pairing<'_> {
 
     /// Returns the context of a unit.
     pub(crate) fn context(&self, unit: usize) -> Option<SaContext> {
-        self.units[unit].context(&self.states, &self.policies)
+        self.units[unit].context(&self.states, self.policies)
     }
 
     /// Returns whether the direction of any state had to be guessed.
+    #[cfg(test)]
     pub(crate) fn has_guesses(&self) -> bool {
         self.states.iter().any(|state| !state.decided)
     }
@@ -178,8 +196,8 @@ struct Directed<'a> {
     record: &'a StateRecord<'a>,
     direction: Direction,
     decided: bool,
-    /// Head of the chain of policies that may use it.
-    policies: Option<usize>,
+    /// The reqid that stands for its own one, which policies may have tied to it.
+    reqid: u32,
 }
 
 impl Directed<'_> {
@@ -196,10 +214,22 @@ impl Directed<'_> {
             Direction::Outbound => self.record.destination,
         }
     }
+
+    /// Returns whether nothing tells for certain that the two are no pair: they are of different CPUs, to which an SA is bound
+    /// for its life (RFC 9611), or an end is open.
+    fn may_pair_with(&self, other: &Directed<'_>) -> bool {
+        let cpus = self.record.cpu.zip(other.record.cpu);
+        cpus.is_none_or(|(one, other)| one == other) && !self.is_half_open()
+    }
+
+    /// Returns whether an end is left open, so that nothing tells which state of the other direction belongs to it.
+    fn is_half_open(&self) -> bool {
+        self.record.source.is_unspecified() || self.record.destination.is_unspecified()
+    }
 }
 
-fn decide_by_addresses(states: &mut [Directed<'_>], known: &HashSet<IpAddr>) {
-    let mut local: HashSet<IpAddr, RandomState> = known.iter().copied().collect();
+fn decide_by_addresses(states: &mut [Directed<'_>], known: &Known<'_>) {
+    let mut local: HashSet<IpAddr, RandomState> = known.own.iter().copied().collect();
     local.extend(states.iter().filter(|state| state.decided).map(Directed::local));
     for state in states.iter_mut().filter(|state| !state.decided) {
         let (to_us, from_us) =
@@ -212,27 +242,38 @@ fn decide_by_addresses(states: &mut [Directed<'_>], known: &HashSet<IpAddr>) {
     if states.iter().all(|state| state.decided) {
         return;
     }
-    let mut seen: HashMap<IpAddr, u32, RandomState> = HashMap::default();
-    for state in states.iter() {
-        *seen.entry(state.record.source).or_default() += 1;
-        *seen.entry(state.record.destination).or_default() += 1;
-    }
+    let counted = || {
+        let mut seen: HashMap<IpAddr, u32, RandomState> = HashMap::default();
+        for state in states.iter() {
+            *seen.entry(state.record.source).or_default() += 1;
+            *seen.entry(state.record.destination).or_default() += 1;
+        }
+        seen
+    };
+    let here;
+    let seen = match known.seen {
+        Some(seen) => seen,
+        None => {
+            here = counted();
+            &here
+        }
+    };
     for state in states.iter_mut().filter(|state| !state.decided) {
-        let rank = |address: IpAddr| (seen.get(&address).copied(), std::cmp::Reverse(address));
+        let count = |address: IpAddr| seen.get(&address).copied().filter(|_| !address.is_unspecified());
+        let rank = |address: IpAddr| (count(address), std::cmp::Reverse(address));
         if rank(state.record.destination) > rank(state.record.source) {
             state.direction = Direction::Inbound;
         }
     }
 }
 
-/// Properties shared by the states of one context: tie, reqid, interface id, mode and mark if there is
-/// no reqid, local and remote address.
-type GroupKey = (u64, u32, u32, Option<(u8, (u32, u32))>, IpAddr, IpAddr);
+/// Properties shared by the states of one context: tie, reqid or the number of mirror images, local and remote address.
+type GroupKey = (u64, u32, u64, IpAddr, IpAddr);
 
 fn group_key(state: &Directed<'_>) -> GroupKey {
     let record = state.record;
-    let without_reqid = (record.reqid == 0).then_some((record.mode, record.mark));
-    (record.tie, record.reqid, record.if_id, without_reqid, state.local(), state.remote())
+    let reqid = if record.mirror == 0 { state.reqid } else { 0 };
+    (record.tie, reqid, record.mirror, state.local(), state.remote())
 }
 
 /// Calls `each` with every group of states that may belong together, as indices in dump order.
@@ -277,7 +318,7 @@ struct Bundle([Option<usize>; 3]);
 const PLACES: [Protocol; 3] = [Protocol::Esp, Protocol::Ah, Protocol::Ipcomp];
 
 impl Bundle {
-    fn indices(&self) -> impl Iterator<Item = usize> {
+    fn indices(&self) -> impl Iterator<Item = usize> + Clone + use<> {
         self.0.into_iter().flatten()
     }
 }
@@ -290,13 +331,22 @@ impl Unit {
         }
     }
 
-    fn states(&self) -> impl Iterator<Item = usize> {
+    fn states(&self) -> impl Iterator<Item = usize> + Clone + use<> {
         self.inbound.indices().chain(self.outbound.indices()).chain(self.larval)
+    }
+
+    /// Adds the states of a unit of another protocol.
+    fn add(&mut self, other: &Unit) {
+        for (own, others) in [(&mut self.inbound, other.inbound), (&mut self.outbound, other.outbound)] {
+            for (slot, more) in own.0.iter_mut().zip(others.0) {
+                *slot = slot.or(more);
+            }
+        }
     }
 }
 
 /// Builds the units of one group.
-fn assemble(states: &[Directed<'_>], policies: &PolicyIndex<'_, '_>, group: &[usize], units: &mut Vec<Unit>) {
+fn assemble(states: &[Directed<'_>], policies: &impl Policies, group: &[usize], units: &mut Vec<Unit>) {
     // Fast path: nearly every group is one pair.
     if let [one, other] = *group
         && let (a, b) = (&states[one], &states[other])
@@ -304,6 +354,7 @@ fn assemble(states: &[Directed<'_>], policies: &PolicyIndex<'_, '_>, group: &[us
         && (a.record.protocol, a.record.mode) == (b.record.protocol, b.record.mode)
         && !a.record.larval
         && !b.record.larval
+        && a.may_pair_with(b)
     {
         let mut unit = Unit::default();
         let place = place(a.record.protocol);
@@ -316,21 +367,19 @@ fn assemble(states: &[Directed<'_>], policies: &PolicyIndex<'_, '_>, group: &[us
     let (larval, mature): (Vec<_>, Vec<_>) =
         group.into_iter().partition(|index| states[*index].record.larval);
     units.extend(larval.into_iter().map(|index| Unit { larval: Some(index), ..Unit::default() }));
-
-    let start = units.len();
-    for (place, protocol) in PLACES.into_iter().enumerate() {
-        let (tied, alone): (Vec<_>, Vec<_>) = mature
-            .iter()
-            .copied()
-            .filter(|index| states[*index].record.protocol == protocol)
-            .partition(|index| place != 0 && policies.ties(states[*index].record));
-        let mut rest = alone;
-        for direction in [Direction::Inbound, Direction::Outbound] {
-            let more = tied.iter().copied().filter(|index| states[*index].direction == direction).collect();
-            rest.extend(attach(states, &mut units[start..], direction, place, more));
-        }
-        add_pairs(states, rest, place, units);
+    let [mut hosts, authenticated, compressed] = PLACES.map(|protocol| {
+        let of_protocol: Vec<usize> =
+            mature.iter().copied().filter(|index| states[*index].record.protocol == protocol).collect();
+        partners::pairs(states, of_protocol, place(protocol))
+    });
+    for guests in [authenticated, compressed] {
+        let (tied, alone): (Vec<_>, Vec<_>) = guests
+            .into_iter()
+            .partition(|unit| unit.states().all(|index| policies::ties_protocols(policies, &states[index])));
+        let left = partners::bundle(states, &mut hosts, tied);
+        hosts.extend(left.into_iter().chain(alone));
     }
+    units.extend(hosts);
 }
 
 fn place(protocol: Protocol) -> usize {
@@ -347,94 +396,10 @@ fn without_repeats(states: &[Directed<'_>], group: &[usize]) -> Vec<usize> {
     group.iter().copied().filter(|index| seen.insert(states[*index].record.identity())).collect()
 }
 
-/// Adds AH or IPCOMP states to the bundles of a direction; returns those without a bundle.
-fn attach(
-    states: &[Directed<'_>],
-    units: &mut [Unit],
-    direction: Direction,
-    place: usize,
-    more: Vec<usize>,
-) -> Vec<usize> {
-    let added = |index: usize| states[index].record.added;
-    let mut hosts: Vec<(usize, u64)> = units
-        .iter_mut()
-        .enumerate()
-        .filter_map(|(number, unit)| Some((number, added(unit.bundle(direction).indices().next()?))))
-        .collect();
-    hosts.sort_by_key(|(_, added)| std::cmp::Reverse(*added));
-    let mut more = more;
-    more.sort_by_key(|index| std::cmp::Reverse(added(*index)));
-    let host_times: Vec<_> = hosts.iter().map(|(_, added)| *added).collect();
-    let more_times: Vec<_> = more.iter().map(|index| added(*index)).collect();
-    let mut left = Vec::new();
-    for (host, guest) in align(&host_times, &more_times) {
-        match (host, guest) {
-            (Some(host), Some(guest)) => {
-                units[hosts[host].0].bundle(direction).0[place] = Some(more[guest]);
-            }
-            (None, Some(guest)) => left.push(more[guest]),
-            _ => {}
-        }
-    }
-    left
-}
-
-/// Pairs inbound and outbound states of one protocol and mode into new units.
-///
-/// States with the same mark are paired first, then the rest, because a tunnel may have its mark on one
-/// direction only (strongSwan's `mark_in_sa = no`).
-fn add_pairs(states: &[Directed<'_>], indices: Vec<usize>, place: usize, units: &mut Vec<Unit>) {
-    let marks: HashSet<(u32, u32)> = indices.iter().map(|index| states[*index].record.mark).collect();
-    let left = match marks.len() {
-        0 | 1 => indices,
-        _ => {
-            let start = units.len();
-            add_pairs_of(states, indices, place, units, |record| (record.mode, record.mark));
-            let halves = units.extract_if(start.., |unit| unit.states().count() == 1);
-            halves.flat_map(|unit| unit.states().collect::<Vec<_>>()).collect()
-        }
-    };
-    add_pairs_of(states, left, place, units, |record| record.mode);
-}
-
-fn add_pairs_of<K: PartialEq>(
-    states: &[Directed<'_>],
-    indices: Vec<usize>,
-    place: usize,
-    units: &mut Vec<Unit>,
-    key: impl Fn(&Facts) -> K,
-) {
-    let mut by_key: Vec<(K, [Vec<usize>; 2])> = Vec::new();
-    for index in indices {
-        let state = &states[index];
-        let key = key(state.record);
-        let at = by_key.iter().position(|(other, _)| *other == key).unwrap_or_else(|| {
-            by_key.push((key, Default::default()));
-            by_key.len() - 1
-        });
-        by_key[at].1[usize::from(state.direction == Direction::Outbound)].push(index);
-    }
-    for (_, mut sides) in by_key {
-        for side in &mut sides {
-            // The sort is stable: states added in the same second stay in dump order, newest first.
-            side.sort_by_key(|index| std::cmp::Reverse(states[*index].record.added));
-        }
-        let times = sides
-            .each_ref()
-            .map(|side| side.iter().map(|index| states[*index].record.added).collect::<Vec<_>>());
-        for (inbound, outbound) in align(&times[0], &times[1]) {
-            let mut unit = Unit::default();
-            unit.inbound.0[place] = inbound.map(|at| sides[0][at]);
-            unit.outbound.0[place] = outbound.map(|at| sides[1][at]);
-            units.push(unit);
-        }
-    }
-}
-
 impl Unit {
     /// Returns the context of these states. None only for states that should not exist, such as an SA with
     /// SPI 0.
-    fn context(&self, states: &[Directed<'_>], policies: &PolicyIndex<'_, '_>) -> Option<SaContext> {
+    fn context(&self, states: &[Directed<'_>], policies: &impl Policies) -> Option<SaContext> {
         let first = &states[self.states().next()?];
         let endpoints = Endpoints::new(first.local(), first.remote())?;
         // In a bundle with IPCOMP or AH, one SA makes the tunnel and the others are in transport mode.
@@ -443,7 +408,7 @@ impl Unit {
             .map(|index| map::mode(states[index].record.mode))
             .find(|mode| *mode != Mode::Transport)
             .unwrap_or(Mode::Transport);
-        let filters = policies.filters(self.states().map(|index| &states[index]));
+        let filters = policies::filters(policies, &self.states().map(|index| &states[index]));
         let mut selectors = Selectors::from(filters.selectors);
         let counters = Counters::default();
         let (mut inbound, mut outbound) = (None, None);

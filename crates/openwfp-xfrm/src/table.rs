@@ -9,17 +9,19 @@ use crate::wire::Message;
 use crate::wire::MessageKind;
 use crate::wire::Policy;
 use crate::wire::PolicyDirection;
-use crate::wire::PolicyTemplate;
 use crate::wire::Problem;
 use crate::wire::RawSelector;
 use crate::wire::SaId;
 use crate::wire::State;
 use crate::wire::Templates;
 use crate::wire::WireError;
+use foldhash::fast::FixedState;
 use openwfp_api::Direction;
+use openwfp_api::IpNet;
 use openwfp_api::Protocol;
+use openwfp_api::Selector;
+use std::hash::BuildHasher;
 use std::net::IpAddr;
-use std::net::Ipv4Addr;
 
 /// The states and policies of a kernel, as input of pairing.
 #[derive(Debug, Default)]
@@ -50,11 +52,15 @@ pub(crate) struct Facts {
     pub(crate) mark: (u32, u32),
     pub(crate) added: u64,
     pub(crate) sequence: u32,
+    pub(crate) cpu: Option<u32>,
     pub(crate) larval: bool,
     /// The direction, if the kernel states it or the engine installed the state.
     pub(crate) direction: Option<Direction>,
     /// Nonzero number shared by states that were installed together; otherwise 0.
     pub(crate) tie: u64,
+    /// Nonzero number that a state whose reqid is its SPI, so that it ties nothing, shares with states for the same ports in
+    /// either direction (3GPP TS 33.203); otherwise 0.
+    pub(crate) mirror: u64,
 }
 
 /// A policy's bytes and the fields that pairing needs.
@@ -63,13 +69,12 @@ pub(crate) struct PolicyRecord<'a> {
     payload: &'a [u8],
     templates: Templates<'a>,
     pub(crate) index: u32,
-    if_id: u32,
-    mark: (u32, u32),
+    pub(crate) if_id: u32,
+    pub(crate) mark: (u32, u32),
+    priority: u32,
+    is_forward: bool,
     pub(crate) direction: Direction,
 }
-
-/// Index key for templates without addresses, unless their policy selects exactly two hosts.
-pub(crate) const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Identity of a state: destination, protocol, SPI, mark, and sequence number. The sequence number is
 /// that of an acquire, which has no SPI yet; otherwise 0. The same SPI can exist once per mark.
@@ -203,6 +208,7 @@ impl Facts {
             mark: state.mark.unwrap_or((0, 0)),
             added: state.added,
             sequence: state.sequence,
+            cpu: state.cpu,
             larval: map::is_larval(state),
             direction: match state.direction {
                 Some(1) => Some(Direction::Inbound),
@@ -210,6 +216,7 @@ impl Facts {
                 _ => None,
             },
             tie: 0,
+            mirror: mirror(state),
         })
     }
 
@@ -252,24 +259,40 @@ impl<'a> StateRecord<'a> {
         self.facts.identity()
     }
 
-    /// Returns whether `template`, a template of `policy`, matches this state.
-    pub(crate) fn is_wanted_by(&self, template: &PolicyTemplate, policy: &PolicyRecord<'_>) -> bool {
-        let addresses = if template.is_wildcard() {
-            policy.selects(self.source, self.destination)
-        } else {
-            template.source == self.source && template.destination == self.destination
-        };
-        let mark = policy.mark.0 & policy.mark.1;
-        let mark_agrees = policy.direction == Direction::Inbound || mark & self.mark.1 == self.mark.0;
-        // A nonzero reqid is sufficient: the SPI in a policy is only that of the newest generation.
-        let spi_agrees = template.spi == 0 || template.spi == self.spi || self.reqid != 0;
-        addresses
-            && spi_agrees
-            && mark_agrees
-            && template.protocol == self.protocol.number()
-            && template.reqid == self.reqid
-            && policy.if_id == self.if_id
+    /// Returns the state's own selector.
+    pub(crate) fn selector(&self) -> Option<RawSelector> {
+        RawSelector::of(self.payload)
     }
+
+    /// Returns value and mask of the mark that the state gives its packets.
+    pub(crate) fn output_mark(&self) -> (u32, u32) {
+        let state = self.state();
+        let set = state.and_then(|state| {
+            // Without a mask the kernel sets the whole mark.
+            state.output_mark.map(|value| (value, state.output_mark_mask.unwrap_or(u32::MAX)))
+        });
+        set.unwrap_or_default()
+    }
+}
+
+/// Returns the number for [`Facts::mirror`].
+fn mirror(state: &State<'_>) -> u64 {
+    let selector = &state.selector;
+    let has_ports = selector.source_port.1 != 0 || selector.destination_port.1 != 0;
+    if state.spi == 0
+        || state.reqid != state.spi
+        || !has_ports
+        || !Selector::ends_have_ports(selector.protocol)
+    {
+        return 0;
+    }
+    let end = |address: [u8; 16], prefix: u8, port: (u16, u16)| {
+        FixedState::default().hash_one((selector.protocol, address, prefix, port))
+    };
+    let source = end(selector.source, selector.source_prefix, selector.source_port);
+    let destination = end(selector.destination, selector.destination_prefix, selector.destination_port);
+    // The sum is the same for both directions.
+    source.wrapping_add(destination).max(1)
 }
 
 impl<'a> PolicyRecord<'a> {
@@ -287,6 +310,8 @@ impl<'a> PolicyRecord<'a> {
             index: policy.index,
             if_id: policy.if_id.unwrap_or(0),
             mark: policy.mark.unwrap_or((0, 0)),
+            priority: policy.priority,
+            is_forward: policy.direction == PolicyDirection::Forward,
             direction,
         })
     }
@@ -296,29 +321,18 @@ impl<'a> PolicyRecord<'a> {
         RawSelector::of(self.payload)
     }
 
-    /// Returns source and destination of the states that a template matches, or [`ANYWHERE`] for both.
-    pub(crate) fn filed_under(&self, template: &PolicyTemplate) -> (IpAddr, IpAddr) {
-        if !template.is_wildcard() {
-            return (template.source, template.destination);
-        }
-        match self.selector().and_then(|selector| selector.networks()) {
-            Some((from, to))
-                if from.prefix_len() == from.max_prefix_len() && to.prefix_len() == to.max_prefix_len() =>
-            {
-                (from.addr(), to.addr())
-            }
-            _ => (ANYWHERE, ANYWHERE),
-        }
+    /// Returns source and destination of the packets that the policy selects; none if it selects any family.
+    pub(crate) fn networks(&self) -> Option<(IpNet, IpNet)> {
+        self.selector()?.networks()
     }
 
     pub(crate) fn templates(&self) -> Templates<'a> {
         self.templates
     }
 
-    /// Returns whether the policy's selector matches packets between these two addresses.
-    fn selects(&self, source: IpAddr, destination: IpAddr) -> bool {
-        self.selector()
-            .and_then(|selector| selector.networks())
-            .is_some_and(|(from, to)| from.contains(&source) && to.contains(&destination))
+    /// Returns the position among the policies of a direction, except for age: the kernel tries lower priorities first, and
+    /// of one daemon's policies the inbound one speaks for the forward one, too.
+    pub(crate) fn rank(&self) -> (bool, u32) {
+        (self.is_forward, self.priority)
     }
 }

@@ -159,16 +159,92 @@ impl Selector {
     /// and mobility headers. Source: `xfrm_flowi_sport` and `xfrm_flowi_dport` in the kernel's `include/net/xfrm.h`.
     #[must_use]
     pub fn reversed(self) -> Selector {
+        let (local_port, remote_port) = match Selector::ends_have_ports(self.protocol) {
+            true => (self.remote_port, self.local_port),
+            false => (self.local_port, self.remote_port),
+        };
+        Selector { local: self.remote, remote: self.local, protocol: self.protocol, local_port, remote_port }
+    }
+
+    /// Returns whether the fields for ports of a selector for an IP protocol are the ports of its two ends. For ICMP of either
+    /// version they are type and code, for mobility headers the type, and for GRE the halves of the key.
+    pub fn ends_have_ports(protocol: u8) -> bool {
         const ICMP: u8 = 1;
         const GRE: u8 = 47;
         const ICMPV6: u8 = 58;
         const MOBILITY: u8 = 135;
-        let (local_port, remote_port) = match self.protocol {
-            ICMP | GRE | ICMPV6 | MOBILITY => (self.local_port, self.remote_port),
-            _ => (self.remote_port, self.local_port),
-        };
-        Selector { local: self.remote, remote: self.local, protocol: self.protocol, local_port, remote_port }
+        !matches!(protocol, ICMP | GRE | ICMPV6 | MOBILITY)
     }
+}
+
+impl Selector {
+    /// Returns the two sides as text: networks, followed by the protocol and what it tests, if they are set, such as
+    /// `10.1.0.0/16[tcp/443]`, `10.1.0.0/16[udp/1024-2047]`, `10.1.0.0/16[icmp/8(0)]` (type and code), `10.1.0.0/16[mh/5]`
+    /// and `10.1.0.0/16[gre/key 65538]`. What belongs to the packet and not to one end is on both sides.
+    pub fn sides(&self) -> [String; 2] {
+        let (local, remote) = match Selector::ends_have_ports(self.protocol) {
+            true => (ports(self.local_port), ports(self.remote_port)),
+            false => (self.of_packet(), self.of_packet()),
+        };
+        let name = ip_protocol_name(self.protocol);
+        let side = |network: ipnet::IpNet, more: Option<String>| match more {
+            Some(more) => format!("{network}[{name}/{more}]"),
+            None if self.protocol == 0 => network.to_string(),
+            None => format!("{network}[{name}]"),
+        };
+        [side(self.local, local), side(self.remote, remote)]
+    }
+
+    /// Returns what a selector for a protocol without ports tests.
+    fn of_packet(&self) -> Option<String> {
+        const GRE: u8 = 47;
+        if self.local_port.is_any() && self.remote_port.is_any() {
+            return None;
+        }
+        if self.protocol == GRE {
+            let wide = |high: u16, low: u16| u32::from(high) << 16 | u32::from(low);
+            let mask = wide(self.local_port.mask, self.remote_port.mask);
+            let key = wide(self.local_port.port, self.remote_port.port) & mask;
+            return Some(match mask {
+                u32::MAX => format!("key {key}"),
+                _ => format!("key {key:#x}/{mask:#x}"),
+            });
+        }
+        let kind = ports(self.local_port).unwrap_or_else(|| "any".to_owned());
+        Some(match ports(self.remote_port) {
+            Some(code) => format!("{kind}({code})"),
+            None => kind,
+        })
+    }
+}
+
+/// Returns ports as text, `443` or `1024-2047`; none for any port.
+fn ports(ports: SelectorPorts) -> Option<String> {
+    match ports.range() {
+        _ if ports.is_any() => None,
+        (low, high) if low == high => Some(low.to_string()),
+        (low, high) => Some(format!("{low}-{high}")),
+    }
+}
+
+/// Returns the name of an IP protocol, or its number; 0 is `any`.
+pub fn ip_protocol_name(number: u8) -> String {
+    let name = match number {
+        0 => "any",
+        1 => "icmp",
+        6 => "tcp",
+        17 => "udp",
+        47 => "gre",
+        50 => "esp",
+        51 => "ah",
+        58 => "icmpv6",
+        89 => "ospf",
+        108 => "comp",
+        132 => "sctp",
+        135 => "mh",
+        other => return other.to_string(),
+    };
+    name.to_owned()
 }
 
 /// A port with a mask, in host order; mask 0 means any port.
@@ -297,5 +373,35 @@ impl LinuxSa {
     /// Returns the mark that packets must have, if set.
     pub fn mark(&self) -> Option<Mark> {
         self.extras.as_ref().and_then(|extras| extras.mark)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sides(protocol: u8, local_port: SelectorPorts, remote_port: SelectorPorts) -> [String; 2] {
+        let net = |text: &str| text.parse().unwrap();
+        let (local, remote) = (net("10.1.0.0/16"), net("10.2.0.0/16"));
+        Selector { local, remote, protocol, local_port, remote_port }.sides()
+    }
+
+    #[test]
+    fn ports_are_of_one_side_and_what_is_of_the_packet_is_on_both() {
+        let (any, one) = (SelectorPorts::default(), SelectorPorts::one);
+        assert_eq!(sides(0, any, any), ["10.1.0.0/16", "10.2.0.0/16"]);
+        assert_eq!(sides(6, any, any), ["10.1.0.0/16[tcp]", "10.2.0.0/16[tcp]"]);
+        assert_eq!(sides(17, any, one(53)), ["10.1.0.0/16[udp]", "10.2.0.0/16[udp/53]"]);
+        assert_eq!(sides(0, one(6100), any), ["10.1.0.0/16[any/6100]", "10.2.0.0/16"]);
+        let range = SelectorPorts { port: 0x1000, mask: 0xFFF0 };
+        assert_eq!(sides(6, range, any)[0], "10.1.0.0/16[tcp/4096-4111]");
+        assert_eq!(sides(1, one(8), one(0)), ["10.1.0.0/16[icmp/8(0)]", "10.2.0.0/16[icmp/8(0)]"]);
+        assert_eq!(sides(58, one(128), any)[1], "10.2.0.0/16[icmpv6/128]");
+        assert_eq!(sides(135, one(5), any), ["10.1.0.0/16[mh/5]", "10.2.0.0/16[mh/5]"]);
+        assert_eq!(sides(47, any, any)[0], "10.1.0.0/16[gre]");
+        assert_eq!(sides(47, one(1), one(2))[1], "10.2.0.0/16[gre/key 65538]");
+        let half = SelectorPorts { port: 1, mask: u16::MAX };
+        assert_eq!(sides(47, half, any)[0], "10.1.0.0/16[gre/key 0x10000/0xffff0000]");
+        assert_eq!(sides(99, any, any)[0], "10.1.0.0/16[99]");
     }
 }

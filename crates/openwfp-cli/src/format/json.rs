@@ -12,6 +12,7 @@ use openwfp::api::Mark;
 use openwfp::api::Sa;
 use openwfp::api::SaContext;
 use openwfp::api::SaDetails;
+use openwfp::api::Selector;
 use openwfp::api::Transform;
 use serde::Serialize;
 use std::io;
@@ -163,6 +164,8 @@ struct Selectors {
     local: Vec<String>,
     remote: Vec<String>,
     pairs: Vec<Pair>,
+    /// `policy`, or `sa` for what the SAs themselves accept.
+    from: &'static str,
 }
 
 #[derive(Serialize)]
@@ -317,13 +320,38 @@ struct Times {
     expires: Option<String>,
 }
 
-fn pairs(context: &SaContext) -> Vec<Pair> {
-    words::pairs(context).into_iter().map(|[local, remote]| Pair { local, remote }).collect()
+impl Selectors {
+    fn of(context: &SaContext) -> Option<Selectors> {
+        let (selectors, from) = match words::protected(context) {
+            of_policy if !of_policy.is_empty() => {
+                let is_own = words::own_selector(context).is_some_and(|own| of_policy == [own]);
+                (of_policy, if is_own { "sa" } else { "policy" })
+            }
+            _ => (vec![words::own_selector(context)?], "sa"),
+        };
+        let pairs: Vec<Pair> = selectors.iter().map(Pair::of).collect();
+        let side = |of: fn(&Pair) -> &String| {
+            let mut side: Vec<String> = Vec::new();
+            for text in pairs.iter().map(of) {
+                if !side.contains(text) {
+                    side.push(text.clone());
+                }
+            }
+            side
+        };
+        Some(Selectors { local: side(|pair| &pair.local), remote: side(|pair| &pair.remote), from, pairs })
+    }
+}
+
+impl Pair {
+    fn of(selector: &Selector) -> Pair {
+        let [local, remote] = selector.sides();
+        Pair { local, remote }
+    }
 }
 
 impl Context {
     fn new(context: &SaContext, keys: Option<&KeyAccess>, version: Option<u32>) -> Context {
-        let (local, remote) = words::selectors(context);
         let details = |direction| {
             let details = context.details(direction)?;
             let counters = &context.counters;
@@ -336,12 +364,11 @@ impl Context {
             mode: context.traffic.mode.to_string(),
             local: context.traffic.endpoints.local().to_string(),
             remote: context.traffic.endpoints.remote().to_string(),
-            selectors: (!local.is_empty()).then(|| Selectors { local, remote, pairs: pairs(context) }),
+            selectors: Selectors::of(context),
             larval_spi: words::larval_spi(context).map(|spi| spi.to_string()),
             acquire: context.acquire().map(|packet| {
-                let [local, remote] = words::sides(packet);
                 let filter_id = context.reservation.as_ref().map_or(0, |asked| asked.outbound_filter_id.0);
-                Acquire { filter_id, packet: Pair { local, remote } }
+                Acquire { filter_id, packet: Pair::of(packet) }
             }),
             inbound: details(Direction::Inbound),
             outbound: details(Direction::Outbound),

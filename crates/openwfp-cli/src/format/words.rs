@@ -8,26 +8,9 @@ use openwfp::api::Sa;
 use openwfp::api::SaContext;
 use openwfp::api::SaDetails;
 use openwfp::api::Selector;
-use openwfp::api::SelectorPorts;
 use openwfp::api::Spi;
 use std::time::Duration;
 use std::time::SystemTime;
-
-/// Returns the name of an IP protocol, or its number.
-pub(crate) fn protocol(number: u8) -> String {
-    match number {
-        0 => "any".to_owned(),
-        1 => "icmp".to_owned(),
-        6 => "tcp".to_owned(),
-        17 => "udp".to_owned(),
-        50 => "esp".to_owned(),
-        51 => "ah".to_owned(),
-        58 => "icmpv6".to_owned(),
-        108 => "comp".to_owned(),
-        132 => "sctp".to_owned(),
-        other => other.to_string(),
-    }
-}
 
 /// Returns other people's text with its control characters escaped.
 pub(crate) fn escaped(text: &str) -> String {
@@ -35,40 +18,46 @@ pub(crate) fn escaped(text: &str) -> String {
     text.chars().map(escape).collect()
 }
 
-/// Formats one side of a selector: `10.1.0.0/16`, followed by `[tcp/443]` if protocol or port are set.
-pub(crate) fn side(network: openwfp::api::IpNet, protocol: u8, ports: SelectorPorts) -> String {
-    if protocol == 0 && ports.is_any() {
-        return network.to_string();
-    }
-    let protocol = self::protocol(protocol);
-    match ports.range() {
-        _ if ports.is_any() => format!("{network}[{protocol}]"),
-        (low, high) if low == high => format!("{network}[{protocol}/{low}]"),
-        (low, high) => format!("{network}[{protocol}/{low}-{high}]"),
-    }
-}
-
-/// Formats the two sides of a selector.
-pub(crate) fn sides(selector: &Selector) -> [String; 2] {
-    [
-        side(selector.local, selector.protocol, selector.local_port),
-        side(selector.remote, selector.protocol, selector.remote_port),
-    ]
-}
-
-/// Returns the packet that an acquire needs an SA for, such as `10.1.0.1[icmp/8] => 10.2.0.1[icmp/0]`.
+/// Returns the packet that an acquire needs an SA for, such as `10.1.0.1[icmp/8(0)] => 10.2.0.1[icmp/8(0)]`.
 pub(crate) fn packet(selector: &Selector) -> String {
-    let [local, remote] = sides(selector).map(|side| side.replace("/32", "").replace("/128", ""));
+    let [local, remote] = selector.sides().map(|side| side.replace("/32", "").replace("/128", ""));
     format!("{local} => {remote}")
 }
 
 /// Returns the pairs of networks that a context protects; empty if the context has no policy.
 pub(crate) fn pairs(context: &SaContext) -> Vec<[String; 2]> {
-    protected(context).iter().map(sides).collect()
+    protected(context).iter().map(Selector::sides).collect()
+}
+
+/// Returns what a context's SAs themselves accept, in the view of this machine; none if the kernel says nothing of it.
+pub(crate) fn own_selector(context: &SaContext) -> Option<Selector> {
+    /// `XFRM_STATE_AF_UNSPEC`: the SA accepts packets of both families.
+    const ANY_FAMILY: u8 = 32;
+    let (direction, details) = context.directions().last()?;
+    let linux = linux(details)?;
+    match linux.extras.as_ref().and_then(|extras| extras.selector) {
+        // It has the packets' source on its local side.
+        Some(own) if direction == openwfp::api::Direction::Inbound => Some(own.reversed()),
+        Some(own) => Some(own),
+        None if linux.flags & ANY_FAMILY != 0 => None,
+        None => {
+            let any = match context.traffic.endpoints.local() {
+                std::net::IpAddr::V4(_) => openwfp::api::IpNet::V4(Default::default()),
+                std::net::IpAddr::V6(_) => openwfp::api::IpNet::V6(Default::default()),
+            };
+            Some(Selector {
+                local: any,
+                remote: any,
+                protocol: 0,
+                local_port: Default::default(),
+                remote_port: Default::default(),
+            })
+        }
+    }
 }
 
 /// Returns the selectors of the traffic that a context protects.
-fn protected(context: &SaContext) -> Vec<Selector> {
+pub(crate) fn protected(context: &SaContext) -> Vec<Selector> {
     // A tunnel without a policy protects nothing, although its transport filter has conditions, as it must in WFP.
     if context.selectors.is_empty() && context.traffic.mode == Mode::Transport {
         // In transport mode without a policy, the selectors are the traffic's own addresses, if there is an
@@ -84,7 +73,7 @@ fn protected(context: &SaContext) -> Vec<Selector> {
 pub(crate) fn selectors(context: &SaContext) -> (Vec<String>, Vec<String>) {
     let (mut local, mut remote) = (Vec::new(), Vec::new());
     for selector in protected(context) {
-        for (list, text) in [&mut local, &mut remote].into_iter().zip(sides(&selector)) {
+        for (list, text) in [&mut local, &mut remote].into_iter().zip(selector.sides()) {
             if !list.contains(&text) {
                 list.push(text);
             }
@@ -207,17 +196,6 @@ pub(crate) fn key(key: &Key, access: &KeyAccess) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_side_of_a_selector_reads_as_strongswan_writes_it() {
-        let network = "10.1.0.0/16".parse().unwrap();
-        assert_eq!(side(network, 0, SelectorPorts::default()), "10.1.0.0/16");
-        assert_eq!(side(network, 6, SelectorPorts::default()), "10.1.0.0/16[tcp]");
-        assert_eq!(side(network, 17, SelectorPorts::one(53)), "10.1.0.0/16[udp/53]");
-        let range = SelectorPorts { port: 0x1000, mask: 0xFFF0 };
-        assert_eq!(side(network, 6, range), "10.1.0.0/16[tcp/4096-4111]");
-        assert_eq!(side(network, 47, SelectorPorts::default()), "10.1.0.0/16[47]");
-    }
 
     #[test]
     fn times_are_utc_and_never_is_none() {

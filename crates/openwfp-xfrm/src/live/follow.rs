@@ -6,6 +6,7 @@
 use super::Kernel;
 use super::Options;
 use super::of_the_kernel;
+use super::socket::AddressEvents;
 use super::socket::Drained;
 use super::socket::Groups;
 use super::statistics::Counters;
@@ -75,8 +76,6 @@ const COUNTED_AT_A_TIME: usize = 128;
 const COUNTING_SHARE: u32 = 20;
 /// Time between two reads of the drop counters; there is at most one net event of each kind in it.
 const DROPS_INTERVAL: Duration = Duration::from_secs(1);
-/// Minimum time between two reads of this machine's addresses.
-const ADDRESSES_AGE: Duration = Duration::from_secs(1);
 
 type Map<K, V> = HashMap<K, V, RandomState>;
 
@@ -97,6 +96,7 @@ type Member = (StateIdentity, Direction, bool);
 struct Following {
     kernel: Arc<Kernel>,
     groups: Groups,
+    address_events: AddressEvents,
     options: Options,
     ownership: Arc<Ownership>,
     mirror: Box<dyn Mirror>,
@@ -104,8 +104,6 @@ struct Following {
     owners: Map<StateIdentity, Owner>,
     completeness: Completeness,
     events: Zeroizing<Vec<u8>>,
-    /// When this machine's addresses were last read.
-    addresses_at: Instant,
     /// When to list the kernel again, if necessary.
     relist_at: Option<Instant>,
     count_at: Instant,
@@ -151,6 +149,7 @@ impl Following {
         mirror: Box<dyn Mirror>,
     ) -> Result<Following> {
         let groups = kernel.groups(&options)?;
+        let address_events = kernel.address_events()?;
         let now = Instant::now();
         let (inventory, completeness, listings) = list(&kernel, &groups, &ownership)?;
         let mut following = Following {
@@ -167,7 +166,7 @@ impl Following {
             relist_at: (completeness != Completeness::Whole).then(|| now + RETRY),
             completeness,
             events: Zeroizing::new(Vec::new()),
-            addresses_at: now,
+            address_events,
             counting: Vec::new(),
             counting_began: now,
             listings,
@@ -178,8 +177,8 @@ impl Following {
 
     /// Passes all contexts to the engine for the first time.
     fn tell_all(&mut self) -> Result {
-        let tables = self.inventory.tables();
-        let pairing = self.inventory.pairing(&tables);
+        let records = self.inventory.records();
+        let pairing = self.inventory.pairing(&records);
         let mut contexts = pairing.contexts();
         contexts.iter_mut().zip(0..).for_each(|(context, unit)| self.name_policy(context, &pairing, unit));
         let count = contexts.len();
@@ -272,6 +271,7 @@ impl Following {
         let mut polled = vec![
             PollFd::new(stop.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.groups.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.address_events.as_fd(), PollFlags::POLLIN),
         ];
         if let Some(watched) = watched {
             polled.push(PollFd::new(watched.as_fd(), PollFlags::POLLIN));
@@ -285,6 +285,10 @@ impl Following {
 
     /// One round: applies events, lists the kernel if due, reads counters if due.
     fn round(&mut self) -> Result<(), End> {
+        if self.address_events.drain() {
+            let own = self.kernel.addresses()?;
+            self.inventory.set_own_addresses(own);
+        }
         loop {
             let mut events = std::mem::take(&mut self.events);
             events.clear();
@@ -361,7 +365,6 @@ impl Following {
         self.relist_at = (completeness != Completeness::Whole).then(|| Instant::now() + RETRY);
         self.completeness = completeness;
         self.inventory.renew(newer);
-        self.addresses_at = Instant::now();
         self.flush()?;
         let missing: Vec<_> = self
             .ownership
@@ -480,21 +483,8 @@ impl Following {
         leaving: &Map<SaContextId, Vec<CounterUpdate>>,
         batch: &mut Batch,
     ) {
-        let has_guesses = {
-            let tables = self.inventory.tables_of(bucket);
-            self.inventory.pairing(&tables).has_guesses()
-        };
-        if has_guesses && self.addresses_at.elapsed() > ADDRESSES_AGE {
-            self.addresses_at = Instant::now();
-            match self.kernel.addresses() {
-                Ok(own) => self.inventory.own_addresses = own,
-                Err(error) => {
-                    tracing::warn!("cannot read this machine's addresses; they stay as they were: {error}");
-                }
-            }
-        }
-        let tables = self.inventory.tables_of(bucket);
-        let pairing = self.inventory.pairing(&tables);
+        let records = self.inventory.records_of(bucket);
+        let pairing = self.inventory.pairing(&records);
         for identity in self.inventory.in_bucket(bucket) {
             batch.before.extend(self.owners.get(identity).map(|owner| owner.id));
         }
@@ -518,6 +508,7 @@ impl Following {
                 !leaving.contains_key(&id)
                     && owners().count() == members.len()
                     && owners().all(|owner| owner.id == id && owner.members == members.len())
+                    && owners().zip(&members).all(|(owner, (_, direction, _))| owner.direction == *direction)
             });
             if (!is_same || has_changed)
                 && let Some(mut context) = pairing.context(unit)
@@ -540,7 +531,7 @@ impl Following {
 
     /// Sets the policy of an acquire to the engine's own one, if it is a packet of it that needs an SA. For other policies it
     /// is the kernel's index.
-    fn name_policy(&self, context: &mut SaContext, pairing: &Pairing<'_>, unit: usize) {
+    fn name_policy(&self, context: &mut SaContext, pairing: &Pairing<'_, Inventory>, unit: usize) {
         if context.acquire().is_some()
             && let Some(asked) = asked(pairing, unit)
             && let Some(policy) = self.ownership.policy_with(asked.reqid)
@@ -653,8 +644,9 @@ impl Following {
             retry = RETRY;
             if self.kernel.reopen().is_ok()
                 && let Ok(groups) = self.kernel.groups(&self.options)
+                && let Ok(address_events) = self.kernel.address_events()
             {
-                self.groups = groups;
+                (self.groups, self.address_events) = (groups, address_events);
                 if self.relist("the network namespace exists again").is_ok() {
                     return true;
                 }
@@ -719,7 +711,7 @@ fn list(
     }
 }
 
-fn members(pairing: &Pairing<'_>, unit: usize) -> Vec<Member> {
+fn members(pairing: &Pairing<'_, Inventory>, unit: usize) -> Vec<Member> {
     pairing.members(unit).map(|(facts, direction, counts)| (facts.identity(), direction, counts)).collect()
 }
 
@@ -731,13 +723,13 @@ fn insert_owners(owners: &mut Map<StateIdentity, Owner>, id: SaContextId, member
 }
 
 /// Returns the request of the kernel if the context is its acquire.
-fn asked(pairing: &Pairing<'_>, unit: usize) -> Option<Asked> {
+fn asked(pairing: &Pairing<'_, Inventory>, unit: usize) -> Option<Asked> {
     let facts: &Facts = pairing.members(unit).map(|(facts, ..)| facts).find(|facts| facts.spi == 0)?;
     let Facts { reqid, sequence, if_id, mark, .. } = *facts;
     Some(Asked { reqid, sequence, if_id, mark })
 }
 
-fn note_acquire(ownership: &Ownership, id: SaContextId, pairing: &Pairing<'_>, unit: usize) {
+fn note_acquire(ownership: &Ownership, id: SaContextId, pairing: &Pairing<'_, Inventory>, unit: usize) {
     if let Some(asked) = asked(pairing, unit) {
         ownership.note_acquire(id, asked);
     }

@@ -191,6 +191,46 @@ fn verdict(reply: &Message<'_>) -> Result<(), Refusal> {
     }
 }
 
+/// A socket that tells when this machine's addresses change.
+pub(super) struct AddressEvents(Socket);
+
+impl AddressEvents {
+    /// Joins the groups for addresses of both families.
+    pub(super) fn join() -> Result<AddressEvents> {
+        /// `RTNLGRP_IPV4_IFADDR` and `RTNLGRP_IPV6_IFADDR`.
+        const GROUPS: [u32; 2] = [5, 9];
+        let mut socket = open(NETLINK_ROUTE)?;
+        socket.bind_auto().map_err(|e| refused("bind a netlink socket", &e))?;
+        for group in GROUPS {
+            socket
+                .add_membership(group)
+                .map_err(|e| refused("subscribe to changes of this machine's addresses", &e))?;
+        }
+        Ok(AddressEvents(socket))
+    }
+
+    /// Takes all queued events; returns whether there were any.
+    pub(super) fn drain(&self) -> bool {
+        let mut bytes = Zeroizing::new(Vec::new());
+        let mut any = false;
+        loop {
+            bytes.clear();
+            match receive(&self.0, &mut bytes, MSG_DONTWAIT) {
+                Ok(_) => any = true,
+                // Lost events may have been of any address.
+                Err(e) if e.raw_os_error() == Some(ENOBUFS) => any = true,
+                Err(_) => return any,
+            }
+        }
+    }
+}
+
+impl AsFd for AddressEvents {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// Takes a dump of this machine's addresses.
 pub(super) fn addresses() -> Result<Zeroizing<Vec<u8>>> {
     // `ifaddrmsg` with every field unspecified selects all families and interfaces.

@@ -14,7 +14,6 @@ use crate::wire::Templates;
 use openwfp_api::Direction;
 use openwfp_api::Error;
 use openwfp_api::Guid;
-use openwfp_api::IpNet;
 use openwfp_api::PolicyDirection;
 use openwfp_api::Protection;
 use openwfp_api::Result;
@@ -303,20 +302,7 @@ pub(super) fn is_own(policy: &Policy<'_>) -> bool {
 
 /// Returns the packets of an entry in words, for messages.
 pub(super) fn words(entry: &SpdEntry) -> String {
-    let Selector { local, remote, protocol, local_port, remote_port } = entry.selector;
-    let end = |network: IpNet, ports: openwfp_api::SelectorPorts| match (protocol, ports.is_any()) {
-        (0, true) => network.to_string(),
-        (protocol, true) => format!("{network}[{protocol}]"),
-        (protocol, false) => {
-            let (low, high) = ports.range();
-            if low == high {
-                format!("{network}[{protocol}/{low}]")
-            } else {
-                format!("{network}[{protocol}/{low}-{high}]")
-            }
-        }
-    };
-    let (local, remote) = (end(local, local_port), end(remote, remote_port));
+    let [local, remote] = entry.selector.sides();
     match entry.direction {
         PolicyDirection::Out => format!("out {local} => {remote}"),
         other => format!("{other} {remote} => {local}"),
@@ -338,6 +324,7 @@ mod tests {
     use super::*;
     use openwfp_api::Endpoints;
     use openwfp_api::FilterId;
+    use openwfp_api::IpNet;
     use openwfp_api::Mode;
     use openwfp_api::Protocol;
     use openwfp_api::SelectorPorts;

@@ -3,23 +3,206 @@
 use super::Directed;
 use super::chains::Chains;
 use crate::map;
-use crate::table::ANYWHERE;
+use crate::matching::Place;
+use crate::matching::Shape;
+use crate::matching::Tie;
+use crate::matching::Want;
+use crate::matching::ties;
+use crate::matching::wants;
 use crate::table::PolicyRecord;
 use crate::table::StateRecord;
-use crate::wire::PolicyTemplate;
+use foldhash::fast::RandomState;
 use openwfp_api::Direction;
 use openwfp_api::FilterId;
 use openwfp_api::Selector;
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 
-/// Policies indexed by their templates.
+/// Called with a policy and what one of its templates wants.
+pub(crate) type Visit<'v> = dyn FnMut(&PolicyRecord<'_>, &Want) -> ControlFlow<()> + 'v;
+
+/// Policies that can be found by what their templates want.
+pub(crate) trait Policies: Sync {
+    /// Calls `each` for every shape of the policies' wants.
+    fn shapes(&self, each: &mut dyn FnMut(Shape));
+
+    /// Visits the wants at a place in the kernel's order: inbound policies before forward ones, then by priority and age.
+    fn at(&self, place: &Place, visit: &mut Visit<'_>) -> ControlFlow<()>;
+
+    /// Visits all wants, in the same order.
+    fn all(&self, visit: &mut Visit<'_>) -> ControlFlow<()>;
+
+    /// Returns the reqid that stands for the one of a state, which policies may have tied to it.
+    fn first_reqid(&self, reqid: u32, source: IpAddr, destination: IpAddr) -> u32;
+}
+
+/// The ties of policies: how many there are of each.
+#[derive(Default)]
+pub(crate) struct Ties(HashMap<(u32, IpAddr, IpAddr), (u32, usize), RandomState>);
+
+impl Ties {
+    /// Returns whether a reqid is newly tied.
+    pub(crate) fn add(&mut self, tie: &Tie) -> bool {
+        let (one, other) = tie.hosts;
+        let (_, count) = self.0.entry((tie.reqid, one, other)).or_insert((tie.first, 0));
+        *count += 1;
+        *count == 1
+    }
+
+    /// Returns whether a reqid is no longer tied.
+    pub(crate) fn remove(&mut self, tie: &Tie) -> bool {
+        let (one, other) = tie.hosts;
+        let key = (tie.reqid, one, other);
+        let Some((_, count)) = self.0.get_mut(&key) else { return false };
+        *count -= 1;
+        if *count > 0 {
+            return false;
+        }
+        self.0.remove(&key);
+        true
+    }
+
+    pub(crate) fn first_reqid(&self, reqid: u32, source: IpAddr, destination: IpAddr) -> u32 {
+        if self.0.is_empty() {
+            return reqid;
+        }
+        self.0
+            .get(&(reqid, source.min(destination), source.max(destination)))
+            .map_or(reqid, |(first, _)| *first)
+    }
+}
+
+/// The policies of a dump.
 pub(super) struct PolicyIndex<'p, 'a> {
     policies: &'p [PolicyRecord<'a>],
-    /// Templates by source, destination and reqid.
-    chains: Chains<(IpAddr, IpAddr, u32)>,
-    /// For each entry of the chains, the index of its policy and one of the policy's templates.
-    nodes: Vec<(usize, PolicyTemplate)>,
-    some_anywhere: bool,
+    chains: Chains<Place>,
+    /// For each entry of the chains, the index of its policy and the number of its template.
+    nodes: Vec<(u32, u32)>,
+    shapes: Vec<Shape>,
+    ties: Ties,
+}
+
+impl<'p, 'a> PolicyIndex<'p, 'a> {
+    /// Returns an index of policies in the order of a dump, newest first.
+    pub(super) fn new(policies: &'p [PolicyRecord<'a>]) -> PolicyIndex<'p, 'a> {
+        let mut order: Vec<u32> = (0..u32::try_from(policies.len()).unwrap_or(u32::MAX)).collect();
+        // Last in the kernel's order first, because a chain ends with what was pushed first.
+        let rank = |index: &u32| std::cmp::Reverse(policies[*index as usize].rank());
+        if !order.is_sorted_by_key(rank) {
+            order.sort_by_key(rank);
+        }
+        let mut chains = Chains::with_capacity(policies.len(), policies.len() / 3 * 2);
+        let mut nodes = Vec::with_capacity(policies.len());
+        let mut shapes: Vec<Shape> = Vec::new();
+        let mut all_ties = Ties::default();
+        for index in order {
+            let record = &policies[index as usize];
+            for (number, want) in (0..).zip(wants(record)) {
+                let place = want.place();
+                if !shapes.contains(&Shape::of(&place)) {
+                    shapes.push(Shape::of(&place));
+                }
+                chains.push(&place);
+                nodes.push((index, number));
+            }
+            for tie in ties(record) {
+                all_ties.add(&tie);
+            }
+        }
+        shapes.sort_unstable();
+        PolicyIndex { policies, chains, nodes, shapes, ties: all_ties }
+    }
+
+    fn visit(
+        &self,
+        entries: impl Iterator<Item = usize>,
+        place: Option<&Place>,
+        visit: &mut Visit<'_>,
+    ) -> ControlFlow<()> {
+        for entry in entries {
+            let (index, number) = self.nodes[entry];
+            let record = &self.policies[index as usize];
+            // Different places may share a chain.
+            let want = wants(record).nth(number as usize);
+            if let Some(want) = want.filter(|want| place.is_none_or(|place| want.place() == *place)) {
+                visit(record, &want)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Policies for PolicyIndex<'_, '_> {
+    fn shapes(&self, each: &mut dyn FnMut(Shape)) {
+        self.shapes.iter().copied().for_each(each);
+    }
+
+    fn at(&self, place: &Place, visit: &mut Visit<'_>) -> ControlFlow<()> {
+        self.visit(self.chains.chain(self.chains.head(place)), Some(place), visit)
+    }
+
+    fn all(&self, visit: &mut Visit<'_>) -> ControlFlow<()> {
+        self.visit((0..self.nodes.len()).rev(), None, visit)
+    }
+
+    fn first_reqid(&self, reqid: u32, source: IpAddr, destination: IpAddr) -> u32 {
+        self.ties.first_reqid(reqid, source, destination)
+    }
+}
+
+/// Visits the policies of a direction that use a state, each with what the state serves.
+fn using(policies: &impl Policies, state: &StateRecord<'_>, direction: Direction, visit: &mut Visit<'_>) {
+    let mut check = |record: &PolicyRecord<'_>, want: &Want| match want.takes(state, record) {
+        true => visit(record, want),
+        false => ControlFlow::Continue(()),
+    };
+    if state.source.is_unspecified() {
+        // Any source may be meant, so that its place is unknown. There are few such states.
+        let _ = policies.all(&mut |record, want| match want.direction == direction {
+            true => check(record, want),
+            false => ControlFlow::Continue(()),
+        });
+        return;
+    }
+    policies.shapes(&mut |shape| {
+        if shape.direction() == direction
+            && let Some(place) = shape.place_of(state)
+        {
+            // A break only ends the visit of this place: others may have policies that come earlier in the kernel's order.
+            let _ = policies.at(&place, &mut check);
+        }
+    });
+}
+
+/// Returns the direction in which policies use a state; none if no policy does or they disagree.
+pub(super) fn direction(policies: &impl Policies, state: &StateRecord<'_>) -> Option<Direction> {
+    let is_used = |direction| {
+        let mut found = false;
+        using(policies, state, direction, &mut |_, want| {
+            found |= want.tells_direction();
+            if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        found
+    };
+    match (is_used(Direction::Inbound), is_used(Direction::Outbound)) {
+        (true, false) => Some(Direction::Inbound),
+        (false, true) => Some(Direction::Outbound),
+        _ => None,
+    }
+}
+
+/// Returns whether an AH or IPCOMP state may share a bundle with ESP: it has a reqid, or a policy requires both.
+pub(super) fn ties_protocols(policies: &impl Policies, state: &Directed<'_>) -> bool {
+    let record = state.record;
+    let mut found = record.reqid != 0;
+    if !found {
+        using(policies, record, state.direction, &mut |policy, _| {
+            found |= policy.templates().iter().any(|template| template.protocol != record.protocol.number());
+            if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+    }
+    found
 }
 
 /// Filter ids and inner selectors of a context, from its policies.
@@ -30,85 +213,39 @@ pub(super) struct Filters {
     pub(super) selectors: Vec<Selector>,
 }
 
-impl<'p, 'a> PolicyIndex<'p, 'a> {
-    pub(super) fn new(policies: &'p [PolicyRecord<'a>]) -> PolicyIndex<'p, 'a> {
-        let mut chains = Chains::with_capacity(policies.len(), policies.len() / 3 * 2);
-        let mut nodes = Vec::with_capacity(policies.len());
-        let mut some_anywhere = false;
-        // Push in reverse, so that each chain is in the order of the policies.
-        for (policy, record) in policies.iter().enumerate().rev() {
-            for template in record.templates().iter() {
-                let (source, destination) = record.filed_under(&template);
-                some_anywhere |= (source, destination) == (ANYWHERE, ANYWHERE);
-                chains.push(&(source, destination, template.reqid));
-                nodes.push((policy, template));
-            }
-        }
-        PolicyIndex { policies, chains, nodes, some_anywhere }
-    }
-
-    /// Returns the head of the chain for a state's addresses and reqid, to be looked up only once.
-    pub(super) fn head(&self, record: &StateRecord<'_>) -> Option<usize> {
-        self.chains.head(&(record.source, record.destination, record.reqid))
-    }
-
-    /// Returns the policies that use this state.
-    fn of<'s>(
-        &'s self,
-        record: &'s StateRecord<'_>,
-        head: Option<usize>,
-    ) -> impl Iterator<Item = &'p PolicyRecord<'a>> + 's {
-        let anywhere =
-            if self.some_anywhere { self.chains.head(&(ANYWHERE, ANYWHERE, record.reqid)) } else { None };
-        let links = self.chains.chain(head).chain(self.chains.chain(anywhere));
-        links.filter_map(|link| {
-            let (policy, template) = &self.nodes[link];
-            let policy = &self.policies[*policy];
-            record.is_wanted_by(template, policy).then_some(policy)
-        })
-    }
-
-    /// Returns the direction in which policies use this state; none if no policy does or they disagree.
-    pub(super) fn direction(&self, record: &StateRecord<'_>, head: Option<usize>) -> Option<Direction> {
-        let mut directions = self.of(record, head).map(|policy| policy.direction);
-        let first = directions.next()?;
-        directions.all(|direction| direction == first).then_some(first)
-    }
-
-    /// Returns whether an AH or IPCOMP state may share a bundle with ESP: it has a reqid, or a policy
-    /// requires both.
-    pub(super) fn ties(&self, record: &StateRecord<'_>) -> bool {
-        record.reqid != 0
-            || self.of(record, self.head(record)).any(|policy| {
-                policy.templates().iter().any(|template| template.protocol != record.protocol.number())
-            })
-    }
-
-    /// Returns the filter ids and inner selectors of a context with these states. The selectors are those
-    /// of the outbound policies, or else of the inbound and forward ones.
-    pub(super) fn filters<'s>(&self, states: impl Iterator<Item = &'s Directed<'s>>) -> Filters {
-        let mut filters = Filters::default();
-        let mut inbound = Vec::new();
-        for state in states {
-            for policy in
-                self.of(state.record, state.policies).filter(|policy| policy.direction == state.direction)
-            {
-                let (id, selectors) = match policy.direction {
-                    Direction::Inbound => (&mut filters.inbound, &mut inbound),
-                    Direction::Outbound => (&mut filters.outbound, &mut filters.selectors),
-                };
-                if *id == FilterId(0) {
-                    *id = FilterId(policy.index.into());
+/// Returns the filter ids and inner selectors of a context with these states. The filters are those of the policies that the
+/// kernel tries first. The selectors are those of the outbound policies, or else of the inbound and forward ones.
+pub(super) fn filters<'s>(
+    policies: &impl Policies,
+    states: &(impl Iterator<Item = &'s Directed<'s>> + Clone),
+) -> Filters {
+    let mut filters = Filters::default();
+    for direction in [Direction::Outbound, Direction::Inbound] {
+        let wants_all = filters.selectors.is_empty();
+        // The place of the policy that the kernel tries first.
+        let mut first = None;
+        for state in states.clone().filter(|state| state.direction == direction) {
+            using(policies, state.record, direction, &mut |policy, _| {
+                let rank = policy.rank();
+                if first.is_none_or(|(other, _)| rank < other) {
+                    first = Some((rank, policy.index));
                 }
-                selectors.extend(policy.selector().and_then(|raw| map::selector(&raw, policy.direction)));
-            }
+                if wants_all {
+                    let selector = policy.selector().and_then(|raw| map::selector(&raw, direction));
+                    filters.selectors.extend(selector);
+                    return ControlFlow::Continue(());
+                }
+                ControlFlow::Break(())
+            });
         }
-        if filters.selectors.is_empty() {
-            filters.selectors = inbound;
+        let id = FilterId(first.map_or(0, |(_, index)| index.into()));
+        match direction {
+            Direction::Inbound => filters.inbound = id,
+            Direction::Outbound => filters.outbound = id,
         }
-        // Remove duplicates: states of a bundle share policies, and forward policies repeat inbound ones.
-        filters.selectors.sort_unstable();
-        filters.selectors.dedup();
-        filters
     }
+    // Remove duplicates: states of a bundle share policies, and forward policies repeat inbound ones.
+    filters.selectors.sort_unstable();
+    filters.selectors.dedup();
+    filters
 }
