@@ -4,6 +4,7 @@
 
 use openwfp_api::Direction;
 use openwfp_api::SaContext;
+use openwfp_api::Selector;
 use openwfp_xfrm::Dumps;
 use openwfp_xfrm::Inventory;
 use openwfp_xfrm::wire::Algorithm;
@@ -404,7 +405,7 @@ proptest! {
                     Style::Transport => ["10.0.0.1/32".to_owned(), format!("10.0.1.{number}/32")],
                     _ => [format!("10.1.{number}.0/24"), format!("10.2.{number}.0/24")],
                 };
-                let sides: Vec<[String; 2]> = context.selectors.iter().map(|selector| selector.sides()).collect();
+                let sides: Vec<[String; 2]> = context.selectors.iter().map(Selector::sides).collect();
                 prop_assert_eq!(&sides[..], &[wanted][..]);
                 let index = u64::from(number) * 8;
                 prop_assert_eq!((inbound.filter_id.0, outbound.filter_id.0), (index, index + 1));
