@@ -1,5 +1,6 @@
 //! Events: notifications to subscribers about SA contexts, objects and the network.
 
+use crate::ContextFields;
 use crate::ContextTemplate;
 use crate::EnumId;
 use crate::Guid;
@@ -80,6 +81,8 @@ pub struct SaContextEvent {
     /// The context after the change, or before its deletion, with its counters. `None` if the subscriber
     /// lacks the right `READ`.
     pub context: Option<Arc<SaContext>>,
+    /// What differs from the context before, for [`EventKind::Change`] and [`EventKind::Expire`].
+    pub changed: ContextFields,
 }
 
 impl fmt::Debug for SaContextEvent {

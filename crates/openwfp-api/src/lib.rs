@@ -57,6 +57,7 @@ pub use sa::context::{
     Counters, DirectionCounters, Reservation, SaContext, SaContextId, SaState, Totals, TrafficTotals,
 };
 pub use sa::details::{SaDetails, UdpEncapsulation, VirtualIfTunnel};
+pub use sa::fields::ContextFields;
 pub use sa::key::{Key, KeyAccess};
 pub use sa::lifetime::Lifetime;
 pub use sa::linux::{

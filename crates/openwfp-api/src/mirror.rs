@@ -28,6 +28,9 @@ pub struct CounterUpdate {
     pub id: SaContextId,
     /// The direction.
     pub direction: Direction,
+    /// The SPI of the SA that was counted; `None` for the direction's SA, whichever it is. An update for an SA that the
+    /// direction no longer has is ignored.
+    pub spi: Option<Spi>,
     /// The number of bytes.
     pub bytes: u64,
     /// The number of packets.
@@ -48,6 +51,7 @@ impl CounterUpdate {
         CounterUpdate {
             id,
             direction,
+            spi: None,
             bytes,
             packets,
             last_used: 0,
@@ -99,6 +103,20 @@ pub enum MirrorChange {
         expired: bool,
         /// The final counters.
         counters: Option<CounterUpdate>,
+    },
+    /// The last counters of SAs whose contexts go on without them, with others in their place or in one direction.
+    Counted(Vec<CounterUpdate>),
+    /// The provider's counters of a direction start again at 0, although its SA stays: a kernel moved it.
+    Restarted {
+        /// The ID of the context; ignored if the context no longer exists.
+        id: SaContextId,
+        /// The direction of the SA.
+        direction: Direction,
+    },
+    /// An SA of a context reached a hard limit of its lifetime, and the provider has removed it.
+    HardExpired {
+        /// The ID of the context; ignored if the context no longer exists.
+        id: SaContextId,
     },
     /// A context reached a soft limit of its lifetime.
     SoftExpired {

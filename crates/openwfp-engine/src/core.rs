@@ -31,6 +31,7 @@ use crate::objects::ObjectChange;
 use crate::statistics::Tally;
 use crate::transaction::Transaction;
 use openwfp_api::Clock;
+use openwfp_api::ContextFields;
 use openwfp_api::EventKind;
 use openwfp_api::ObjectEvent;
 use openwfp_api::SaContext;
@@ -158,7 +159,14 @@ impl Core {
             && let Some(kind) = change.event().or_else(|| change.acquire(circumstances.origin))
             && let Some(context) = change.new.as_ref().or(change.old.as_ref())
         {
-            self.announce(kind, context, circumstances.faults);
+            let changed = match (&change.old, &change.new) {
+                (Some(old), Some(new)) => ContextFields::between(old, new),
+                _ => ContextFields::default(),
+            };
+            // What changes with each packet is no event.
+            if kind != EventKind::Change || !changed.is_empty() {
+                self.tell(kind, context, changed, circumstances.faults);
+            }
         }
         if circumstances.origin != Origin::Provider
             && let Some(new) = &change.new
@@ -202,9 +210,22 @@ impl Core {
         self.subscriptions.retain(|queue| queue.push_net_event(event, version));
     }
 
-    /// Notifies subscribers of an event of an SA context.
+    /// Notifies subscribers of an event of an SA context that nothing in the database shows. It has a version of its own, so
+    /// that who has listed the contexts does not take it for something that the listing contains.
     pub(crate) fn announce(&mut self, kind: EventKind, context: &Arc<SaContext>, faults: Option<&Injector>) {
-        let event = SaContextEvent { kind, id: context.id, version: self.newest.version, context: None };
+        self.newest.version.0 += 1;
+        self.tell(kind, context, ContextFields::default(), faults);
+    }
+
+    fn tell(
+        &mut self,
+        kind: EventKind,
+        context: &Arc<SaContext>,
+        changed: ContextFields,
+        faults: Option<&Injector>,
+    ) {
+        let (id, version) = (context.id, self.newest.version);
+        let event = SaContextEvent { kind, id, version, context: None, changed };
         self.subscriptions.retain(|queue| queue.push(&event, context, faults));
     }
 

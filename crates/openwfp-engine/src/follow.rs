@@ -163,10 +163,26 @@ impl Shared {
                 self.count_last(core, counters);
                 let old = core.newest.get(id).filter(|old| holds(old, direction, spi)).cloned()?;
                 let new = without(&old, direction);
-                if expired && new.is_some() {
-                    aftermath.expired.push(id);
+                if expired {
+                    core.announce(EventKind::Expire, &old, self.faults.as_ref());
+                    aftermath.expired.extend(new.as_ref().map(|new| new.id));
                 }
                 self.commit_for_provider(core, id, Some(old), new, aftermath);
+                None
+            }
+            MirrorChange::Counted(counters) => {
+                self.count_last(core, counters);
+                None
+            }
+            MirrorChange::Restarted { id, direction } => {
+                if let Some(context) = core.newest.get(id) {
+                    reconcile::restart(context, direction);
+                }
+                None
+            }
+            MirrorChange::HardExpired { id } => {
+                let context = core.newest.get(id).cloned()?;
+                core.announce(EventKind::Expire, &context, self.faults.as_ref());
                 None
             }
             MirrorChange::SoftExpired { id } => {
@@ -185,7 +201,6 @@ impl Shared {
         mut context: SaContext,
         aftermath: &mut Aftermath,
     ) -> SaContextId {
-        self.note_asked(&context);
         let known = id.and_then(|id| core.newest.get(id).cloned());
         match known.or_else(|| reconcile::find(&core.newest, &context, |_| false)) {
             Some(old) => {
@@ -233,9 +248,13 @@ impl Shared {
     /// Stores the new counters of one direction. Returns the context with its previous bytes and packets.
     fn take(&self, core: &mut Core, update: &CounterUpdate) -> Option<(Arc<SaContext>, (u64, u64))> {
         let context = core.newest.get(update.id).cloned()?;
+        let spi = context.details(update.direction).map(|details| details.bundle.sas.first().spi);
+        if update.spi.is_some() && update.spi != spi {
+            return None;
+        }
         let cell = context.counters.direction(update.direction);
         let before = cell.traffic();
-        let growth: Growth = reconcile::store(cell, &self.counters(update, before, cell));
+        let growth: Growth = reconcile::raise(cell, &self.counters(update, before, cell));
         cell.asked.store(self.now_in_seconds(), Ordering::Relaxed);
         core.tally.count(&context, update.direction, growth);
         Some((context, before))

@@ -177,25 +177,59 @@ fn take_counters(
 ) {
     let fresh = std::mem::replace(&mut listed.counters, Arc::clone(&old.counters));
     for direction in [Direction::Inbound, Direction::Outbound] {
+        let (before, now) = (old.details(direction), listed.details(direction));
         // A direction that is missing from the listing keeps its counters.
-        if listed.details(direction).is_some() || old.details(direction).is_none() {
-            let (cell, fresh) = (old.counters.direction(direction), fresh.direction(direction));
-            cell.asked.store(fresh.asked.load(Ordering::Relaxed), Ordering::Relaxed);
-            grown(listed, direction, store(cell, fresh));
+        if before.is_some() && now.is_none() {
+            continue;
         }
+        let (cell, fresh) = (old.counters.direction(direction), fresh.direction(direction));
+        if now.is_some() && !is_same_sa(old, listed, direction) {
+            restart(old, direction);
+        }
+        grown(listed, direction, raise(cell, fresh));
     }
 }
 
-/// Stores fresh counters and returns how much they grew; a counter that restarted grew from 0.
-pub(crate) fn store(cell: &DirectionCounters, fresh: &DirectionCounters) -> Growth {
-    let grow = |old: u64, new: u64| if new >= old { new - old } else { new };
+/// Returns whether a direction has the same SA in two values of a context. An SA is the same as long as its SPI, its protocol
+/// and its time of addition are; what it has counted tells nothing.
+fn is_same_sa(old: &SaContext, new: &SaContext, direction: Direction) -> bool {
+    let sa = |context: &SaContext| {
+        let first = context.details(direction)?.bundle.sas.first();
+        let added = first.linux.as_ref().map_or(0, |linux| linux.added);
+        Some((first.spi, first.transform.protocol(), added))
+    };
+    match (sa(old), sa(new)) {
+        (Some((spi, protocol, added)), Some((other_spi, other_protocol, other_added))) => {
+            (spi, protocol) == (other_spi, other_protocol)
+                && (added == other_added || added == 0 || other_added == 0)
+        }
+        _ => false,
+    }
+}
+
+/// Lets a direction count from 0 again, as for a new SA; the totals go on.
+pub(crate) fn restart(context: &SaContext, direction: Direction) {
+    let cell = context.counters.direction(direction);
+    if cell.traffic() != (0, 0) {
+        crate::statistics::totals(context);
+    }
+    for wide in [&cell.bytes, &cell.packets, &cell.last_used] {
+        wide.store(0, Ordering::Relaxed);
+    }
+    for small in [&cell.replay_window_drops, &cell.replay_drops, &cell.integrity_failures] {
+        small.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Stores fresh counters of an SA and returns how much they grew. They never fall: smaller ones are older.
+pub(crate) fn raise(cell: &DirectionCounters, fresh: &DirectionCounters) -> Growth {
     let wide = |to: &AtomicU64, from: &AtomicU64| {
         let new = from.load(Ordering::Relaxed);
-        grow(to.swap(new, Ordering::Relaxed), new)
+        new.saturating_sub(to.fetch_max(new, Ordering::Relaxed))
     };
     let small = |to: &AtomicU32, from: &AtomicU32| {
         let new = from.load(Ordering::Relaxed);
-        grow(to.swap(new, Ordering::Relaxed).into(), new.into())
+        u64::from(new.saturating_sub(to.fetch_max(new, Ordering::Relaxed)))
     };
     wide(&cell.last_used, &fresh.last_used);
     Growth {

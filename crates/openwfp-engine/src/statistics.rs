@@ -180,17 +180,22 @@ fn is_offloaded(details: &SaDetails) -> bool {
     details.bundle.flags & FLAG_OFFLOADED != 0 || details.bundle.sas.iter().any(by_kernel)
 }
 
-/// Lets a new generation of the same traffic continue the totals of the older ones. If `has_counted`,
-/// adds what the new one has counted so far; else the caller counts that afterwards.
-fn continue_totals(older: &SaContext, new: &SaContext, has_counted: bool) {
-    let totals = older.counters.totals.get_or_init(|| {
+/// Returns the totals of a context's traffic, which begin with what it has counted so far.
+pub(crate) fn totals(context: &SaContext) -> &Arc<Totals> {
+    context.counters.totals.get_or_init(|| {
         let totals = Totals::default();
         for direction in [Direction::Inbound, Direction::Outbound] {
-            let (bytes, packets) = older.counters.direction(direction).traffic();
+            let (bytes, packets) = context.counters.direction(direction).traffic();
             totals.direction(direction).add(bytes, packets);
         }
         Arc::new(totals)
-    });
+    })
+}
+
+/// Lets a new generation of the same traffic continue the totals of the older ones. If `has_counted`,
+/// adds what the new one has counted so far; else the caller counts that afterwards.
+fn continue_totals(older: &SaContext, new: &SaContext, has_counted: bool) {
+    let totals = totals(older);
     if new.counters.totals.set(Arc::clone(totals)).is_ok() && has_counted {
         for direction in [Direction::Inbound, Direction::Outbound] {
             let (bytes, packets) = new.counters.direction(direction).traffic();
@@ -199,7 +204,7 @@ fn continue_totals(older: &SaContext, new: &SaContext, has_counted: bool) {
     }
 }
 
-/// Finds another complete context that protects the same traffic.
+/// Finds another context that protects the same traffic, and had both directions once: one of them may be gone already.
 fn older_generation(new: &SaContext, database: &Database) -> Option<Arc<SaContext>> {
     let remote = new.traffic.endpoints.remote();
     let filters = |context: &SaContext| {
@@ -211,10 +216,12 @@ fn older_generation(new: &SaContext, database: &Database) -> Option<Arc<SaContex
         .filter(|id| *id != new.id)
         .filter_map(|id| database.get(id))
         .find(|other| {
-            other.state == SaState::Complete
+            let had = filters(other);
+            other.id < new.id
+                && had.iter().any(Option::is_some)
                 && other.traffic == new.traffic
                 && other.selectors == new.selectors
-                && filters(other) == filters(new)
+                && had.iter().zip(filters(new)).all(|(had, has)| had.is_none() || *had == has)
         })
         .cloned()
 }

@@ -3,6 +3,7 @@
 pub(crate) mod bundle;
 pub(crate) mod context;
 pub(crate) mod details;
+pub(crate) mod fields;
 pub(crate) mod key;
 pub(crate) mod lifetime;
 pub(crate) mod linux;

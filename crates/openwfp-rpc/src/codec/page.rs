@@ -7,6 +7,7 @@ use super::bytes::Writer;
 use super::bytes::malformed;
 use super::sa::get_context;
 use super::sa::put_context;
+use openwfp_api::ContextFields;
 use openwfp_api::Direction;
 use openwfp_api::EventKind;
 use openwfp_api::KeyAccess;
@@ -194,6 +195,9 @@ impl<'k> EventPage<'k> {
                 if let Some(context) = &event.context {
                     writer.message(4, |writer| put_context(writer, context));
                 }
+                for name in event.changed.names() {
+                    writer.bytes(5, name.as_bytes());
+                }
             }),
             Notification::Object(event) => writer.message(3, |writer| {
                 writer.uint(1, event.kind as u32);
@@ -248,17 +252,20 @@ pub(crate) fn decode_events(bytes: &[u8]) -> Result<Vec<Notification>> {
 
 fn get_event(reader: Reader<'_>) -> Result<SaContextEvent> {
     let (mut kind, mut id, mut version, mut context) = (0, 0, 0, None);
+    let mut changed = ContextFields::default();
     reader.fields(|field, value| {
         match field {
             1 => kind = value.uint()?,
             2 => id = value.u64()?,
             3 => version = value.u64()?,
             4 => context = Some(Arc::new(get_context(value.message()?)?)),
+            5 => changed.insert(value.text()?),
             _ => {}
         }
         Ok(())
     })?;
-    Ok(SaContextEvent { kind: event_kind(kind)?, id: SaContextId(id), version: Version(version), context })
+    let (kind, id, version) = (event_kind(kind)?, SaContextId(id), Version(version));
+    Ok(SaContextEvent { kind, id, version, context, changed })
 }
 
 fn get_dropped(reader: Reader<'_>) -> Result<Notification> {

@@ -526,6 +526,7 @@ proptest! {
             id: SaContextId(seed.number()),
             version: Version(seed.number()),
             context: seed.maybe(|seed| Arc::new(seed.context())),
+            changed: ContextFields::between(&seed.context(), &seed.context()),
         };
         let dropped = Notification::Dropped { count: seed.number(), list_from: Version(seed.number()) };
         let keys = KeyAccess::grant();
@@ -536,7 +537,7 @@ proptest! {
             return Err(TestCaseError::fail("two notifications were sent"));
         };
         prop_assert_eq!((read.kind, read.id, read.version), (event.kind, event.id, event.version));
-        prop_assert_eq!(&read.context, &event.context);
+        prop_assert_eq!((&read.context, read.changed), (&event.context, event.changed));
         prop_assert_eq!(format!("{dropped:?}"), format!("{:?}", Notification::Dropped { count: *count, list_from: *list_from }));
     }
 

@@ -569,7 +569,8 @@ impl Dataplane for Driver {
         // clear text meanwhile.
         let unused = self.ownership.forget(ids.iter().map(|id| identity(id, 0)));
         self.kernel.drop_policies(&unused);
-        Ok(last.map(|last| last.update(context.id, direction)))
+        let spi = ids.first().map_or(0, |id| id.spi);
+        Ok(last.map(|last| last.update(context.id, direction, spi)))
     }
 
     fn counters(&self, contexts: &[Arc<SaContext>]) -> Result<Vec<CounterUpdate>> {
@@ -585,8 +586,8 @@ impl Dataplane for Driver {
         let found = self.kernel.last(&ids)?;
         Ok(asked
             .into_iter()
-            .zip(found)
-            .filter_map(|((id, direction), last)| Some(last?.update(id, direction)))
+            .zip(ids.iter().zip(found))
+            .filter_map(|((id, direction), (of, last))| Some(last?.update(id, direction, of.spi)))
             .collect())
     }
 

@@ -70,6 +70,8 @@ const EVENT_BYTES: usize = 256 * 1024;
 const GATHER: Duration = Duration::from_millis(5);
 /// Maximum extra delay after a slow round, which lets more changes collect for the next one.
 const GATHER_MAX: Duration = Duration::from_millis(40);
+/// How long to wait for more moves after one.
+const MOVES_GATHER: Duration = Duration::from_millis(50);
 /// Number of states whose counters are read before events are checked again.
 const COUNTED_AT_A_TIME: usize = 128;
 /// The pause after a sweep of all counters is at least this many times as long as the sweep.
@@ -102,6 +104,8 @@ struct Following {
     mirror: Box<dyn Mirror>,
     inventory: Inventory,
     owners: Map<StateIdentity, Owner>,
+    /// Contexts of which an SA has reached a hard limit, which the engine has been told.
+    expired: HashSet<SaContextId>,
     completeness: Completeness,
     events: Zeroizing<Vec<u8>>,
     /// When to list the kernel again, if necessary.
@@ -163,6 +167,7 @@ impl Following {
             mirror,
             inventory,
             owners: Map::default(),
+            expired: HashSet::new(),
             relist_at: (completeness != Completeness::Whole).then(|| now + RETRY),
             completeness,
             events: Zeroizing::new(Vec::new()),
@@ -289,6 +294,7 @@ impl Following {
             let own = self.kernel.addresses()?;
             self.inventory.set_own_addresses(own);
         }
+        let mut moves = 0;
         loop {
             let mut events = std::mem::take(&mut self.events);
             events.clear();
@@ -303,6 +309,12 @@ impl Following {
                 Drained::More => taken?,
                 Drained::All => {
                     taken?;
+                    // A daemon moves the directions of an SA one by one.
+                    if self.inventory.changes.moves.len() > moves {
+                        moves = self.inventory.changes.moves.len();
+                        std::thread::sleep(MOVES_GATHER);
+                        continue;
+                    }
                     self.flush()?;
                     break;
                 }
@@ -390,12 +402,16 @@ impl Following {
         }
         let changes = std::mem::take(&mut self.inventory.changes);
         self.tell_policies(&changes)?;
+        let mut told = Vec::new();
         for (new, old) in &changes.moved {
             if let Some(owner) = self.owners.remove(old) {
+                // The kernel has made a new state, with the SA's time of addition but without its counters.
+                if owner.counts {
+                    told.push(MirrorChange::Restarted { id: owner.id, direction: owner.direction });
+                }
                 self.owners.insert(*new, owner);
             }
         }
-        let mut told = Vec::new();
         for identity in &changes.soft {
             told.extend(self.owners.get(identity).map(|owner| MirrorChange::SoftExpired { id: owner.id }));
         }
@@ -410,6 +426,7 @@ impl Following {
         for id in before.difference(&claimed) {
             let counters = leaving.remove(id).unwrap_or_default();
             told.push(MirrorChange::Remove { id: *id, counters });
+            self.expired.remove(id);
         }
         let ids = self.mirror.apply(told, self.completeness.clone()).map_err(|_| End::NoEngine)?;
         for ((members, asked), id) in puts.iter().zip(ids) {
@@ -436,17 +453,21 @@ impl Following {
             match (Ownership::context_of(facts.tie), owner) {
                 (Some(id), _) => {
                     let direction = facts.direction.unwrap_or(Direction::Outbound);
-                    let counters = owner.zip(*last).and_then(|(owner, last)| update(&owner, last));
+                    let counters = owner.zip(*last).and_then(|(owner, last)| update(&owner, identity, last));
                     told.extend(self.lost(identity, id, direction, *expired, counters)?);
                 }
                 // The acquire's context is being keyed through the API.
                 (None, Some(owner)) if self.ownership.has_context(owner.id) => {}
                 (None, Some(owner)) => {
+                    let last = last.and_then(|last| update(&owner, identity, last));
+                    if *expired && self.expired.insert(owner.id) {
+                        told.push(MirrorChange::Counted(last.into_iter().collect()));
+                        told.push(MirrorChange::HardExpired { id: owner.id });
+                    }
                     if facts.tie != 0 {
                         self.kernel.drop_policies(&self.ownership.forget([*identity]));
                     }
-                    let counters = leaving.entry(owner.id).or_default();
-                    counters.extend(last.and_then(|last| update(&owner, last)));
+                    leaving.entry(owner.id).or_default().extend(last);
                 }
                 (None, None) => {}
             }
@@ -514,6 +535,9 @@ impl Following {
                 && let Some(mut context) = pairing.context(unit)
             {
                 self.name_policy(&mut context, &pairing, unit);
+                if let Some(counters) = id.and_then(|id| leaving.get(&id)).filter(|last| !last.is_empty()) {
+                    batch.told.push(MirrorChange::Counted(counters.clone()));
+                }
                 batch.told.push(MirrorChange::Put { id, context: Box::new(context) });
                 batch.puts.push((members, asked(&pairing, unit)));
             }
@@ -616,7 +640,7 @@ impl Following {
         let updates: Vec<CounterUpdate> = identities
             .iter()
             .zip(found)
-            .filter_map(|(identity, last)| update(self.owners.get(identity)?, last?))
+            .filter_map(|(identity, last)| update(self.owners.get(identity)?, identity, last?))
             .collect();
         self.mirror.count(&updates).map_err(|_| End::NoEngine)
     }
@@ -669,6 +693,7 @@ impl Following {
         self.ownership.forget(installed.into_iter().map(|(identity, ..)| identity));
         let told = ids.into_iter().map(|id| MirrorChange::Remove { id, counters: Vec::new() }).collect();
         self.owners.clear();
+        self.expired.clear();
         self.counting.clear();
         self.mirror.apply(told, self.completeness.clone()).map(drop).map_err(|_| End::NoEngine)
     }
@@ -735,17 +760,18 @@ fn note_acquire(ownership: &Ownership, id: SaContextId, pairing: &Pairing<'_, In
     }
 }
 
-fn update(owner: &Owner, last: Last) -> Option<CounterUpdate> {
-    owner.counts.then(|| last.update(owner.id, owner.direction))
+fn update(owner: &Owner, identity: &StateIdentity, last: Last) -> Option<CounterUpdate> {
+    owner.counts.then(|| last.update(owner.id, owner.direction, identity.2))
 }
 
 impl Last {
     /// Converts to the engine's type.
-    pub(super) fn update(self, id: SaContextId, direction: Direction) -> CounterUpdate {
+    pub(super) fn update(self, id: SaContextId, direction: Direction, spi: u32) -> CounterUpdate {
         let [replay_window_drops, replay_drops, integrity_failures] = self.drops.unwrap_or_default();
         CounterUpdate {
             id,
             direction,
+            spi: Spi::new(spi),
             bytes: self.bytes,
             packets: self.packets,
             last_used: self.last_used,
