@@ -735,20 +735,29 @@ pub(crate) enum Color {
     Never,
 }
 
-/// A context by its id or by one of its SPIs.
+/// A context by its id or by one of its SPIs and, where several have that, the remote address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reference {
     Id(SaContextId),
-    Spi(Spi),
+    Spi(Spi, Option<IpAddr>),
 }
 
 fn reference(text: &str) -> Result<Reference, String> {
     if text.starts_with("0x") || text.starts_with("0X") {
-        return spi(text).map(Reference::Spi);
+        return match text.split_once('@') {
+            None => spi(text).map(|spi| Reference::Spi(spi, None)),
+            Some((number, remote)) => {
+                let remote = remote.parse().map_err(|error| format!("\"{remote}\": {error}"))?;
+                spi(number).map(|spi| Reference::Spi(spi, Some(remote)))
+            }
+        };
     }
     match text.parse() {
         Ok(id) => Ok(Reference::Id(SaContextId(id))),
-        Err(_) => Err("expected an id, such as 7, or an SPI, such as 0xc71b7200".into()),
+        Err(_) => Err(
+            "expected an id, such as 7, an SPI, such as 0xc71b7200, or an SPI and the remote address, such as 0x3@192.0.2.9"
+                .into(),
+        ),
     }
 }
 
@@ -799,7 +808,11 @@ mod tests {
     #[test]
     fn a_context_is_named_by_number_or_by_spi() {
         assert_eq!(reference("16").unwrap(), Reference::Id(SaContextId(16)));
-        assert_eq!(reference("0x10").unwrap(), Reference::Spi(Spi::new(16).unwrap()));
+        let spi = Spi::new(16).unwrap();
+        assert_eq!(reference("0x10").unwrap(), Reference::Spi(spi, None));
+        let remote = "fd00::1".parse().unwrap();
+        assert_eq!(reference("0x10@fd00::1").unwrap(), Reference::Spi(spi, Some(remote)));
+        assert!(reference("0x10@nobody").unwrap_err().contains("nobody"));
         for bad in ["", "0x", "0x0", "0x123456789", "-1", "c71b7200"] {
             assert!(reference(bad).is_err(), "{bad}");
         }

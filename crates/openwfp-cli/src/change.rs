@@ -21,7 +21,13 @@ pub(crate) enum Change {
     Delete,
 }
 
-pub(crate) fn change(engine: &Engine, change: Change, args: &ChangeArgs) -> Result<(), Failure> {
+pub(crate) fn change(
+    url: &EngineUrl,
+    engine: &Engine,
+    change: Change,
+    args: &ChangeArgs,
+) -> Result<(), Failure> {
+    lasts(url, change)?;
     let session = engine.open_session(SessionOptions::new().name("wfp sa"))?;
     let contexts = args
         .ids
@@ -49,6 +55,23 @@ pub(crate) fn change(engine: &Engine, change: Change, args: &ChangeArgs) -> Resu
         anstream::println!("{done}: {} {} <=> {}", context.id, endpoints.local(), endpoints.remote());
     }
     Ok(())
+}
+
+/// Checks that a change lasts longer than this command.
+fn lasts(url: &EngineUrl, change: Change) -> Result<(), Error> {
+    let (what, remedy) = match (url, change) {
+        (EngineUrl::Capture(_) | EngineUrl::Memory, _) => (
+            format!("{url} is an engine of this command alone, so that nothing would remain changed"),
+            "Name the engine of a daemon or of a kernel.",
+        ),
+        (EngineUrl::Xfrm(_), Change::Expire) => (
+            "the inbound SA of an expiring context is deleted after 60 s, and this command ends before"
+                .into(),
+            "Ask a daemon, or delete the SA context.",
+        ),
+        _ => return Ok(()),
+    };
+    Err(Error::new(Code::ERROR_NOT_SUPPORTED, what).with_remedy(remedy))
 }
 
 /// `wfp flush`: removes what stopped engines have left in a kernel.

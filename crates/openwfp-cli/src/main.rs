@@ -83,8 +83,8 @@ fn sa(args: &Args, command: &SaCommand) -> Result<(), Failure> {
         SaCommand::List(list) => sa::list(&url, &engine, list),
         SaCommand::Show(show) => sa::show(&engine, show),
         SaCommand::Watch(watch) => watch::watch(engine, watch),
-        SaCommand::Expire(expire) => change::change(&engine, change::Change::Expire, expire),
-        SaCommand::Delete(delete) => change::change(&engine, change::Change::Delete, delete),
+        SaCommand::Expire(expire) => change::change(&url, &engine, change::Change::Expire, expire),
+        SaCommand::Delete(delete) => change::change(&url, &engine, change::Change::Delete, delete),
         SaCommand::Export(export) => export::export(&engine, export),
     }
 }

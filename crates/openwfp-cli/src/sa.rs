@@ -22,6 +22,7 @@ use openwfp::api::Session;
 use openwfp::api::Spi;
 use std::io::BufWriter;
 use std::io::Write;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A format of a listing, which writes page by page.
@@ -73,7 +74,10 @@ pub(crate) fn list(url: &EngineUrl, engine: &Engine, args: &ListArgs) -> Result<
     let completeness = session.completeness()?;
     let end = End {
         count,
-        more_after: last.filter(|_| more).map(|context| name_for_later(url, &context)),
+        more_after: last
+            .filter(|_| more)
+            .map(|context| name_for_later(&*session, url, &context))
+            .transpose()?,
         incomplete: match &completeness {
             Completeness::Whole => None,
             Completeness::Incomplete(why) => Some(why),
@@ -109,12 +113,11 @@ fn key_access(session: &dyn Session, wanted: bool) -> Result<Option<KeyAccess>, 
 
 /// Returns the id of the context that the user named by id or SPI.
 pub(crate) fn resolve(session: &dyn Session, reference: Reference) -> Result<SaContextId, Error> {
-    let spi = match reference {
+    let (spi, remote) = match reference {
         Reference::Id(id) => return Ok(id),
-        Reference::Spi(spi) => spi,
+        Reference::Spi(spi, remote) => (spi, remote),
     };
-    let options = EnumOptions { spi: Some(spi), ..EnumOptions::default() };
-    let found = session.sa_contexts(&options)?.collect::<Result<Vec<_>, Error>>()?;
+    let found = with_spi(session, spi, remote)?;
     match &found[..] {
         [context] => Ok(context.id),
         [] => Err(Error::new(Code::FWP_E_NOT_FOUND, format!("no SA context has SPI {spi}"))
@@ -122,16 +125,34 @@ pub(crate) fn resolve(session: &dyn Session, reference: Reference) -> Result<SaC
         several => {
             let ids: Vec<String> = several.iter().map(|context| context.id.to_string()).collect();
             let what = format!("{} SA contexts have SPI {spi}: {}", ids.len(), ids.join(", "));
-            Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what).with_remedy("Give an id."))
+            Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what)
+                .with_remedy("Give an id, or the SPI with the remote address: 0x3@192.0.2.9."))
         }
     }
 }
 
-/// Returns what names a context in a later command: its id where the engine keeps ids, else an SPI.
-fn name_for_later(url: &EngineUrl, context: &SaContext) -> String {
-    let spi: Option<Spi> = context.spis().map(|(_, spi)| spi).next();
-    match (url, spi) {
-        (EngineUrl::Xfrm(_), Some(spi)) => spi.to_string(),
-        _ => context.id.to_string(),
+/// Returns the contexts with an SPI and, if it is given, a remote address.
+fn with_spi(session: &dyn Session, spi: Spi, remote: Option<IpAddr>) -> Result<Vec<Arc<SaContext>>, Error> {
+    let options = EnumOptions { spi: Some(spi), ..EnumOptions::default() };
+    let found = session.sa_contexts(&options)?.collect::<Result<Vec<_>, Error>>()?;
+    let is_meant =
+        |context: &Arc<SaContext>| remote.is_none_or(|remote| context.traffic.endpoints.remote() == remote);
+    Ok(found.into_iter().filter(is_meant).collect())
+}
+
+/// Returns what names a context, and no other one, in a later command: its id where the engine keeps ids, else an SPI if
+/// necessary with the remote address. Only where neither tells contexts apart, it is the place in this listing.
+fn name_for_later(session: &dyn Session, url: &EngineUrl, context: &SaContext) -> Result<String, Error> {
+    if !matches!(url, EngineUrl::Xfrm(_)) {
+        return Ok(context.id.to_string());
     }
+    let remote = context.traffic.endpoints.remote();
+    for with_remote in [None, Some(remote)] {
+        for (_, spi) in context.spis() {
+            if with_spi(session, spi, with_remote)?.len() == 1 {
+                return Ok(with_remote.map_or_else(|| spi.to_string(), |remote| format!("{spi}@{remote}")));
+            }
+        }
+    }
+    Ok(context.id.to_string())
 }

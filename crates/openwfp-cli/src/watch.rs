@@ -5,10 +5,12 @@ use crate::args::WatchArgs;
 use crate::failure::Failure;
 use crate::failure::complain;
 use crate::format::json;
+use crate::format::json::Changed;
 use crate::format::words;
 use openwfp::Engine;
 use openwfp::Update;
 use openwfp::Watcher;
+use openwfp::api::ContextFields;
 use openwfp::api::Direction;
 use openwfp::api::EventKind;
 use openwfp::api::SaContext;
@@ -29,6 +31,15 @@ struct Known {
     listed: bool,
 }
 
+/// What happened to a context.
+struct Seen {
+    kind: EventKind,
+    context: Arc<SaContext>,
+    /// The context before, if it is known.
+    before: Option<Arc<SaContext>>,
+    changed: ContextFields,
+}
+
 pub(crate) fn watch(engine: Engine, args: &WatchArgs) -> Result<(), Failure> {
     let mut watcher = Watcher::new(engine, args.template.template());
     let (mut known, mut announced) = (Known::default(), false);
@@ -44,15 +55,17 @@ pub(crate) fn watch(engine: Engine, args: &WatchArgs) -> Result<(), Failure> {
         if let Update::Away(why) = &update {
             complain(&format!("warning: lost the connection to the engine, reconnecting: {why}"));
         }
-        for (kind, context) in known.take(update) {
+        for seen in known.take(update) {
             if left == 0 {
                 break;
             }
             left -= 1;
+            let changed =
+                Changed { before: seen.before.as_deref(), after: &seen.context, fields: seen.changed };
             if lines {
-                json::write_event(&mut out, word(kind), &words::now(), &context)?;
+                json::write_event(&mut out, word(seen.kind), &words::now(), &changed)?;
             } else {
-                writeln!(out, "{}", row(kind, &context))?;
+                writeln!(out, "{}", row(seen.kind, &changed))?;
             }
         }
         out.flush()?;
@@ -66,7 +79,7 @@ pub(crate) fn watch(engine: Engine, args: &WatchArgs) -> Result<(), Failure> {
 
 impl Known {
     /// Turns an update into events.
-    fn take(&mut self, update: Update) -> Vec<(EventKind, Arc<SaContext>)> {
+    fn take(&mut self, update: Update) -> Vec<Seen> {
         match update {
             Update::Away(_) => Vec::new(),
             Update::Changed(event) => self.change(event).into_iter().collect(),
@@ -74,17 +87,17 @@ impl Known {
         }
     }
 
-    fn change(&mut self, event: SaContextEvent) -> Option<(EventKind, Arc<SaContext>)> {
+    fn change(&mut self, event: SaContextEvent) -> Option<Seen> {
         let context = event.context.or_else(|| self.contexts.get(&event.id).cloned())?;
-        match event.kind {
-            EventKind::Delete => drop(self.contexts.remove(&event.id)),
-            _ => drop(self.contexts.insert(event.id, Arc::clone(&context))),
-        }
-        Some((event.kind, context))
+        let before = match event.kind {
+            EventKind::Delete => self.contexts.remove(&event.id),
+            _ => self.contexts.insert(event.id, Arc::clone(&context)),
+        };
+        Some(Seen { kind: event.kind, context, before, changed: event.changed })
     }
 
     /// Stores a listing. The first one is where watching begins; a later one yields the events that were missed.
-    fn list(&mut self, contexts: Vec<Arc<SaContext>>) -> Vec<(EventKind, Arc<SaContext>)> {
+    fn list(&mut self, contexts: Vec<Arc<SaContext>>) -> Vec<Seen> {
         let new: BTreeMap<_, _> = contexts.into_iter().map(|context| (context.id, context)).collect();
         let first = !std::mem::replace(&mut self.listed, true);
         let old = std::mem::replace(&mut self.contexts, new);
@@ -92,11 +105,16 @@ impl Known {
             return Vec::new();
         }
         let gone = old.iter().filter(|(id, _)| !self.contexts.contains_key(id));
-        let gone = gone.map(|(_, context)| (EventKind::Delete, Arc::clone(context)));
+        let seen = |kind, context: &Arc<SaContext>, before: Option<&Arc<SaContext>>| {
+            let changed = before.map(|before| ContextFields::between(before, context)).unwrap_or_default();
+            Seen { kind, context: Arc::clone(context), before: before.cloned(), changed }
+        };
+        let gone = gone.map(|(_, context)| seen(EventKind::Delete, context, None));
         let here = self.contexts.iter().filter_map(|(id, context)| match old.get(id) {
-            None => Some((EventKind::Add, Arc::clone(context))),
-            Some(before) if **before != **context => Some((EventKind::Change, Arc::clone(context))),
-            Some(_) => None,
+            None => Some(seen(EventKind::Add, context, None)),
+            Some(before) => {
+                Some(seen(EventKind::Change, context, Some(before))).filter(|seen| !seen.changed.is_empty())
+            }
         });
         gone.chain(here).collect()
     }
@@ -115,12 +133,13 @@ fn word(kind: EventKind) -> &'static str {
 
 fn heading() -> String {
     format!(
-        "{:<24}  {:<11}  {:>6}  {:<8}  {:<15}  {:<15}  {:<10}  {:<10}  {:>12}  {:>12}",
+        "{:<24}  {:<11}  {:>6}  {:<8}  {:<15}  {:<15}  {:<10}  {:<10}  {:>12}  {:>12}  WHAT",
         "TIME", "EVENT", "ID", "STATE", "LOCAL", "REMOTE", "SPI IN", "SPI OUT", "BYTES IN", "BYTES OUT"
     )
 }
 
-fn row(kind: EventKind, context: &SaContext) -> String {
+fn row(kind: EventKind, changed: &Changed<'_>) -> String {
+    let context = changed.after;
     let spi = |direction| match context.details(direction) {
         Some(details) => details.bundle.sas.first().spi.to_string(),
         None if direction == Direction::Inbound => {
@@ -130,9 +149,13 @@ fn row(kind: EventKind, context: &SaContext) -> String {
     };
     let bytes = |direction| context.counters.direction(direction).traffic().0;
     let endpoints = context.traffic.endpoints;
-    let packet = context.acquire().map_or_else(String::new, |packet| format!("  {}", words::packet(packet)));
+    let what = match context.acquire() {
+        Some(packet) => format!("  {}", words::packet(packet)),
+        None if changed.fields.is_empty() => String::new(),
+        None => format!("  {}", json::describe(changed)),
+    };
     format!(
-        "{:<24}  {:<11}  {:>6}  {:<8}  {:<15}  {:<15}  {:<10}  {:<10}  {:>12}  {:>12}{packet}",
+        "{:<24}  {:<11}  {:>6}  {:<8}  {:<15}  {:<15}  {:<10}  {:<10}  {:>12}  {:>12}{what}",
         words::now(),
         word(kind),
         context.id.0,
@@ -167,7 +190,7 @@ mod tests {
         let mut changed = (*context(3)).clone();
         changed.state = SaState::Complete;
         let missed = known.take(Update::Listed(vec![context(2), Arc::new(changed), context(4)]));
-        let missed: Vec<_> = missed.iter().map(|(kind, context)| (*kind, context.id.0)).collect();
+        let missed: Vec<_> = missed.iter().map(|seen| (seen.kind, seen.context.id.0)).collect();
         assert_eq!(missed, [(EventKind::Delete, 1), (EventKind::Change, 3), (EventKind::Add, 4)]);
     }
 }

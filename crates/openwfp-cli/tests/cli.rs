@@ -504,12 +504,66 @@ fn the_engine_may_come_from_the_environment_by_its_new_name_and_its_old_one() {
     assert!(bad.code == 1 && bad.err.contains("OPENWFP_ENGINE: "), "{}", bad.err);
 }
 
+/// A daemon that serves a capture until it is dropped.
+struct Served {
+    child: std::process::Child,
+    socket: PathBuf,
+}
+
+impl Served {
+    fn new(name: &str, number: u32) -> Served {
+        let socket = std::env::temp_dir().join(format!("openwfp-cli-{}-{number}.sock", std::process::id()));
+        let child = wfp()
+            .args(["serve", "--engine", &format!("capture:{}", sample(name).display()), "--unix"])
+            .arg(&socket)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let begun = std::time::Instant::now();
+        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(10), "the daemon does not listen");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        Served { child, socket }
+    }
+
+    fn engine(&self) -> String {
+        format!("unix:{}", self.socket.display())
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        drop(std::fs::remove_file(&self.socket));
+    }
+}
+
+#[test]
+fn a_change_that_would_not_last_is_rejected_with_the_reason() {
+    let capture = format!("capture:{}", sample("strongswan-16").display());
+    for (engine, verb, reason) in [
+        (capture.as_str(), "delete", "an engine of this command alone"),
+        (capture.as_str(), "expire", "an engine of this command alone"),
+        ("memory:", "delete", "an engine of this command alone"),
+    ] {
+        let refused = run(wfp().args(["--engine", engine, "sa", verb, "1", "--yes"]));
+        assert_eq!((refused.code, refused.out.as_str()), (1, ""), "{verb} {engine}");
+        assert!(
+            refused.err.contains(reason) && refused.err.contains("ERROR_NOT_SUPPORTED"),
+            "{}",
+            refused.err
+        );
+    }
+}
+
 #[test]
 fn who_declines_sees_cancelled_and_exit_code_1() {
     let terminal = nix::pty::openpty(None, None).unwrap();
+    let served = Served::new("strongswan-16", 1);
     let mut child = wfp()
-        .arg("--engine")
-        .arg(format!("capture:{}", sample("strongswan-16").display()))
+        .args(["--engine", &served.engine()])
         .args(["sa", "delete", "1"])
         .stdin(terminal.slave)
         .stdout(Stdio::piped())
@@ -528,7 +582,8 @@ fn who_declines_sees_cancelled_and_exit_code_1() {
 
 #[test]
 fn what_is_to_be_deleted_is_shown_and_nobody_deletes_by_accident() {
-    let engine = format!("capture:{}", sample("strongswan-16").display());
+    let served = Served::new("strongswan-16", 2);
+    let engine = served.engine();
     let change =
         |verb: &str, args: &[&str]| run(wfp().arg("--engine").arg(&engine).args(["sa", verb]).args(args));
     let asked = change("delete", &["1", "0xce435ff9"]);
@@ -537,8 +592,8 @@ fn what_is_to_be_deleted_is_shown_and_nobody_deletes_by_accident() {
     assert!(asked.err.contains("nothing was changed") && asked.err.contains("--yes"), "{}", asked.err);
     let done = change("delete", &["1", "--yes"]);
     assert_eq!((done.code, done.out.as_str()), (0, "deleted: 1 10.99.0.1 <=> 10.99.0.2\n"));
-    let expired = change("expire", &["1", "--yes"]);
-    assert_eq!((expired.code, expired.out.as_str()), (0, "expiring: 1 10.99.0.1 <=> 10.99.0.2\n"));
+    let expired = change("expire", &["2", "--yes"]);
+    assert_eq!((expired.code, expired.out.as_str()), (0, "expiring: 2 10.99.0.1 <=> 10.99.0.2\n"));
     let none = change("delete", &["99", "--yes"]);
     assert!(none.code == 1 && none.err.contains("FWP_E_NOT_FOUND"), "{}", none.err);
 }

@@ -3,6 +3,7 @@
 use super::words;
 use crate::sa::End;
 use crate::sa::Listing;
+use openwfp::api::ContextFields;
 use openwfp::api::Direction;
 use openwfp::api::DirectionCounters;
 use openwfp::api::KeyAccess;
@@ -15,6 +16,8 @@ use openwfp::api::SaDetails;
 use openwfp::api::Selector;
 use openwfp::api::Transform;
 use serde::Serialize;
+use serde_json::Map;
+use serde_json::Value;
 use std::io;
 use std::io::Write;
 use std::sync::Arc;
@@ -102,7 +105,19 @@ struct Event<'a> {
     version: u32,
     event: &'a str,
     time: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changed: Vec<&'static str>,
+    /// The changed members as they were, by name.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    before: Map<String, Value>,
     context: Context,
+}
+
+/// A change of a context, with what is known of it before.
+pub(crate) struct Changed<'c> {
+    pub(crate) before: Option<&'c SaContext>,
+    pub(crate) after: &'c SaContext,
+    pub(crate) fields: ContextFields,
 }
 
 /// Writes a change of a context and the end of its line.
@@ -110,11 +125,46 @@ pub(crate) fn write_event(
     out: &mut dyn Write,
     event: &str,
     time: &str,
-    context: &SaContext,
+    changed: &Changed<'_>,
 ) -> io::Result<()> {
-    let context = Context::new(context, None, None);
-    serde_json::to_writer(&mut *out, &Event { version: VERSION, event, time, context })?;
+    let context = Context::new(changed.after, None, None);
+    let before = members(changed.before, changed.fields).into_iter();
+    let before = before.map(|(name, value)| (name.to_owned(), value)).collect();
+    let changed = changed.fields.names().collect();
+    serde_json::to_writer(&mut *out, &Event { version: VERSION, event, time, changed, before, context })?;
     writeln!(out)
+}
+
+/// Returns the values of some members of a context.
+fn members(context: Option<&SaContext>, fields: ContextFields) -> Vec<(&'static str, Value)> {
+    let Some(context) = context else { return Vec::new() };
+    let whole = serde_json::to_value(Context::new(context, None, None)).unwrap_or_default();
+    let at = |name: &str| name.split('.').fold(&whole, |value, name| &value[name]).clone();
+    fields.names().filter(|name| *name != "other").map(|name| (name, at(name))).collect()
+}
+
+/// Describes a change in words, such as `remote 192.0.2.2 -> 192.0.2.9, selectors`.
+pub(crate) fn describe(changed: &Changed<'_>) -> String {
+    let after = members(Some(changed.after), changed.fields);
+    let before = members(changed.before, changed.fields);
+    let words = |value: &Value| match value {
+        Value::Null => Some("-".to_owned()),
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Array(sas) => {
+            let spis: Option<Vec<&str>> = sas.iter().map(|sa| sa["spi"].as_str()).collect();
+            spis.map(|spis| spis.join("+"))
+        }
+        _ => None,
+    };
+    let one = |(name, after): &(&str, Value)| {
+        let before = before.iter().find(|(other, _)| other == name).and_then(|(_, value)| words(value));
+        match (before, words(after)) {
+            (Some(before), Some(after)) if before != after => format!("{name} {before} -> {after}"),
+            _ => (*name).to_owned(),
+        }
+    };
+    after.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// Writes one context and the end of its line.
