@@ -5,7 +5,6 @@ use crate::sa::End;
 use crate::sa::Listing;
 use openwfp::api::ContextFields;
 use openwfp::api::Direction;
-use openwfp::api::DirectionCounters;
 use openwfp::api::KeyAccess;
 use openwfp::api::LinuxExtras;
 use openwfp::api::LinuxSa;
@@ -138,7 +137,7 @@ pub(crate) fn write_event(
 /// Returns the values of some members of a context.
 fn members(context: Option<&SaContext>, fields: ContextFields) -> Vec<(&'static str, Value)> {
     let Some(context) = context else { return Vec::new() };
-    let whole = serde_json::to_value(Context::new(context, None, None)).unwrap_or_default();
+    let whole = value(context, None);
     let at = |name: &str| name.split('.').fold(&whole, |value, name| &value[name]).clone();
     fields.names().filter(|name| *name != "other").map(|name| (name, at(name))).collect()
 }
@@ -279,6 +278,15 @@ struct Rare {
     offload: Option<Offload>,
     #[serde(skip_serializing_if = "Option::is_none")]
     security_context: Option<String>,
+    /// The packets that the SA itself accepts, beside those of its policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    selector: Option<Pair>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acquire_sequence: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original_address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    care_of: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     replay: Option<Replay>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -295,6 +303,8 @@ struct MarkObject {
 struct Offload {
     interface: u32,
     flags: u8,
+    /// `packet`, or `crypto` if the hardware only encrypts.
+    kind: &'static str,
 }
 
 #[derive(Serialize)]
@@ -405,7 +415,7 @@ impl Context {
         let details = |direction| {
             let details = context.details(direction)?;
             let counters = &context.counters;
-            Some(Details::new(details, counters.direction(direction), counters.total(direction), keys))
+            Some(Details::new(details, direction, counters, keys))
         };
         Context {
             version,
@@ -429,15 +439,17 @@ impl Context {
 impl Details {
     fn new(
         details: &SaDetails,
-        counters: &DirectionCounters,
-        total: (u64, u64),
+        direction: Direction,
+        counters: &openwfp::api::Counters,
         keys: Option<&KeyAccess>,
     ) -> Details {
+        let total = counters.total(direction);
+        let counters = counters.direction(direction);
         let linux = words::linux(details);
         let load = |cell: &std::sync::atomic::AtomicU64| cell.load(Ordering::Relaxed);
         Details {
             filter_id: details.filter_id.0,
-            sas: details.bundle.sas.iter().map(|sa| SaObject::new(sa, keys)).collect(),
+            sas: details.bundle.sas.iter().map(|sa| SaObject::new(sa, direction, keys)).collect(),
             lifetime: Lifetime::new(details, linux),
             encapsulation: details.udp_encapsulation.map(|udp| Encapsulation {
                 kind: match linux.and_then(|linux| linux.extras.as_ref()).map_or(0, |e| e.encapsulation_type)
@@ -502,7 +514,7 @@ impl Times {
 }
 
 impl SaObject {
-    fn new(sa: &Sa, keys: Option<&KeyAccess>) -> SaObject {
+    fn new(sa: &Sa, direction: Direction, keys: Option<&KeyAccess>) -> SaObject {
         let linux = sa.linux.as_deref();
         SaObject {
             spi: sa.spi.to_string(),
@@ -512,14 +524,38 @@ impl SaObject {
             replay_window: linux.map(|linux| linux.replay_window),
             reqid: linux.map(|linux| linux.reqid),
             flags: linux.map(flags).unwrap_or_default(),
-            rare: linux.and_then(|linux| linux.extras.as_deref()).map(Rare::new).unwrap_or_default(),
+            rare: linux
+                .and_then(|linux| linux.extras.as_deref())
+                .map(|extras| Rare::new(extras, direction))
+                .unwrap_or_default(),
             keys: keys.map(|access| Keys::new(&sa.transform, access)),
         }
     }
 }
 
 impl Rare {
-    fn new(extras: &LinuxExtras) -> Rare {
+    fn new(extras: &LinuxExtras, direction: Direction) -> Rare {
+        // Every member is shown somewhere: limits in the lifetime, the type of encapsulation beside its ports, names of
+        // algorithms in the transform.
+        let LinuxExtras {
+            limits: _,
+            selector,
+            mark: of_packets,
+            output_mark,
+            if_id,
+            tfc_padding,
+            nat_keepalive_interval,
+            cpu,
+            acquire_sequence,
+            offload,
+            encapsulation_original,
+            encapsulation_type: _,
+            care_of,
+            security_context,
+            replay,
+            algorithm_names: _,
+            unknown,
+        } = extras;
         let set = |value: u32| (value != 0).then_some(value);
         let mark = |mark: Option<Mark>| {
             mark.map(|mark| MarkObject {
@@ -528,22 +564,30 @@ impl Rare {
             })
         };
         Rare {
-            mark: mark(extras.mark),
-            output_mark: mark(extras.output_mark),
-            if_id: set(extras.if_id),
-            tfc_padding: set(extras.tfc_padding),
-            nat_keepalive_seconds: set(extras.nat_keepalive_interval),
-            cpu: extras.cpu,
-            offload: extras
-                .offload
-                .map(|offload| Offload { interface: offload.interface, flags: offload.flags }),
-            security_context: extras.security_context.as_deref().map(str::to_owned),
-            replay: extras.replay.as_ref().map(|replay| Replay {
+            mark: mark(*of_packets),
+            output_mark: mark(*output_mark),
+            if_id: set(*if_id),
+            tfc_padding: set(*tfc_padding),
+            nat_keepalive_seconds: set(*nat_keepalive_interval),
+            cpu: *cpu,
+            offload: offload.map(|offload| Offload {
+                interface: offload.interface,
+                flags: offload.flags,
+                kind: if offload.flags & OFFLOAD_PACKET != 0 { "packet" } else { "crypto" },
+            }),
+            security_context: security_context.as_deref().map(str::to_owned),
+            // It has the packets' source on its local side.
+            selector: selector
+                .map(|own| if direction == Direction::Inbound { own.reversed() } else { own })
+                .map(|own| Pair::of(&own)),
+            acquire_sequence: set(*acquire_sequence),
+            original_address: encapsulation_original.map(|address| address.to_string()),
+            care_of: care_of.map(|address| address.to_string()),
+            replay: replay.as_ref().map(|replay| Replay {
                 inbound_sequence: replay.inbound_sequence,
                 outbound_sequence: replay.outbound_sequence,
             }),
-            unknown_attributes: extras
-                .unknown
+            unknown_attributes: unknown
                 .iter()
                 .map(|attribute| Unknown { kind: attribute.kind, length: attribute.bytes.len() })
                 .collect(),
@@ -566,6 +610,14 @@ impl Keys {
             hidden_by_kernel: transform.keys().any(|key| key.len() > 0 && key.is_zeroed()),
         }
     }
+}
+
+/// `XFRM_OFFLOAD_PACKET`.
+const OFFLOAD_PACKET: u8 = 4;
+
+/// Returns a context as a JSON value.
+pub(crate) fn value(context: &SaContext, keys: Option<&KeyAccess>) -> Value {
+    serde_json::to_value(Context::new(context, keys, None)).unwrap_or_default()
 }
 
 /// Returns the names that `ip xfrm state` has for a state's flags.

@@ -1,151 +1,249 @@
-//! One SA context in full, as text.
+//! One SA context in full, as text. It is made of the JSON of the context, so that nothing is in one and missing in the other.
 
+use super::json;
 use super::words;
-use openwfp::api::Direction;
 use openwfp::api::KeyAccess;
-use openwfp::api::LinuxExtras;
-use openwfp::api::LinuxSa;
-use openwfp::api::Sa;
 use openwfp::api::SaContext;
-use openwfp::api::SaDetails;
+use serde_json::Map;
+use serde_json::Value;
 use std::io;
 use std::io::Write;
-use std::sync::atomic::Ordering;
+
+/// A line: its label and its text.
+type Line = (String, String);
 
 pub(crate) fn write(out: &mut dyn Write, context: &SaContext, keys: Option<&KeyAccess>) -> io::Result<()> {
-    let pairs = words::pairs(context);
+    let value = json::value(context, keys);
+    let Value::Object(mut members) = value else { return Ok(()) };
     writeln!(out, "SA context {}", context.id)?;
-    writeln!(out, "  state      {}", context.state.word())?;
-    writeln!(out, "  mode       {}", context.traffic.mode)?;
-    writeln!(out, "  local      {}", context.traffic.endpoints.local())?;
-    writeln!(out, "  remote     {}", context.traffic.endpoints.remote())?;
-    if pairs.is_empty() {
-        writeln!(out, "  selectors  - (no policy)")?;
+    members.remove("id");
+    for name in ["state", "mode", "local", "remote"] {
+        if let Some(value) = members.remove(name) {
+            writeln!(out, "  {name:<9}  {}", text(&value))?;
+        }
     }
-    for (place, [local, remote]) in pairs.iter().enumerate() {
-        let name = if place == 0 { "selectors" } else { "" };
-        writeln!(out, "  {name:<9}  {local} <=> {remote}")?;
-    }
+    write_selectors(out, members.remove("selectors"))?;
+    let directions = ["inbound", "outbound"].map(|name| (name, members.remove(name)));
     if let Some(packet) = context.acquire() {
+        members.remove("acquire");
         writeln!(out, "  asked for  {}", words::packet(packet))?;
     }
-    if let Some(spi) = words::larval_spi(context) {
-        writeln!(out, "  SPI in     {spi}, no SA yet")?;
+    if let Some(spi) = members.remove("larval_spi") {
+        writeln!(out, "  SPI in     {}, no SA yet", text(&spi))?;
     }
-    for (direction, details) in context.directions() {
-        write_details(out, context, direction, details, keys)?;
+    for (name, value) in members {
+        writeln!(out, "  {:<9}  {}", label(&name), text(&value))?;
+    }
+    for (name, details) in directions {
+        if let Some(Value::Object(details)) = details {
+            writeln!(out, "  {name}")?;
+            write_details(out, details, name == "inbound")?;
+        }
     }
     Ok(())
 }
 
-fn write_details(
-    out: &mut dyn Write,
-    context: &SaContext,
-    direction: Direction,
-    details: &SaDetails,
-    keys: Option<&KeyAccess>,
-) -> io::Result<()> {
-    let heading = match direction {
-        Direction::Inbound => "inbound",
-        Direction::Outbound => "outbound",
-    };
-    writeln!(out, "  {heading}")?;
-    for sa in details.bundle.sas.iter() {
-        write_sa(out, sa, keys)?;
+fn write_selectors(out: &mut dyn Write, selectors: Option<Value>) -> io::Result<()> {
+    let selectors = selectors.unwrap_or_default();
+    let pairs: Vec<String> = selectors["pairs"].as_array().into_iter().flatten().map(pair).collect();
+    let is_any = |pair: &String| ["0.0.0.0/0 <=> 0.0.0.0/0", "::/0 <=> ::/0"].contains(&&**pair);
+    let note = if selectors["from"] == "policy" { "" } else { " (no policy; the SA's own)" };
+    // That an SA accepts all packets does not mean that all are protected.
+    if pairs.is_empty() || !note.is_empty() && pairs.iter().all(is_any) {
+        return writeln!(out, "  selectors  - (no policy)");
     }
-    writeln!(out, "    lifetime   {}", words::lifetime(details))?;
-    if let Some(udp) = details.udp_encapsulation {
-        writeln!(out, "    in UDP     local port {}, remote port {}", udp.local_port, udp.remote_port)?;
+    for (place, pair) in pairs.iter().enumerate() {
+        let name = if place == 0 { "selectors" } else { "" };
+        writeln!(out, "  {name:<9}  {pair}{note}")?;
     }
-    let counters = context.counters.direction(direction);
-    let (bytes, packets) = counters.traffic();
-    writeln!(out, "    counters   {bytes} bytes, {packets} packets")?;
-    let (total_bytes, total_packets) = context.counters.total(direction);
-    if (total_bytes, total_packets) != (bytes, packets) {
-        writeln!(
-            out,
-            "               {total_bytes} bytes, {total_packets} packets with earlier generations"
-        )?;
+    Ok(())
+}
+
+fn write_details(out: &mut dyn Write, mut details: Map<String, Value>, inbound: bool) -> io::Result<()> {
+    for sa in details.remove("sas").iter().flat_map(|sas| sas.as_array()).flatten() {
+        if let Value::Object(sa) = sa {
+            write_sa(out, sa.clone(), inbound)?;
+        }
     }
-    let drops = [
-        (&counters.replay_window_drops, "outside the replay window"),
-        (&counters.replay_drops, "replayed"),
-        (&counters.integrity_failures, "with a wrong integrity check value"),
+    let mut lines: Vec<Line> = Vec::new();
+    let mut add = |label: &str, text: String| lines.push((label.to_owned(), text));
+    let (hard, soft) = limits(&details.remove("lifetime").unwrap_or_default());
+    add("lifetime", hard);
+    if soft != "-" {
+        add("rekey at", soft);
+    }
+    if let Some(Value::Object(encapsulation)) = details.remove("encapsulation") {
+        let name = match encapsulation["type"].as_str() {
+            Some("tcp") => "in TCP",
+            Some("udp") => "in UDP",
+            Some("udp-draft") => "in UDP (draft)",
+            _ => "encapsulated",
+        };
+        let ports = [&encapsulation["local_port"], &encapsulation["remote_port"]].map(text);
+        add(name, format!("local port {}, remote port {}", ports[0], ports[1]));
+    }
+    if let Some(Value::Object(counters)) = details.remove("counters") {
+        let number = |name: &str| counters.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let (bytes, packets) = (number("bytes"), number("packets"));
+        add("counters", format!("{bytes} bytes, {packets} packets"));
+        let total = (number("total_bytes"), number("total_packets"));
+        if total != (bytes, packets) {
+            add("", format!("{} bytes, {} packets with earlier generations", total.0, total.1));
+        }
+        for (name, what) in [
+            ("replay_window_drops", "outside the replay window"),
+            ("replay_drops", "replayed"),
+            ("integrity_failures", "with a wrong integrity check value"),
+        ] {
+            if number(name) != 0 {
+                add("dropped", format!("{} packets {what}", number(name)));
+            }
+        }
+    }
+    if let Some(Value::Object(times)) = details.remove("times") {
+        for (name, label) in [
+            ("added", "added"),
+            ("first_used", "first used"),
+            ("last_used", "last used"),
+            ("soft_expires", "rekey"),
+            ("expires", "expires"),
+        ] {
+            if let Some(Value::String(time)) = times.get(name) {
+                add(label, time.clone());
+            }
+        }
+    }
+    match details.remove("filter_id") {
+        Some(Value::Number(id)) if id.as_u64() != Some(0) => add("filter", id.to_string()),
+        _ => {}
+    }
+    for (name, value) in &details {
+        add(&label(name), text(value));
+    }
+    for (label, text) in lines {
+        writeln!(out, "    {label:<11}  {text}")?;
+    }
+    Ok(())
+}
+
+/// Returns the hard and the soft limits of a lifetime in words; `-` if there are none.
+fn limits(lifetime: &Value) -> (String, String) {
+    let number = |name: &str| lifetime[name].as_u64().filter(|number| *number != 0);
+    let time = |name: &str, more: &str| number(name).map(|seconds| words::duration(seconds) + more);
+    let count = |name: &str, unit: &str| number(name).map(|number| format!("{number} {unit}"));
+    let hard = [
+        time("seconds", ""),
+        time("hard_use_seconds", " after its first use"),
+        time("idle_seconds", " without traffic"),
+        count("hard_bytes", "bytes").or_else(|| count("kilobytes", "KiB")),
+        count("packets", "packets"),
     ];
-    for (cell, what) in drops {
-        let number = cell.load(Ordering::Relaxed);
-        if number != 0 {
-            writeln!(out, "    dropped    {number} packets {what}")?;
+    let soft = [
+        time("soft_seconds", " after it was added"),
+        time("soft_use_seconds", " after its first use"),
+        count("soft_bytes", "bytes"),
+        count("soft_packets", "packets"),
+    ];
+    let all = |limits: &[Option<String>]| {
+        let limits: Vec<&str> = limits.iter().flatten().map(String::as_str).collect();
+        if limits.is_empty() { "-".to_owned() } else { limits.join(", ") }
+    };
+    (all(&hard), all(&soft))
+}
+
+fn write_sa(out: &mut dyn Write, mut sa: Map<String, Value>, inbound: bool) -> io::Result<()> {
+    let mut take = |name: &str| sa.remove(name).unwrap_or_default();
+    let [protocol, spi, transform] = ["protocol", "spi", "transform"].map(|name| text(&take(name)));
+    let (esn, window) = (take("esn") == true, take("replay_window").as_u64());
+    let keys = take("keys");
+    writeln!(out, "    {protocol:<11}  {spi} {transform}")?;
+    let mut lines: Vec<Line> = Vec::new();
+    let mut add = |label: &str, text: String| lines.push((label.to_owned(), text));
+    if let Some(reqid) = sa.remove("reqid") {
+        add("reqid", text(&reqid));
+    }
+    let numbers = if esn { ", extended sequence numbers" } else { "" };
+    match window {
+        // An outbound SA has no replay window.
+        _ if !inbound && esn => add("numbers", "extended sequence numbers".to_owned()),
+        Some(_) if !inbound => {}
+        Some(0) => add("replay", format!("no protection{numbers}")),
+        Some(1) => add("replay", format!("window of 1 packet{numbers}")),
+        Some(window) => add("replay", format!("window of {window} packets{numbers}")),
+        None => {}
+    }
+    for (name, value) in &sa {
+        let words = match (name.as_str(), value) {
+            ("mark" | "output_mark", mark) => {
+                format!("{}/{}", text(&mark["value"]), text(&mark["mask"]))
+            }
+            ("if_id", id) => id.as_u64().map_or_else(|| text(id), |id| format!("{id:#x}")),
+            ("tfc_padding", length) => format!("to {} bytes", text(length)),
+            ("nat_keepalive_seconds", seconds) => format!("every {} s", text(seconds)),
+            ("offload", offload) => {
+                format!("{} offload to interface {}", text(&offload["kind"]), text(&offload["interface"]))
+            }
+            ("replay", replay) => format!(
+                "{} received, {} sent",
+                text(&replay["inbound_sequence"]),
+                text(&replay["outbound_sequence"])
+            ),
+            ("selector", own) => pair(own),
+            ("unknown_attributes", Value::Array(unknown)) => {
+                let one =
+                    |it: &Value| format!("attribute {} of {} bytes", text(&it["type"]), text(&it["length"]));
+                unknown.iter().map(one).collect::<Vec<_>>().join(", ")
+            }
+            (_, value) => text(value),
+        };
+        add(&label(name), words);
+    }
+    if keys["hidden_by_kernel"] == true {
+        add("key", "hidden by the kernel (lockdown)".to_owned());
+    }
+    for name in ["encryption", "integrity"] {
+        if let Value::String(key) = &keys[name] {
+            add("key", key.clone());
         }
     }
-    if details.filter_id.0 != 0 {
-        writeln!(out, "    filter     {}", details.filter_id.0)?;
+    for (label, text) in lines {
+        writeln!(out, "      {label:<11}{text}")?;
     }
     Ok(())
 }
 
-fn write_sa(out: &mut dyn Write, sa: &Sa, keys: Option<&KeyAccess>) -> io::Result<()> {
-    writeln!(out, "    {:<9}  {} {}", sa.transform.protocol(), sa.spi, words::name(sa))?;
-    if let Some(linux) = &sa.linux {
-        write_linux(out, linux)?;
+/// Returns the label of a member.
+fn label(name: &str) -> String {
+    match name {
+        "output_mark" => "sets mark",
+        "tfc_padding" => "padding",
+        "nat_keepalive_seconds" => "keep-alive",
+        "security_context" => "label",
+        "replay" => "sequence",
+        "acquire_sequence" => "acquire",
+        "original_address" => "original",
+        "unknown_attributes" => "unknown",
+        other => return other.replace('_', " "),
     }
-    if let Some(access) = keys {
-        for key in sa.transform.keys() {
-            let text = words::key(key, access).unwrap_or_else(|| "hidden by the kernel (lockdown)".into());
-            writeln!(out, "      key      {text}")?;
-        }
-    }
-    Ok(())
+    .to_owned()
 }
 
-fn write_linux(out: &mut dyn Write, linux: &LinuxSa) -> io::Result<()> {
-    let esn = if linux.esn { ", extended sequence numbers" } else { "" };
-    writeln!(out, "      reqid    {}", linux.reqid)?;
-    match linux.replay_window {
-        0 => writeln!(out, "      replay   no protection{esn}")?,
-        1 => writeln!(out, "      replay   window of 1 packet{esn}")?,
-        window => writeln!(out, "      replay   window of {window} packets{esn}")?,
-    }
-    let times = [("added", linux.added), ("used", linux.first_used)];
-    for (what, time) in times {
-        if let Some(time) = words::time(time) {
-            writeln!(out, "      {what:<8} {time}")?;
+/// Returns a value in words.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::String(text) => words::escaped(text),
+        Value::Number(number) => number.to_string(),
+        Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(" "),
+        Value::Object(members) => {
+            let one = |(name, value): (&String, &Value)| format!("{} {}", label(name), text(value));
+            members.iter().map(one).collect::<Vec<_>>().join(", ")
         }
-    }
-    if linux.soft_add_seconds != 0 {
-        writeln!(out, "      rekey    {} after it was added", words::duration(linux.soft_add_seconds))?;
-    }
-    match &linux.extras {
-        Some(extras) => write_extras(out, extras),
-        None => Ok(()),
     }
 }
 
-fn write_extras(out: &mut dyn Write, extras: &LinuxExtras) -> io::Result<()> {
-    if let Some(mark) = extras.mark {
-        writeln!(out, "      mark     {:#x}/{:#x}", mark.value, mark.mask)?;
-    }
-    if let Some(mark) = extras.output_mark {
-        writeln!(out, "      sets     mark {:#x}/{:#x}", mark.value, mark.mask)?;
-    }
-    if extras.if_id != 0 {
-        writeln!(out, "      if_id    {:#x}", extras.if_id)?;
-    }
-    if extras.tfc_padding != 0 {
-        writeln!(out, "      padding  to {} bytes", extras.tfc_padding)?;
-    }
-    if let Some(offload) = extras.offload {
-        writeln!(out, "      offload  interface {}, flags {:#x}", offload.interface, offload.flags)?;
-    }
-    if let Some(replay) = &extras.replay {
-        writeln!(
-            out,
-            "      sequence {} received, {} sent",
-            replay.inbound_sequence, replay.outbound_sequence
-        )?;
-    }
-    for attribute in &extras.unknown {
-        writeln!(out, "      unknown  attribute {} of {} bytes", attribute.kind, attribute.bytes.len())?;
-    }
-    Ok(())
+fn pair(pair: &Value) -> String {
+    format!("{} <=> {}", text(&pair["local"]), text(&pair["remote"]))
 }

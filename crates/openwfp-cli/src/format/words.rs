@@ -24,11 +24,6 @@ pub(crate) fn packet(selector: &Selector) -> String {
     format!("{local} => {remote}")
 }
 
-/// Returns the pairs of networks that a context protects; empty if the context has no policy.
-pub(crate) fn pairs(context: &SaContext) -> Vec<[String; 2]> {
-    protected(context).iter().map(Selector::sides).collect()
-}
-
 /// Returns what a context's SAs themselves accept, in the view of this machine; none if the kernel says nothing of it.
 pub(crate) fn own_selector(context: &SaContext) -> Option<Selector> {
     /// `XFRM_STATE_AF_UNSPEC`: the SA accepts packets of both families.
