@@ -230,6 +230,7 @@ fn extras(state: &State<'_>, names: Vec<Box<str>>) -> Option<Box<LinuxExtras>> {
         encapsulation_original: state.encapsulation.as_ref().and_then(|e| address(e.original)),
         encapsulation_type,
         care_of: state.care_of.and_then(address),
+        guessed_direction: false,
         // `xfrm_sec_ctx` is 8 bytes, followed by the NUL-terminated text.
         security_context: state.security_context.map(|bytes| {
             let text = String::from_utf8_lossy(bytes.get(8..).unwrap_or_default());

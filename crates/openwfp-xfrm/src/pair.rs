@@ -476,6 +476,11 @@ impl Bundle {
             let direction = states[index].direction;
             let state = states[index].record.state()?;
             sas[place] = map::sa(&state);
+            if !states[index].decided
+                && let Some(linux) = sas[place].as_mut().and_then(|sa| sa.linux.as_mut())
+            {
+                linux.extras.get_or_insert_default().guessed_direction = true;
+            }
             if details.is_none() {
                 // A bundle has the limits and counters of its first SA.
                 map::count(&state, counters.direction(direction));

@@ -70,6 +70,9 @@ pub struct LinuxExtras {
     pub security_context: Option<Box<str>>,
     /// Anti-replay state: sequence numbers and bitmap.
     pub replay: Option<Box<Replay>>,
+    /// Whether the SA's direction is a guess: neither the kernel nor a policy tells it, nor does one of its addresses alone
+    /// belong to this machine.
+    pub guessed_direction: bool,
     /// Kernel names of the algorithms that the transform shows as `Other`.
     pub algorithm_names: Box<[Box<str>]>,
     /// Netlink attributes that this version does not know, unchanged.

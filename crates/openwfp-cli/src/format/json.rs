@@ -288,6 +288,8 @@ struct Rare {
     #[serde(skip_serializing_if = "Option::is_none")]
     care_of: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    direction_guessed: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     replay: Option<Replay>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unknown_attributes: Vec<Unknown>,
@@ -553,6 +555,7 @@ impl Rare {
             care_of,
             security_context,
             replay,
+            guessed_direction,
             algorithm_names: _,
             unknown,
         } = extras;
@@ -583,6 +586,7 @@ impl Rare {
             acquire_sequence: set(*acquire_sequence),
             original_address: encapsulation_original.map(|address| address.to_string()),
             care_of: care_of.map(|address| address.to_string()),
+            direction_guessed: guessed_direction.then_some(true),
             replay: replay.as_ref().map(|replay| Replay {
                 inbound_sequence: replay.inbound_sequence,
                 outbound_sequence: replay.outbound_sequence,

@@ -48,6 +48,7 @@ mod tests {
             encapsulation_original: Some([70, 0, 0, 18].into()),
             encapsulation_type: 7,
             care_of: Some([70, 0, 0, 20].into()),
+            guessed_direction: true,
             security_context: Some("label-7021".into()),
             replay: Some(Box::new(Replay {
                 inbound_sequence: 7022,
@@ -151,6 +152,7 @@ mod tests {
             ("7031", "1h 57m 11s after it was added"),
             ("7032", "1h 57m 12s"),
             ("7036", "1h 57m 16s without traffic"),
+            ("\"direction_guessed\":true", "direction guessed"),
             ("\"esn\":true", "extended sequence numbers"),
             ("\"replay_window\":7029", "window of 7029 packets"),
             ("\"kilobytes\":69", "70002 bytes"),

@@ -189,6 +189,7 @@ fn write_sa(out: &mut dyn Write, mut sa: Map<String, Value>, inbound: bool) -> i
                 text(&replay["outbound_sequence"])
             ),
             ("selector", own) => pair(own),
+            ("direction_guessed", _) => "from the addresses of all SAs".to_owned(),
             ("unknown_attributes", Value::Array(unknown)) => {
                 let one =
                     |it: &Value| format!("attribute {} of {} bytes", text(&it["type"]), text(&it["length"]));
@@ -207,7 +208,8 @@ fn write_sa(out: &mut dyn Write, mut sa: Map<String, Value>, inbound: bool) -> i
         }
     }
     for (label, text) in lines {
-        writeln!(out, "      {label:<11}{text}")?;
+        let gap = if label.len() < 11 { 11 } else { label.len() + 1 };
+        writeln!(out, "      {label:<gap$}{text}")?;
     }
     Ok(())
 }

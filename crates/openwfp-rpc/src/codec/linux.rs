@@ -105,6 +105,7 @@ fn put_extras(writer: &mut Writer<'_>, extras: &LinuxExtras) {
             writer.bytes(2, &attribute.bytes);
         });
     }
+    writer.uint(18, extras.guessed_direction);
 }
 
 fn get_extras(reader: Reader<'_>) -> Result<LinuxExtras> {
@@ -129,6 +130,7 @@ fn get_extras(reader: Reader<'_>) -> Result<LinuxExtras> {
             15 => extras.replay = Some(Box::new(get_replay(value.message()?)?)),
             16 => names.push(value.text()?.into()),
             17 => unknown.push(get_unknown(value.message()?)?),
+            18 => extras.guessed_direction = value.u64()? != 0,
             _ => {}
         }
         Ok(())

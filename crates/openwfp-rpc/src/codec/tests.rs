@@ -230,6 +230,7 @@ impl Seed {
             encapsulation_original: self.maybe(|seed| seed.address(v6)),
             encapsulation_type: self.u16(),
             care_of: self.maybe(|seed| seed.address(v6)),
+            guessed_direction: self.maybe(|_| ()).is_some(),
             security_context: self.maybe(|_| "system_u:object_r:ipsec_spd_t:s0".into()),
             replay: self.maybe(|seed| {
                 let bitmap = seed.many(Seed::u32).into();
