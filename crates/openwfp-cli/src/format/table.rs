@@ -1,4 +1,5 @@
-//! Tables that are written page by page. The first page decides the widths of the columns.
+//! Tables that are written page by page. The first page decides the columns and their widths. If a later page needs wider ones,
+//! the heading is written again above it.
 
 use super::words;
 use crate::sa::End;
@@ -58,11 +59,7 @@ impl Table {
     /// Decides the columns and their widths from the first page.
     fn fit(&mut self, rows: &[Vec<String>]) -> Vec<usize> {
         let mut widths: Vec<usize> = self.columns.iter().map(|column| column.heading.len()).collect();
-        for row in rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
-            }
-        }
+        widen(&mut widths, rows);
         let Some(room) = self.room else { return widths };
         while widths.iter().map(|width| width + GAP).sum::<usize>() > room + GAP {
             let least = (0..self.columns.len()).max_by_key(|at| self.columns[*at].left_out);
@@ -71,6 +68,11 @@ impl Table {
             widths.remove(at);
         }
         widths
+    }
+
+    fn write_heading(&self, out: &mut dyn Write, widths: &[usize]) -> io::Result<()> {
+        let bold = Style::new().bold();
+        Table::write_row(out, widths, self.columns.iter().map(|column| (column.heading, bold)))
     }
 
     fn write_row<'c>(
@@ -92,19 +94,41 @@ impl Table {
     }
 }
 
+/// Makes widths large enough for some rows; returns whether any was too small.
+fn widen(widths: &mut [usize], rows: &[Vec<String>]) -> bool {
+    let mut has_grown = false;
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            let needed = cell.chars().count();
+            has_grown |= needed > *width;
+            *width = needed.max(*width);
+        }
+    }
+    has_grown
+}
+
 impl Listing for Table {
     fn page(&mut self, out: &mut dyn Write, contexts: &[Arc<SaContext>]) -> io::Result<()> {
+        if contexts.is_empty() {
+            return Ok(());
+        }
+        let mut rows = self.cells(contexts);
         let widths = match self.widths.take() {
-            Some(widths) => widths,
-            None if contexts.is_empty() => return Ok(()),
             None => {
-                let widths = self.fit(&self.cells(contexts));
-                let bold = Style::new().bold();
-                Table::write_row(out, &widths, self.columns.iter().map(|column| (column.heading, bold)))?;
+                let widths = self.fit(&rows);
+                // Without the columns for which there is no room.
+                rows = self.cells(contexts);
+                self.write_heading(out, &widths)?;
+                widths
+            }
+            Some(mut widths) => {
+                if widen(&mut widths, &rows) {
+                    self.write_heading(out, &widths)?;
+                }
                 widths
             }
         };
-        for (context, row) in contexts.iter().zip(self.cells(contexts)) {
+        for (context, row) in contexts.iter().zip(rows) {
             let styles = self.columns.iter().map(|column| match column.heading {
                 "STATE" => state_style(context.state),
                 _ => Style::new(),
@@ -167,8 +191,8 @@ fn columns() -> Vec<Column> {
         column("LOCAL", 2, |context| context.traffic.endpoints.local().to_string()),
         column("REMOTE", 0, |context| context.traffic.endpoints.remote().to_string()),
         column("MODE", 6, |context| context.traffic.mode.to_string()),
-        column("LOCAL NET", 3, |context| few(&words::selectors(context).0)),
-        column("REMOTE NET", 3, |context| few(&words::selectors(context).1)),
+        column("LOCAL NET", 3, |context| net(context, 0)),
+        column("REMOTE NET", 3, |context| net(context, 1)),
         column("SPI IN", 0, |context| match words::larval_spi(context) {
             Some(spi) => spi.to_string(),
             None => of(context.inbound.as_ref(), words::spis),
@@ -233,11 +257,43 @@ fn of(details: Option<&SaDetails>, cell: impl Fn(&SaDetails) -> String) -> Strin
     details.map_or_else(|| "-".into(), cell)
 }
 
-/// Returns the first entry of a list, and the number of the others.
-fn few(list: &[String]) -> String {
-    match list {
+/// Returns a side of the first pair of networks, and the number of the other pairs.
+fn net(context: &SaContext, side: usize) -> String {
+    match &words::protected(context)[..] {
         [] => "-".into(),
-        [one] => one.clone(),
-        [first, rest @ ..] => format!("{first} +{}", rest.len()),
+        [one] => one.sides()[side].clone(),
+        [first, rest @ ..] => format!("{} +{}", first.sides()[side], rest.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openwfp::api::Endpoints;
+    use openwfp::api::Mode;
+    use openwfp::api::SaContextId;
+    use openwfp::api::Traffic;
+
+    #[test]
+    fn columns_stay_aligned_when_a_later_page_has_wider_values() {
+        let context = |id: u64, remote: &str| {
+            let remote = remote.parse().unwrap_or_else(|_| panic!("an address"));
+            let ends = Endpoints::new([10, 0, 0, 1].into(), remote);
+            let ends = ends.unwrap_or_else(|| panic!("of one version"));
+            Arc::new(SaContext::new(SaContextId(id), Traffic::new(ends, Mode::Tunnel)))
+        };
+        let mut table = Table::new(Width::Wide, None);
+        let mut out = Vec::new();
+        for page in [[context(9, "10.0.0.2")], [context(10_000, "198.51.100.123")], [context(3, "10.0.0.2")]]
+        {
+            table.page(&mut out, &page).unwrap_or_else(|error| panic!("{error}"));
+        }
+        let text = anstream::adapter::strip_str(&String::from_utf8_lossy(&out)).to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        let at = |line: usize, word: &str| lines[line].find(word).unwrap_or_else(|| panic!("{text}"));
+        assert_eq!(lines.len(), 5, "two headings, three rows: {text}");
+        assert_eq!(at(0, "REMOTE"), at(1, "10.0.0.2"));
+        assert_eq!((at(2, "REMOTE"), at(2, "MODE")), (at(3, "198.51.100.123"), at(3, "tunnel")));
+        assert_eq!(at(2, "MODE"), at(4, "tunnel"));
     }
 }

@@ -64,19 +64,6 @@ pub(crate) fn protected(context: &SaContext) -> Vec<Selector> {
     context.selectors.to_vec()
 }
 
-/// Returns the two sides of a context's selectors, in order and without duplicates; empty if the context has no policy.
-pub(crate) fn selectors(context: &SaContext) -> (Vec<String>, Vec<String>) {
-    let (mut local, mut remote) = (Vec::new(), Vec::new());
-    for selector in protected(context) {
-        for (list, text) in [&mut local, &mut remote].into_iter().zip(selector.sides()) {
-            if !list.contains(&text) {
-                list.push(text);
-            }
-        }
-    }
-    (local, remote)
-}
-
 /// Returns the Linux values of a direction's first SA.
 pub(crate) fn linux(details: &SaDetails) -> Option<&LinuxSa> {
     details.bundle.sas.first().linux.as_deref()
@@ -139,6 +126,11 @@ pub(crate) fn lifetime(details: &SaDetails) -> String {
     let mut parts = Vec::new();
     if seconds != 0 {
         parts.push(duration(seconds));
+    }
+    let use_seconds =
+        linux.and_then(|linux| linux.extras.as_ref()).map_or(0, |extras| extras.limits.hard_use_seconds);
+    if use_seconds != 0 {
+        parts.push(format!("{} in use", duration(use_seconds)));
     }
     if bytes != 0 {
         parts.push(format!("{bytes} bytes"));
