@@ -83,10 +83,24 @@ pub(crate) fn url(
 
 /// Returns the engine that a client's command uses.
 pub(crate) fn engine(args: &Args, own: &ClientArgs, adopt: bool) -> Result<(EngineUrl, Engine), Failure> {
+    open(args, own, adopt, Engine::with)
+}
+
+/// Returns the engine that a client's command reads once.
+pub(crate) fn engine_to_read(args: &Args, own: &ClientArgs) -> Result<(EngineUrl, Engine), Failure> {
+    open(args, own, false, Engine::once)
+}
+
+fn open(
+    args: &Args,
+    own: &ClientArgs,
+    adopt: bool,
+    engine: impl FnOnce(&EngineUrl, ClientOptions) -> Result<Engine, Error>,
+) -> Result<(EngineUrl, Engine), Failure> {
     let url = url(args, &own.engine, || EngineUrl::of_daemon().unwrap_or(EngineUrl::XFRM))?;
     let url = if args.adopt || adopt { adopting(url)? } else { url };
     let tls = client_tls(&args.client.certificate, &own.certificate)?;
-    let engine = Engine::with(&url, ClientOptions { tls, ..ClientOptions::default() })?;
+    let engine = engine(&url, ClientOptions { tls, ..ClientOptions::default() })?;
     Ok((url, engine))
 }
 

@@ -64,7 +64,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         Command::Layer(command) => objects(args, ObjectKind::Layer, command),
         Command::Callout(command) => objects(args, ObjectKind::Callout, command),
         Command::Policy(command) => {
-            let engine = engine(args, command.client())?.1;
+            let engine = client::engine_to_read(args, command.client())?.1;
             match command {
                 PolicyCommand::List(list) => policy::list(&engine, list),
                 PolicyCommand::Show(show) => policy::show(&engine, show),
@@ -78,7 +78,9 @@ fn run(args: &Args) -> Result<(), Failure> {
 
 fn sa(args: &Args, command: &SaCommand) -> Result<(), Failure> {
     let (own, adopt) = (command.client(), command.changes().is_some_and(|change| change.adopt));
-    let (url, engine) = client::engine(args, own, adopt)?;
+    let reads_once = matches!(command, SaCommand::List(_) | SaCommand::Show(_) | SaCommand::Export(_));
+    let (url, engine) =
+        if reads_once { client::engine_to_read(args, own)? } else { client::engine(args, own, adopt)? };
     match command {
         SaCommand::List(list) => sa::list(&url, &engine, list),
         SaCommand::Show(show) => sa::show(&engine, show),

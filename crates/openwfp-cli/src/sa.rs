@@ -44,10 +44,16 @@ pub(crate) struct End<'a> {
 pub(crate) fn list(url: &EngineUrl, engine: &Engine, args: &ListArgs) -> Result<(), Failure> {
     let session = engine.open_session(SessionOptions::new().name("wfp sa list"))?;
     let keys = key_access(&*session, args.show_keys)?;
-    let mut out = BufWriter::with_capacity(1 << 16, anstream::stdout().lock());
+    // Without colours nothing has to be stripped, which takes longer than the writing.
+    let colors = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
+    let stdout: Box<dyn Write> = match colors {
+        true => Box::new(anstream::stdout().lock()),
+        false => Box::new(std::io::stdout().lock()),
+    };
+    let mut out = BufWriter::with_capacity(1 << 16, stdout);
     let mut listing: Box<dyn Listing> = match args.output.output {
-        Format::Table => Box::new(table::Table::new(table::Width::OfTerminal, keys)),
-        Format::Wide => Box::new(table::Table::new(table::Width::Wide, keys)),
+        Format::Table => Box::new(table::Table::new(table::Width::OfTerminal, keys, colors)),
+        Format::Wide => Box::new(table::Table::new(table::Width::Wide, keys, colors)),
         Format::Json => Box::new(json::Document::new(keys)),
         Format::Jsonl => Box::new(json::Lines::new(keys)),
     };

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use zeroize::Zeroizing;
 
 /// Reason for an incomplete listing when the kernel flags a dump as interrupted.
-pub(crate) const CHANGED_MEANWHILE: &str = "the kernel's SAs changed while they were listed";
+const CHANGED_MEANWHILE: &str = "the kernel's SAs changed while they were listed";
 /// If either dump is smaller than this, one thread decodes both as fast as two threads.
 const BYTES_PER_THREAD_MIN: usize = 1 << 20;
 
@@ -62,13 +62,18 @@ impl Dumps {
         };
         let (tables, interrupted) = self.tables(in_part)?;
         let own = self.own_addresses().map_err(in_part(Part::Addresses))?;
-        let completeness = match &self.lost {
+        let completeness = self.completeness(interrupted);
+        let policies = policies_of(&tables.all_policies);
+        Ok(Listing { contexts: tables.pair(&own), completeness, policies })
+    }
+
+    /// Returns whether the dumps and events are complete; `interrupted` is whether the kernel flagged a dump.
+    pub(crate) fn completeness(&self, interrupted: bool) -> Completeness {
+        match &self.lost {
             Some(why) => Completeness::Incomplete(why.clone()),
             None if interrupted => Completeness::Incomplete(CHANGED_MEANWHILE.into()),
             None => Completeness::Whole,
-        };
-        let policies = policies_of(&tables.all_policies);
-        Ok(Listing { contexts: tables.pair(&own), completeness, policies })
+        }
     }
 
     /// Returns this machine's addresses; empty if no dump of them was taken.

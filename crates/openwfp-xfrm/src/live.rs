@@ -20,7 +20,9 @@ mod worker;
 
 use crate::dumps::Dumps;
 use crate::dumps::Part;
+use crate::inventory::Inventory;
 use crate::ownership;
+use crate::pair::Listing;
 use crate::wire::Last;
 use crate::wire::MessageKind;
 use crate::wire::Messages;
@@ -293,6 +295,29 @@ pub fn dump() -> Result<Dumps> {
     let kernel = Kernel::open(Namespace::Own)?;
     let groups = kernel.groups(&Options::default())?;
     kernel.dump(&groups)
+}
+
+/// Lists the SA contexts and policies of a kernel once, for a caller that does not follow it.
+///
+/// # Errors
+/// As [`dump`], and `FWP_E_NOT_FOUND` if the namespace does not exist.
+pub fn listing(namespace: Namespace) -> Result<Listing> {
+    let kernel = Kernel::open(namespace)?;
+    let groups = kernel.groups(&Options::default())?;
+    let list = || {
+        let dumps = kernel.dump(&groups)?;
+        if dumps.events.is_empty() {
+            let listing = dumps.listing(of_the_kernel)?;
+            let completeness = listing.completeness.clone();
+            return Ok((listing, completeness));
+        }
+        let (inventory, interrupted) = Inventory::from_dumps(&dumps, of_the_kernel)?;
+        let completeness = dumps.completeness(interrupted);
+        let (contexts, policies) = (inventory.contexts(), inventory.policies());
+        Ok((Listing { contexts, completeness: completeness.clone(), policies }, completeness))
+    };
+    let (listing, completeness, _) = follow::complete(&groups, list)?;
+    Ok(Listing { completeness, ..listing })
 }
 
 /// What [`flush`] has removed.

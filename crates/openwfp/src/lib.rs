@@ -23,10 +23,13 @@ pub use engines::Engines;
 pub use engines::NamedUrl;
 pub use openwfp_api as api;
 use openwfp_api::Code;
+use openwfp_api::Completeness;
 use openwfp_api::Error;
 use openwfp_api::FilterEngine;
+use openwfp_api::KernelPolicyChange;
 use openwfp_api::Mirror;
 use openwfp_api::Result;
+use openwfp_api::SaContext;
 use openwfp_api::Session;
 pub use openwfp_api::SessionOptions;
 use openwfp_api::Sid;
@@ -144,6 +147,25 @@ impl Engine {
         Ok(Engine(Kind::Here(engine)))
     }
 
+    /// As [`Engine::with`], for a program that reads once and ends: an `xfrm:` engine lists the kernel and does not follow it, and
+    /// it changes nothing.
+    ///
+    /// # Errors
+    /// As [`Engine::at`].
+    pub fn once(url: &EngineUrl, client: ClientOptions) -> Result<Engine> {
+        match url {
+            EngineUrl::Xfrm(target) => {
+                let engine = openwfp_engine::Engine::builder().owner(this_user()).open()?;
+                let (contexts, policies, completeness) = list_kernel(target)?;
+                let mirror = engine.mirror();
+                mirror.replace(contexts, completeness)?;
+                mirror.change_policies(policies)?;
+                Ok(Engine(Kind::Here(engine)))
+            }
+            _ => Engine::with(url, client),
+        }
+    }
+
     /// Opens a session. WFP: `FwpmEngineOpen0`.
     ///
     /// # Errors
@@ -243,6 +265,20 @@ fn of_kernel(
     machine.driver.follow(Box::new(engine.weak_mirror()))?;
     machine.nftables.report_to(Box::new(engine.weak_mirror()));
     Ok(engine)
+}
+
+/// The contexts and policies of a kernel, and whether they are complete.
+type Listed = (Vec<SaContext>, Vec<KernelPolicyChange>, Completeness);
+
+#[cfg(target_os = "linux")]
+fn list_kernel(target: &XfrmTarget) -> Result<Listed> {
+    let listing = openwfp_xfrm::live::listing(namespace_of(target))?;
+    Ok((listing.contexts, listing.policies, listing.completeness))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn list_kernel(_: &XfrmTarget) -> Result<Listed> {
+    Err(needs_linux())
 }
 
 #[cfg(target_os = "linux")]

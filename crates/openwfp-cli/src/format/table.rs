@@ -28,7 +28,7 @@ pub(crate) enum Width {
 struct Column {
     heading: &'static str,
     left_out: u8,
-    cell: fn(&SaContext) -> String,
+    cell: fn(&SaContext, &mut String),
 }
 
 /// A table of SA contexts.
@@ -39,12 +39,14 @@ pub(crate) struct Table {
     hidden: Vec<&'static str>,
     room: Option<usize>,
     keys: Option<KeyAccess>,
+    colors: bool,
 }
 
 const GAP: usize = 2;
+const SPACES: [u8; 256] = [b' '; 256];
 
 impl Table {
-    pub(crate) fn new(width: Width, keys: Option<KeyAccess>) -> Table {
+    pub(crate) fn new(width: Width, keys: Option<KeyAccess>, colors: bool) -> Table {
         let mut columns = columns();
         if width == Width::Wide {
             columns.extend(wide_columns());
@@ -53,25 +55,26 @@ impl Table {
             Width::OfTerminal => terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)),
             Width::Wide => None,
         };
-        Table { columns, widths: None, hidden: Vec::new(), room, keys }
+        Table { columns, widths: None, hidden: Vec::new(), room, keys, colors }
     }
 
-    /// Decides the columns and their widths from the first page.
-    fn fit(&mut self, rows: &[Vec<String>]) -> Vec<usize> {
+    /// Decides the columns and their widths from the first page; returns whether columns are left out.
+    fn fit(&mut self, rows: &Rows) -> (Vec<usize>, bool) {
         let mut widths: Vec<usize> = self.columns.iter().map(|column| column.heading.len()).collect();
-        widen(&mut widths, rows);
-        let Some(room) = self.room else { return widths };
+        rows.widen(&mut widths);
+        let Some(room) = self.room else { return (widths, false) };
         while widths.iter().map(|width| width + GAP).sum::<usize>() > room + GAP {
             let least = (0..self.columns.len()).max_by_key(|at| self.columns[*at].left_out);
             let Some(at) = least.filter(|at| self.columns[*at].left_out > 0) else { break };
             self.hidden.push(self.columns.remove(at).heading);
             widths.remove(at);
         }
-        widths
+        let hides = !self.hidden.is_empty();
+        (widths, hides)
     }
 
     fn write_heading(&self, out: &mut dyn Write, widths: &[usize]) -> io::Result<()> {
-        let bold = Style::new().bold();
+        let bold = if self.colors { Style::new().bold() } else { Style::new() };
         Table::write_row(out, widths, self.columns.iter().map(|column| (column.heading, bold)))
     }
 
@@ -83,28 +86,61 @@ impl Table {
         let mut pending = 0;
         for ((cell, style), width) in cells.zip(widths) {
             // Pad before the next cell, so that no line ends in spaces.
-            write!(out, "{:pending$}{style}{cell}{style:#}", "")?;
-            pending = width.saturating_sub(cell.chars().count()) + GAP;
+            out.write_all(&SPACES[..pending.min(SPACES.len())])?;
+            match style == Style::new() {
+                true => out.write_all(cell.as_bytes())?,
+                false => write!(out, "{style}{cell}{style:#}")?,
+            }
+            pending = width.saturating_sub(self::width(cell)) + GAP;
         }
-        writeln!(out)
+        out.write_all(b"\n")
     }
 
-    fn cells(&self, contexts: &[Arc<SaContext>]) -> Vec<Vec<String>> {
-        contexts.iter().map(|c| self.columns.iter().map(|column| (column.cell)(c)).collect()).collect()
+    fn rows(&self, contexts: &[Arc<SaContext>]) -> Rows {
+        let mut rows = Rows {
+            text: String::new(),
+            ends: Vec::with_capacity(contexts.len() * self.columns.len()),
+            columns: self.columns.len(),
+        };
+        for context in contexts {
+            for column in &self.columns {
+                (column.cell)(context, &mut rows.text);
+                rows.ends.push(rows.text.len());
+            }
+        }
+        rows
     }
 }
 
-/// Makes widths large enough for some rows; returns whether any was too small.
-fn widen(widths: &mut [usize], rows: &[Vec<String>]) -> bool {
-    let mut has_grown = false;
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            let needed = cell.chars().count();
+/// The cells of rows, one after the other.
+struct Rows {
+    text: String,
+    /// Where each cell ends.
+    ends: Vec<usize>,
+    columns: usize,
+}
+
+impl Rows {
+    fn cells(&self) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.text[start..*end])
+    }
+
+    /// Makes widths large enough; returns whether any was too small.
+    fn widen(&self, widths: &mut [usize]) -> bool {
+        let mut has_grown = false;
+        for (number, cell) in self.cells().enumerate() {
+            let (needed, width) = (width(cell), &mut widths[number % self.columns]);
             has_grown |= needed > *width;
             *width = needed.max(*width);
         }
+        has_grown
     }
-    has_grown
+}
+
+/// Returns the number of characters of a cell.
+fn width(cell: &str) -> usize {
+    if cell.is_ascii() { cell.len() } else { cell.chars().count() }
 }
 
 impl Listing for Table {
@@ -112,28 +148,30 @@ impl Listing for Table {
         if contexts.is_empty() {
             return Ok(());
         }
-        let mut rows = self.cells(contexts);
+        let mut rows = self.rows(contexts);
         let widths = match self.widths.take() {
             None => {
-                let widths = self.fit(&rows);
-                // Without the columns for which there is no room.
-                rows = self.cells(contexts);
+                let (widths, hides) = self.fit(&rows);
+                if hides {
+                    rows = self.rows(contexts);
+                }
                 self.write_heading(out, &widths)?;
                 widths
             }
             Some(mut widths) => {
-                if widen(&mut widths, &rows) {
+                if rows.widen(&mut widths) {
                     self.write_heading(out, &widths)?;
                 }
                 widths
             }
         };
-        for (context, row) in contexts.iter().zip(rows) {
+        let mut cells = rows.cells();
+        for context in contexts {
             let styles = self.columns.iter().map(|column| match column.heading {
-                "STATE" => state_style(context.state),
+                "STATE" if self.colors => state_style(context.state),
                 _ => Style::new(),
             });
-            Table::write_row(out, &widths, row.iter().map(String::as_str).zip(styles))?;
+            Table::write_row(out, &widths, cells.by_ref().take(self.columns.len()).zip(styles))?;
             if let Some(access) = &self.keys {
                 write_keys(out, context, access)?;
             }
@@ -186,66 +224,85 @@ fn state_style(state: SaState) -> Style {
 fn columns() -> Vec<Column> {
     let column = |heading, left_out, cell| Column { heading, left_out, cell };
     vec![
-        column("ID", 0, |context| context.id.to_string()),
-        column("STATE", 1, |context| context.state.word().to_owned()),
-        column("LOCAL", 2, |context| context.traffic.endpoints.local().to_string()),
-        column("REMOTE", 0, |context| context.traffic.endpoints.remote().to_string()),
-        column("MODE", 6, |context| context.traffic.mode.to_string()),
-        column("LOCAL NET", 3, |context| net(context, 0)),
-        column("REMOTE NET", 3, |context| net(context, 1)),
-        column("SPI IN", 0, |context| match words::larval_spi(context) {
-            Some(spi) => spi.to_string(),
-            None => of(context.inbound.as_ref(), words::spis),
+        column("ID", 0, |context, cell| put(cell, &context.id)),
+        column("STATE", 1, |context, cell| cell.push_str(context.state.word())),
+        column("LOCAL", 2, |context, cell| put(cell, &context.traffic.endpoints.local())),
+        column("REMOTE", 0, |context, cell| put(cell, &context.traffic.endpoints.remote())),
+        column("MODE", 6, |context, cell| put(cell, &context.traffic.mode)),
+        column("LOCAL NET", 3, |context, cell| net(context, 0, cell)),
+        column("REMOTE NET", 3, |context, cell| net(context, 1, cell)),
+        column("SPI IN", 0, |context, cell| match words::larval_spi(context) {
+            Some(spi) => put(cell, &spi),
+            None => spis(context.inbound.as_ref(), cell),
         }),
-        column("SPI OUT", 0, |context| of(context.outbound.as_ref(), words::spis)),
-        column("TRANSFORM", 4, |context| of(either(context), words::transforms)),
-        column("LIFETIME", 7, |context| of(either(context), words::lifetime)),
+        column("SPI OUT", 0, |context, cell| spis(context.outbound.as_ref(), cell)),
+        column("TRANSFORM", 4, |context, cell| of(either(context), words::transforms, cell)),
+        column("LIFETIME", 7, |context, cell| of(either(context), words::lifetime, cell)),
     ]
 }
 
 fn wide_columns() -> Vec<Column> {
     let column = |heading, cell| Column { heading, left_out: 0, cell };
     vec![
-        column("ADDED", |context| {
+        column("ADDED", |context, cell| {
             let added = either(context).and_then(words::linux).map_or(0, |linux| linux.added);
-            words::time(added).unwrap_or_else(|| "-".into())
+            or_dash(words::time(added), cell);
         }),
-        column("BYTES IN", |context| traffic(context, Direction::Inbound).0),
-        column("BYTES OUT", |context| traffic(context, Direction::Outbound).0),
-        column("PACKETS IN", |context| traffic(context, Direction::Inbound).1),
-        column("PACKETS OUT", |context| traffic(context, Direction::Outbound).1),
-        column("REQID", |context| {
-            linux_cell(context, |linux| (linux.reqid != 0).then(|| linux.reqid.to_string()))
+        column("BYTES IN", |context, cell| traffic(context, Direction::Inbound, |(bytes, _)| bytes, cell)),
+        column("BYTES OUT", |context, cell| traffic(context, Direction::Outbound, |(bytes, _)| bytes, cell)),
+        column("PACKETS IN", |context, cell| {
+            traffic(context, Direction::Inbound, |(_, number)| number, cell);
         }),
-        column("WINDOW", |context| {
+        column("PACKETS OUT", |context, cell| {
+            traffic(context, Direction::Outbound, |(_, number)| number, cell);
+        }),
+        column("REQID", |context, cell| {
+            linux_cell(context, |linux| (linux.reqid != 0).then(|| linux.reqid.to_string()), cell);
+        }),
+        column("WINDOW", |context, cell| {
             let inbound = context.inbound.as_ref().and_then(words::linux);
-            inbound.map_or_else(|| "-".into(), |linux| linux.replay_window.to_string())
+            or_dash(inbound.map(|linux| linux.replay_window.to_string()), cell);
         }),
-        column("UDP", |context| {
+        column("UDP", |context, cell| {
             let encapsulation = either(context).and_then(|details| details.udp_encapsulation);
-            encapsulation.map_or_else(|| "-".into(), |udp| format!("{}-{}", udp.local_port, udp.remote_port))
+            or_dash(encapsulation.map(|udp| format!("{}-{}", udp.local_port, udp.remote_port)), cell);
         }),
-        column("MARK", |context| {
-            linux_cell(context, |linux| {
+        column("MARK", |context, cell| {
+            let mark = |linux: &openwfp::api::LinuxSa| {
                 linux.mark().map(|mark| format!("{:#x}/{:#x}", mark.value, mark.mask))
-            })
+            };
+            linux_cell(context, mark, cell);
         }),
-        column("IF_ID", |context| {
-            linux_cell(context, |linux| (linux.if_id() != 0).then(|| format!("{:#x}", linux.if_id())))
+        column("IF_ID", |context, cell| {
+            linux_cell(context, |linux| (linux.if_id() != 0).then(|| format!("{:#x}", linux.if_id())), cell);
         }),
     ]
 }
 
-fn linux_cell(context: &SaContext, cell: fn(&openwfp::api::LinuxSa) -> Option<String>) -> String {
-    either(context).and_then(words::linux).and_then(cell).unwrap_or_else(|| "-".into())
+/// Writes a value into a cell.
+fn put(cell: &mut String, value: &dyn std::fmt::Display) {
+    use std::fmt::Write as _;
+    // Writing to a string cannot fail.
+    let _ = write!(cell, "{value}");
 }
 
-fn traffic(context: &SaContext, direction: Direction) -> (String, String) {
-    if context.details(direction).is_none() {
-        return ("-".into(), "-".into());
+#[allow(clippy::needless_pass_by_value, reason = "callers have nothing else to do with it")]
+fn or_dash(text: Option<String>, cell: &mut String) {
+    match text {
+        Some(text) => *cell += &text,
+        None => cell.push('-'),
     }
-    let (bytes, packets) = context.counters.direction(direction).traffic();
-    (bytes.to_string(), packets.to_string())
+}
+
+fn linux_cell(context: &SaContext, of: impl Fn(&openwfp::api::LinuxSa) -> Option<String>, cell: &mut String) {
+    or_dash(either(context).and_then(words::linux).and_then(of), cell);
+}
+
+fn traffic(context: &SaContext, direction: Direction, which: fn((u64, u64)) -> u64, cell: &mut String) {
+    match context.details(direction) {
+        Some(_) => put(cell, &which(context.counters.direction(direction).traffic())),
+        None => cell.push('-'),
+    }
 }
 
 /// Returns the outbound details, or else the inbound ones.
@@ -253,16 +310,35 @@ fn either(context: &SaContext) -> Option<&SaDetails> {
     context.outbound.as_ref().or(context.inbound.as_ref())
 }
 
-fn of(details: Option<&SaDetails>, cell: impl Fn(&SaDetails) -> String) -> String {
-    details.map_or_else(|| "-".into(), cell)
+fn of(details: Option<&SaDetails>, text: impl Fn(&SaDetails) -> String, cell: &mut String) {
+    or_dash(details.map(text), cell);
 }
 
-/// Returns a side of the first pair of networks, and the number of the other pairs.
-fn net(context: &SaContext, side: usize) -> String {
-    match &words::protected(context)[..] {
-        [] => "-".into(),
-        [one] => one.sides()[side].clone(),
-        [first, rest @ ..] => format!("{} +{}", first.sides()[side], rest.len()),
+/// Writes the SPIs of a direction's bundle.
+fn spis(details: Option<&SaDetails>, cell: &mut String) {
+    let Some(details) = details else { return cell.push('-') };
+    for (place, sa) in details.bundle.sas.iter().enumerate() {
+        if place > 0 {
+            cell.push('+');
+        }
+        put(cell, &sa.spi);
+    }
+}
+
+/// Writes a side of the first pair of networks, and the number of the other pairs.
+fn net(context: &SaContext, side: usize, cell: &mut String) {
+    let Some(first) =
+        context.selectors.first().copied().or_else(|| words::protected(context).first().copied())
+    else {
+        return cell.push('-');
+    };
+    if first.protocol == 0 && first.local_port.is_any() && first.remote_port.is_any() {
+        put(cell, if side == 0 { &first.local } else { &first.remote });
+    } else {
+        cell.push_str(&first.sides()[side]);
+    }
+    if context.selectors.len() > 1 {
+        put(cell, &format_args!(" +{}", context.selectors.len() - 1));
     }
 }
 
@@ -282,7 +358,7 @@ mod tests {
             let ends = ends.unwrap_or_else(|| panic!("of one version"));
             Arc::new(SaContext::new(SaContextId(id), Traffic::new(ends, Mode::Tunnel)))
         };
-        let mut table = Table::new(Width::Wide, None);
+        let mut table = Table::new(Width::Wide, None, false);
         let mut out = Vec::new();
         for page in [[context(9, "10.0.0.2")], [context(10_000, "198.51.100.123")], [context(3, "10.0.0.2")]]
         {

@@ -12,7 +12,6 @@ use super::socket::Groups;
 use super::statistics::Counters;
 use super::statistics::dropped_between;
 use super::worker::Worker;
-use crate::dumps::CHANGED_MEANWHILE;
 use crate::inventory::Bucket;
 use crate::inventory::Changes;
 use crate::inventory::Gone;
@@ -716,23 +715,37 @@ fn list(
     groups: &Groups,
     ownership: &Arc<Ownership>,
 ) -> Result<(Inventory, Completeness, u64)> {
+    let dump = || {
+        let dumps = kernel.dump(groups)?;
+        let (inventory, interrupted) = Inventory::owned(&dumps, of_the_kernel, Arc::clone(ownership))?;
+        Ok((inventory, dumps.completeness(interrupted)))
+    };
+    complete(groups, dump)
+}
+
+/// Takes dumps until they are complete, or too often; returns what was made of the last ones, its completeness and the number
+/// of attempts.
+pub(super) fn complete<T>(
+    groups: &Groups,
+    mut dump: impl FnMut() -> Result<(T, Completeness)>,
+) -> Result<(T, Completeness, u64)> {
     let mut attempt = 1;
     loop {
         // Events queued before the listing are older than it, and some may be missing.
         groups.discard()?;
-        let dumps = kernel.dump(groups)?;
-        let (inventory, interrupted) = Inventory::owned(&dumps, of_the_kernel, Arc::clone(ownership))?;
-        let lost = dumps.lost.clone().or_else(|| interrupted.then(|| CHANGED_MEANWHILE.to_owned()));
-        let completeness = match lost {
-            None => Completeness::Whole,
-            Some(_) if attempt < ATTEMPTS_MAX => {
+        let (made, completeness) = dump()?;
+        let completeness = match completeness {
+            Completeness::Incomplete(_) if attempt < ATTEMPTS_MAX => {
                 std::thread::sleep(PAUSE * 2_u32.pow(attempt - 1));
                 attempt += 1;
                 continue;
             }
-            Some(why) => Completeness::Incomplete(format!("{why}, in each of {attempt} attempts")),
+            Completeness::Incomplete(why) => {
+                Completeness::Incomplete(format!("{why}, in each of {attempt} attempts"))
+            }
+            Completeness::Whole => Completeness::Whole,
         };
-        return Ok((inventory, completeness, attempt.into()));
+        return Ok((made, completeness, attempt.into()));
     }
 }
 
