@@ -128,7 +128,10 @@ pub(crate) struct Pairing<'t, P> {
 impl<P: Policies> Pairing<'_, P> {
     /// Returns the contexts, in the order of their creation.
     pub(crate) fn contexts(&self) -> Vec<SaContext> {
-        map_in_parallel(&self.units, |unit| unit.context(&self.states, self.policies))
+        // On one thread: contexts are many small allocations, and growing a heap for each thread takes longer than it saves.
+        let mut contexts = Vec::with_capacity(self.units.len());
+        contexts.extend(self.units.iter().filter_map(|unit| unit.context(&self.states, self.policies)));
+        contexts
     }
 
     /// Returns the number of contexts.
