@@ -129,6 +129,11 @@ fn moves_that_nobody_tells_of_one_by_one() {
 }
 
 #[test]
+fn the_mirror_tells_the_truth() {
+    run_inside("follow::counters_events_guesses_and_cursors_tell_the_truth");
+}
+
+#[test]
 fn policies_with_several_filters() {
     run_inside("policies::every_filter_of_a_tunnel_policy_is_protected");
 }

@@ -199,8 +199,7 @@ impl AddressEvents {
     pub(super) fn join() -> Result<AddressEvents> {
         /// `RTNLGRP_IPV4_IFADDR` and `RTNLGRP_IPV6_IFADDR`.
         const GROUPS: [u32; 2] = [5, 9];
-        let mut socket = open(NETLINK_ROUTE)?;
-        socket.bind_auto().map_err(|e| refused("bind a netlink socket", &e))?;
+        let socket = open(NETLINK_ROUTE)?;
         for group in GROUPS {
             socket
                 .add_membership(group)
