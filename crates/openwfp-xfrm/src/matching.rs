@@ -152,6 +152,10 @@ fn mark_agrees(state: &StateRecord<'_>, policy: &PolicyRecord<'_>) -> bool {
 
 /// Returns whether some packet can match the selectors of both, because the kernel compares the packet with either.
 fn selectors_overlap(state: &StateRecord<'_>, policy: &PolicyRecord<'_>) -> bool {
+    // That of an acquire is the packet which asked; the SA will be for all that its policies select.
+    if state.larval && state.spi == 0 {
+        return true;
+    }
     let Some(own) = state.selector().filter(|own| !own.is_any() && own.family != 0) else { return true };
     let Some(of_policy) = policy.selector() else { return true };
     let (Some((source, destination)), Some((from, to))) = (own.networks(), of_policy.networks()) else {

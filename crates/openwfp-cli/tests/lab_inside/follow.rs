@@ -476,8 +476,38 @@ fn counters_events_guesses_and_cursors_tell_the_truth() {
     until("the address", || !guessed(&standby()[0]));
     assert_eq!(standby()[0].traffic.endpoints.local().to_string(), "10.9.0.78");
 
+    // ESP and IPCOMP with reqids of their own, as libreswan installs them: the policies' templates make one tunnel of them.
+    sh("for n in a b; do ip -n $n xfrm state flush; ip -n $n xfrm policy flush; done");
+    for (from, to, number) in [("10.9.0.2", "10.9.0.1", 1), ("10.9.0.1", "10.9.0.2", 2)] {
+        sh(&format!(
+            "for n in a b; do
+               ip -n $n xfrm state add src {from} dst {to} proto esp spi {number}00 reqid 16401 mode transport {KEY}
+               ip -n $n xfrm state add src {from} dst {to} proto comp spi {number}7 reqid 16402 mode tunnel comp deflate
+             done"
+        ));
+    }
+    for (host, own, other) in [("a", 1, 2), ("b", 2, 1)] {
+        for (dir, from, to, level) in [("out", own, other, ""), ("in", other, own, "level use")] {
+            sh(&format!(
+                "ip -n {host} xfrm policy add src 10.{from}.0.0/24 dst 10.{to}.0.0/24 dir {dir} \
+                   tmpl src 10.9.0.{from} dst 10.9.0.{to} proto comp reqid 16402 mode tunnel {level} \
+                   tmpl src 0.0.0.0 dst 0.0.0.0 proto esp reqid 16401 mode transport"
+            ));
+        }
+    }
+    sh("ip netns exec a ping -q -c 3 -s 1000 -i 0.1 -W 2 -I 10.1.0.1 10.2.0.1");
+    let compressed = || contexts(&*session).into_iter().find(|it| it.state == SaState::Complete);
+    until("one tunnel", || {
+        compressed().is_some_and(|context| context.inbound.as_ref().unwrap().bundle.sas.iter().count() == 2)
+    });
+    let context = compressed().unwrap();
+    assert_eq!((contexts(&*session).len(), context.traffic.mode), (1, Mode::Tunnel));
+    let pairs: Vec<[String; 2]> = context.selectors.iter().map(Selector::sides).collect();
+    assert_eq!(pairs, [["10.1.0.0/24".to_owned(), "10.2.0.0/24".to_owned()]]);
+    assert!(context.outbound.as_ref().unwrap().filter_id.0 != 0);
+
     // One SPI everywhere: the cursor of a listing without a daemon names exactly one context.
-    sh("ip -n a xfrm state flush");
+    sh("ip -n a xfrm state flush; ip -n a xfrm policy flush");
     for peer in 11..15 {
         sh(&format!(
             "ip -n a xfrm state add src 10.9.0.1 dst 10.9.0.{peer} proto esp spi 3 reqid 1 mode tunnel {KEY}

@@ -305,7 +305,7 @@ fn an_icmp_type_is_the_same_in_both_directions() {
     assert_eq!(sniffer.stop(), "", "echo requests in the clear");
     // What the kernel has of another program is read the same way.
     let listed = sh(&format!("ip netns exec b {} --engine xfrm: sa list -o jsonl", wfp()));
-    assert!(listed.contains("\"local\":[\"10.2.0.0/24[icmp/8]\"]"), "{listed}");
+    assert!(listed.contains("\"local\":[\"10.2.0.0/24[icmp/8(0)]\"]"), "{listed}");
 }
 
 /// A filter that permits or blocks, in the sublayer of the tunnels.
@@ -489,7 +489,7 @@ fn a_packet_that_needs_an_sa_is_told_and_can_be_taken_up() {
     assert_eq!(asked.selectors.len(), 2, "what the policy protects");
     let listed = sh(&format!("ip netns exec a {} --engine xfrm: sa list -o jsonl", wfp()));
     assert!(
-        listed.contains(r#""packet":{"local":"10.1.0.1/32[icmp/8]","remote":"10.2.0.1/32[icmp/0]"}"#),
+        listed.contains(r#""packet":{"local":"10.1.0.1/32[icmp/8(0)]","remote":"10.2.0.1/32[icmp/8(0)]"}"#),
         "{listed}"
     );
 
