@@ -82,7 +82,12 @@ fn sa(args: &Args, command: &SaCommand) -> Result<(), Failure> {
     let (url, engine) =
         if reads_once { client::engine_to_read(args, own)? } else { client::engine(args, own, adopt)? };
     match command {
-        SaCommand::List(list) => sa::list(&url, &engine, list),
+        SaCommand::List(list) => {
+            let listed = sa::list(&url, &engine, list);
+            // The process ends; to free a million contexts one by one would keep its user waiting.
+            std::mem::forget(engine);
+            listed
+        }
         SaCommand::Show(show) => sa::show(&engine, show),
         SaCommand::Watch(watch) => watch::watch(engine, watch),
         SaCommand::Expire(expire) => change::change(&url, &engine, change::Change::Expire, expire),

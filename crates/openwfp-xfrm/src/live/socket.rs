@@ -21,6 +21,9 @@ use zeroize::Zeroizing;
 const RECEIVE_LEN: usize = 64 * 1024;
 /// Receive buffer for replies, in bytes.
 const REPLY_BUFFER_LEN: u32 = 1024 * 1024;
+/// What a state and a policy take in a dump, usually: buffers of the right size are not copied while they grow.
+const STATE_LEN: usize = 512;
+const POLICY_LEN: usize = 320;
 /// Maximum number of objects looked up at a time, so that the replies fit the buffer.
 pub(super) const LOOK_UPS: usize = 64;
 
@@ -85,15 +88,34 @@ impl Requests {
 
     /// Takes a dump of states. The request has no payload: with one, the kernel logs warnings.
     pub(super) fn states(&mut self, meanwhile: Meanwhile<'_>) -> Result<Zeroizing<Vec<u8>>> {
+        // `XFRM_MSG_GETSADINFO`: `XFRMA_SAD_CNT`.
+        let room = self.count(0x23, 1).saturating_mul(STATE_LEN);
         self.sequence += 1;
-        whole_dump(&self.socket, MessageKind::GetSa, self.sequence, &[], "the kernel's SAs", meanwhile)
+        whole_dump(&self.socket, MessageKind::GetSa, self.sequence, &[], room, "the kernel's SAs", meanwhile)
+    }
+
+    /// Returns how many objects the kernel has, by the numbers of an attribute in its answer to a request; 0 if it does not tell.
+    fn count(&mut self, request: u16, attribute: u16) -> usize {
+        let mut count = 0_usize;
+        let sum = |_: usize, payload: Option<&[u8]>| {
+            // The attributes follow 32 bits of flags.
+            let mut attributes = Attributes::new(payload.unwrap_or_default(), 4).flatten();
+            let found = attributes.find(|(kind, ..)| *kind == attribute);
+            // Those of sockets, which come after the first three, are in no dump.
+            let numbers = found.map(|(_, value, _)| value.as_chunks::<4>().0).unwrap_or_default();
+            count = numbers.iter().take(3).map(|number| u32::from_ne_bytes(*number) as usize).sum();
+        };
+        let _ = self.look_up(MessageKind::from_number(request), &[&[0; 4]], sum);
+        count
     }
 
     /// Takes a dump of policies.
     pub(super) fn policies(&mut self, meanwhile: Meanwhile<'_>) -> Result<Zeroizing<Vec<u8>>> {
+        // `XFRM_MSG_GETSPDINFO`: `XFRMA_SPD_INFO`.
+        let room = self.count(0x25, 1).saturating_mul(POLICY_LEN);
         self.sequence += 1;
         let of_what = "the kernel's IPsec policies";
-        whole_dump(&self.socket, MessageKind::GetPolicy, self.sequence, &[], of_what, meanwhile)
+        whole_dump(&self.socket, MessageKind::GetPolicy, self.sequence, &[], room, of_what, meanwhile)
     }
 
     /// Sends one request and waits for its acknowledgement.
@@ -234,7 +256,7 @@ impl AsFd for AddressEvents {
 pub(super) fn addresses() -> Result<Zeroizing<Vec<u8>>> {
     // `ifaddrmsg` with every field unspecified selects all families and interfaces.
     let kind = MessageKind::from_number(RTM_GETADDR);
-    whole_dump(&open(NETLINK_ROUTE)?, kind, 1, &[0; 8], "this machine's addresses", &mut || Ok(()))
+    whole_dump(&open(NETLINK_ROUTE)?, kind, 1, &[0; 8], 0, "this machine's addresses", &mut || Ok(()))
 }
 
 /// A socket that has joined the kernel's event groups.
@@ -320,6 +342,7 @@ fn whole_dump(
     kind: MessageKind,
     sequence: u32,
     payload: &[u8],
+    room: usize,
     of_what: &str,
     meanwhile: Meanwhile<'_>,
 ) -> Result<Zeroizing<Vec<u8>>> {
@@ -330,6 +353,10 @@ fn whole_dump(
     socket.send_to(&bytes, &SocketAddr::new(0, 0), 0).map_err(|e| refused(&doing, &e))?;
 
     let mut dump = Zeroizing::new(Vec::new());
+    if room > 0 {
+        // If it is not enough, the buffer grows.
+        let _ = dump.try_reserve_exact(room + RECEIVE_LEN);
+    }
     loop {
         let start = dump.len();
         match receive(socket, &mut dump, 0) {
