@@ -63,8 +63,9 @@ impl Dumps {
         let (tables, interrupted) = self.tables(in_part)?;
         let own = self.own_addresses().map_err(in_part(Part::Addresses))?;
         let completeness = self.completeness(interrupted);
-        let policies = policies_of(&tables.all_policies);
-        Ok(Listing { contexts: tables.pair(&own), completeness, policies })
+        // Contexts first: they stay longer, and what lies above them in the heap can be returned.
+        let contexts = tables.pair(&own);
+        Ok(Listing { contexts, completeness, policies: policies_of(&tables.all_policies) })
     }
 
     /// Returns whether the dumps and events are complete; `interrupted` is whether the kernel flagged a dump.

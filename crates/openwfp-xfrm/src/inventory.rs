@@ -97,7 +97,9 @@ pub(crate) struct HeldPolicy {
 impl HeldPolicy {
     /// Returns the policy with its place in the kernel's order.
     fn placed(self: &Arc<HeldPolicy>) -> (KernelPolicyPlace, Arc<dyn HeldKernelPolicy>) {
-        (self.read().place(), Arc::clone(self) as _)
+        // The payload was parsed before.
+        let place = Policy::of(&self.payload).map(|policy| map::place(&policy, self.order));
+        (place.unwrap_or_else(|| self.read().place()), Arc::clone(self) as _)
     }
 }
 
@@ -105,9 +107,10 @@ impl HeldPolicy {
 pub(crate) fn policies_of(dump: &[&[u8]]) -> Vec<KernelPolicyChange> {
     let ownership = Arc::new(Ownership::default());
     let policies = dump.iter().rev().zip(1..).filter_map(|(payload, order)| {
-        let index = Policy::of(payload)?.index;
+        let policy = Policy::of(payload)?;
         let held = HeldPolicy { payload: (*payload).into(), order, ownership: Arc::clone(&ownership) };
-        Some(KernelPolicyChange { index, policy: Some(Arc::new(held).placed()) })
+        let place = map::place(&policy, order);
+        Some(KernelPolicyChange { index: policy.index, policy: Some((place, Arc::new(held) as _)) })
     });
     policies.collect()
 }

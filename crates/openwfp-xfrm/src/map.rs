@@ -40,6 +40,7 @@ use openwfp_api::UnknownAttribute;
 use openwfp_api::object::kernel::KernelPolicy;
 use openwfp_api::object::kernel::KernelPolicyAction;
 use openwfp_api::object::kernel::KernelPolicyDirection;
+use openwfp_api::object::kernel::KernelPolicyPlace;
 use openwfp_api::object::kernel::KernelTemplate;
 use openwfp_api::record::Address;
 use openwfp_api::record::Network;
@@ -321,6 +322,16 @@ pub(crate) fn selector(raw: &RawSelector, direction: Direction) -> Option<Select
     Some(if direction == Direction::Outbound { outbound } else { outbound.reversed() })
 }
 
+/// Returns a policy's place in the kernel's order.
+pub(crate) fn place(policy: &Policy<'_>, age: u64) -> KernelPolicyPlace {
+    let direction = match policy.direction {
+        PolicyDirection::Out => KernelPolicyDirection::Out,
+        PolicyDirection::Forward => KernelPolicyDirection::Forward,
+        _ => KernelPolicyDirection::In,
+    };
+    KernelPolicyPlace { direction, priority: policy.priority, age }
+}
+
 /// Returns a policy in the API's terms. `age` orders policies of equal priority.
 pub(crate) fn policy(policy: &Policy<'_>, age: u64, own: bool) -> KernelPolicy {
     let any = || {
@@ -335,11 +346,7 @@ pub(crate) fn policy(policy: &Policy<'_>, age: u64, own: bool) -> KernelPolicy {
     let (mark, mark_mask) = policy.mark.unwrap_or_default();
     KernelPolicy {
         index: policy.index,
-        direction: match policy.direction {
-            PolicyDirection::Out => KernelPolicyDirection::Out,
-            PolicyDirection::Forward => KernelPolicyDirection::Forward,
-            _ => KernelPolicyDirection::In,
-        },
+        direction: place(policy, age).direction,
         action: match (policy.action, templates.is_empty()) {
             (1, _) => KernelPolicyAction::Block,
             (_, true) => KernelPolicyAction::Bypass,

@@ -23,6 +23,8 @@ use crate::wire::RawSelector;
 use openwfp_api::Direction;
 use openwfp_api::IpNet;
 use openwfp_api::Mode;
+use std::hash::Hash;
+use std::hash::Hasher;
 use std::net::IpAddr;
 
 /// What a template of a policy wants of a state.
@@ -199,12 +201,34 @@ pub(crate) fn ties(policy: &PolicyRecord<'_>) -> impl Iterator<Item = Tie> {
 }
 
 /// A place in an index of wants: direction, ends as networks of a few lengths, and reqid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     shape: Shape,
     source: IpAddr,
     destination: IpAddr,
     reqid: u32,
+}
+
+impl Hash for Place {
+    /// Hashes few words: there are several places for each of millions of states.
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let Shape { direction, is_v6, source, destination, has_reqid } = self.shape;
+        let shape = [direction | u8::from(is_v6) << 1 | u8::from(has_reqid) << 2, source, destination, 0];
+        hasher.write_u64(u64::from(u32::from_ne_bytes(shape)) << 32 | u64::from(self.reqid));
+        match (self.source, self.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                hasher.write_u64(u64::from(u32::from(source)) << 32 | u64::from(u32::from(destination)));
+            }
+            (source, destination) => {
+                for address in [source, destination] {
+                    match address {
+                        IpAddr::V4(address) => hasher.write_u32(address.into()),
+                        IpAddr::V6(address) => hasher.write_u128(address.into()),
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// What the places of similar wants have in common.
@@ -221,7 +245,7 @@ impl Want {
     /// Returns the place of the want in an index.
     pub(crate) fn place(&self) -> Place {
         let shape = Shape {
-            direction: number(self.direction),
+            direction: if self.hosts().is_some() { EITHER } else { number(self.direction) },
             is_v6: self.destination.addr().is_ipv6(),
             source: coarse(self.source),
             destination: coarse(self.destination),
@@ -230,6 +254,9 @@ impl Want {
         shape.place(self.source.addr(), self.destination.addr(), self.reqid)
     }
 }
+
+/// The direction of shapes for two hosts: which of them is the source tells it well enough, and one look finds all.
+const EITHER: u8 = 2;
 
 fn number(direction: Direction) -> u8 {
     (direction == Direction::Outbound).into()
@@ -271,8 +298,14 @@ impl Shape {
         is_it.then(|| self.place(source, destination, reqid))
     }
 
-    pub(crate) fn direction(self) -> Direction {
-        if self.direction == number(Direction::Outbound) { Direction::Outbound } else { Direction::Inbound }
+    /// Returns whether there may be wants of a direction.
+    pub(crate) fn may_be(self, direction: Direction) -> bool {
+        self.direction == EITHER || self.direction == number(direction)
+    }
+
+    /// Returns whether there may be wants of both directions.
+    pub(crate) fn is_of_either(self) -> bool {
+        self.direction == EITHER
     }
 
     /// Returns the place of the wants of this shape that a state may serve; none if there is no such want.
@@ -280,7 +313,7 @@ impl Shape {
         let is_possible = self.is_v6 == state.destination.is_ipv6()
             && match self.has_reqid {
                 true => state.reqid != 0,
-                false => state.reqid == 0 || self.direction() == Direction::Inbound,
+                false => state.reqid == 0 || self.may_be(Direction::Inbound),
             };
         let reqid = if self.has_reqid { state.reqid } else { 0 };
         is_possible.then(|| self.place(state.source, state.destination, reqid))

@@ -128,10 +128,7 @@ pub(crate) struct Pairing<'t, P> {
 impl<P: Policies> Pairing<'_, P> {
     /// Returns the contexts, in the order of their creation.
     pub(crate) fn contexts(&self) -> Vec<SaContext> {
-        // On one thread: contexts are many small allocations, and growing a heap for each thread takes longer than it saves.
-        let mut contexts = Vec::with_capacity(self.units.len());
-        contexts.extend(self.units.iter().filter_map(|unit| unit.context(&self.states, self.policies)));
-        contexts
+        map_in_parallel(&self.units, |unit| unit.context(&self.states, self.policies))
     }
 
     /// Returns the number of contexts.

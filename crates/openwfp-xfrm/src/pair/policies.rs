@@ -114,18 +114,11 @@ impl<'p, 'a> PolicyIndex<'p, 'a> {
         PolicyIndex { policies, chains, nodes, shapes, ties: all_ties }
     }
 
-    fn visit(
-        &self,
-        entries: impl Iterator<Item = usize>,
-        place: Option<&Place>,
-        visit: &mut Visit<'_>,
-    ) -> ControlFlow<()> {
+    fn visit(&self, entries: impl Iterator<Item = usize>, visit: &mut Visit<'_>) -> ControlFlow<()> {
         for entry in entries {
             let (index, number) = self.nodes[entry];
             let record = &self.policies[index as usize];
-            // Different places may share a chain.
-            let want = wants(record).nth(number as usize);
-            if let Some(want) = want.filter(|want| place.is_none_or(|place| want.place() == *place)) {
+            if let Some(want) = wants(record).nth(number as usize) {
                 visit(record, &want)?;
             }
         }
@@ -139,11 +132,12 @@ impl Policies for PolicyIndex<'_, '_> {
     }
 
     fn at(&self, place: &Place, visit: &mut Visit<'_>) -> ControlFlow<()> {
-        self.visit(self.chains.chain(self.chains.head(place)), Some(place), visit)
+        // Different places may share a chain; a want of another place takes none of this one's states.
+        self.visit(self.chains.chain(self.chains.head(place)), visit)
     }
 
     fn all(&self, visit: &mut Visit<'_>) -> ControlFlow<()> {
-        self.visit((0..self.nodes.len()).rev(), None, visit)
+        self.visit((0..self.nodes.len()).rev(), visit)
     }
 
     fn first_reqid(&self, reqid: u32, source: IpAddr, destination: IpAddr) -> u32 {
@@ -153,20 +147,19 @@ impl Policies for PolicyIndex<'_, '_> {
 
 /// Visits the policies of a direction that use a state, each with what the state serves.
 fn using(policies: &impl Policies, state: &StateRecord<'_>, direction: Direction, visit: &mut Visit<'_>) {
-    let mut check = |record: &PolicyRecord<'_>, want: &Want| match want.takes(state, record) {
+    let mut check = |record: &PolicyRecord<'_>, want: &Want| match want.direction == direction
+        && want.takes(state, record)
+    {
         true => visit(record, want),
         false => ControlFlow::Continue(()),
     };
     if state.source.is_unspecified() {
         // Any source may be meant, so that its place is unknown. There are few such states.
-        let _ = policies.all(&mut |record, want| match want.direction == direction {
-            true => check(record, want),
-            false => ControlFlow::Continue(()),
-        });
+        let _ = policies.all(&mut check);
         return;
     }
     policies.shapes(&mut |shape| {
-        if shape.direction() == direction
+        if shape.may_be(direction)
             && let Some(place) = shape.place_of(state)
         {
             // A break only ends the visit of this place: others may have policies that come earlier in the kernel's order.
@@ -177,15 +170,29 @@ fn using(policies: &impl Policies, state: &StateRecord<'_>, direction: Direction
 
 /// Returns the direction in which policies use a state; none if no policy does or they disagree.
 pub(super) fn direction(policies: &impl Policies, state: &StateRecord<'_>) -> Option<Direction> {
-    let is_used = |direction| {
-        let mut found = false;
-        using(policies, state, direction, &mut |_, want| {
-            found |= want.tells_direction();
-            if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    let (mut inbound, mut outbound) = (false, false);
+    if state.source.is_unspecified() {
+        for (direction, found) in [(Direction::Inbound, &mut inbound), (Direction::Outbound, &mut outbound)] {
+            using(policies, state, direction, &mut |_, want| {
+                *found |= want.tells_direction();
+                if *found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+        }
+    } else {
+        policies.shapes(&mut |shape| {
+            let may_tell = shape.is_of_either()
+                || shape.may_be(Direction::Inbound) && !inbound
+                || shape.may_be(Direction::Outbound) && !outbound;
+            let Some(place) = shape.place_of(state).filter(|_| may_tell) else { return };
+            let _ = policies.at(&place, &mut |record, want| {
+                let found = if want.direction == Direction::Inbound { &mut inbound } else { &mut outbound };
+                *found = *found || want.tells_direction() && want.takes(state, record);
+                let is_settled = *found && !shape.is_of_either() || inbound && outbound;
+                if is_settled { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
         });
-        found
-    };
-    match (is_used(Direction::Inbound), is_used(Direction::Outbound)) {
+    }
+    match (inbound, outbound) {
         (true, false) => Some(Direction::Inbound),
         (false, true) => Some(Direction::Outbound),
         _ => None,
