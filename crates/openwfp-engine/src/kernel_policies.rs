@@ -202,7 +202,9 @@ impl Wanted<'_> {
             && context.traffic.mode.number()
                 == self.policy.templates.iter().map(|template| template.mode).max().unwrap_or(0)
             && (self.first.reqid == 0 || linux.is_none_or(|linux| linux.reqid == self.first.reqid))
-            && linux.map_or(0, openwfp_api::LinuxSa::if_id) == self.policy.if_id
+            // Inbound, a policy without an interface id takes SAs of any (`xfrm_state_ok`).
+            && (linux.map_or(0, openwfp_api::LinuxSa::if_id) == self.policy.if_id
+                || !self.outbound && self.policy.if_id == 0)
             // IPCOMP is optional by its nature.
             && self.policy.templates.iter().filter(|of| of.protocol != 108).all(|of| has(of.protocol))
     }

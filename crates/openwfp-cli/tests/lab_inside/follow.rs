@@ -166,6 +166,15 @@ fn sixteen_tunnels_rekey_close_and_reopen_and_the_engine_follows() {
     };
     check(&mut replays);
     assert_eq!(pairs(&contexts(&*sessions[0].1)).len(), 16);
+    // Traffic through one tunnel all the time, and what the kernel says of each SA that goes.
+    let mut pinging = Command::new("ip")
+        .args(["netns", "exec", "a", "ping", "-q", "-i", "0.05", "-I", "172.17.0.1", "172.18.0.1"])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut monitor =
+        Command::new("sh").args(["-c", "exec ip -n a -s xfrm monitor SA > /run/gone"]).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(300));
     let seconds = std::env::var("LAB_SECONDS").unwrap().parse().unwrap();
     let begun = Instant::now();
     let (mut random, mut rounds) = (7_u32, 0);
@@ -193,6 +202,17 @@ fn sixteen_tunnels_rekey_close_and_reopen_and_the_engine_follows() {
     std::thread::sleep(Duration::from_secs(6));
     check(&mut replays);
     assert!(pairs(&contexts(&*sessions[0].1)).is_empty());
+    pinging.kill().unwrap();
+    pinging.wait().unwrap();
+    // Nothing is left, so what has gone is all there was.
+    std::thread::sleep(Duration::from_millis(1500));
+    monitor.kill().unwrap();
+    monitor.wait().unwrap();
+    let counted = counted_in(&sh("cat /run/gone"), "Deleted src ", "10.99.0.1");
+    let statistics = sessions[0].1.statistics().unwrap();
+    let of = |traffic: &TrafficStatistics| traffic.tunnel_bytes + traffic.transport_bytes;
+    assert!(counted[0] > 10_000, "{counted:?}");
+    assert_eq!([of(&statistics.inbound), of(&statistics.outbound)], counted, "rounds: {rounds}");
     let text = std::fs::read_to_string(log).unwrap();
     assert!(!text.contains("listing the kernel's SAs again"), "nothing was lost: {text}");
     println!("{rounds} rounds, {} and {} events", replays[0].told, replays[1].told);
@@ -337,13 +357,20 @@ fn events_of(stream: &mut dyn EventStream) -> Vec<(EventKind, Vec<&'static str>)
 
 /// What `ip` says that each direction of the SAs of `a` has counted: in, out.
 fn counted_by_ip() -> [u64; 2] {
-    let states = sh("ip -n a -s xfrm state");
+    counted_in(&sh("ip -n a -s xfrm state"), "src ", "10.9.0.1")
+}
+
+/// The bytes of the states in what `ip` prints whose first line starts with a word, by direction: to and from an address.
+fn counted_in(states: &str, word: &str, own: &str) -> [u64; 2] {
     let mut counts = [0; 2];
-    let mut side = 0;
+    let mut side = None;
     for line in states.lines() {
-        if line.starts_with("src ") {
-            side = usize::from(line.starts_with("src 10.9.0.1 "));
+        if let Some(ends) = line.strip_prefix(word) {
+            side = Some(usize::from(ends.starts_with(&format!("{own} "))));
+        } else if !line.starts_with([' ', '\t']) {
+            side = None;
         }
+        let Some(side) = side else { continue };
         // Limits are in such lines, too, after a word.
         let bytes = line.trim().split_once("(bytes), ").and_then(|(bytes, _)| bytes.parse::<u64>().ok());
         counts[side] += bytes.unwrap_or(0);
