@@ -78,6 +78,8 @@ impl Shared {
         let circumstances = self.circumstances(Origin::Provider);
         let mut core = self.core();
         core.tally = tally;
+        // Events that nothing shows may have taken versions meanwhile.
+        next.version.0 = next.version.0.max(core.newest.version.0 + 1);
         let old = std::mem::replace(&mut core.newest, next);
         for change in &changes {
             core.note(change, &circumstances);

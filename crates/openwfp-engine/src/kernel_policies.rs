@@ -65,10 +65,13 @@ fn key(place: &KernelPolicyPlace) -> Place {
 impl KernelPolicies {
     fn change(&mut self, changes: Vec<KernelPolicyChange>) {
         self.known = true;
-        for KernelPolicyChange { index, policy } in changes {
-            if let Some(old) = self.places.remove(&index) {
+        // Those that go first: one that comes may take the place of one that goes.
+        for KernelPolicyChange { index, .. } in &changes {
+            if let Some(old) = self.places.remove(index) {
                 self.by_place.remove(&old);
             }
+        }
+        for KernelPolicyChange { index, policy } in changes {
             if let Some((place, policy)) = policy {
                 self.places.insert(index, key(&place));
                 self.by_place.insert(key(&place), policy);

@@ -185,6 +185,11 @@ fn take_counters(
         let (cell, fresh) = (old.counters.direction(direction), fresh.direction(direction));
         if now.is_some() && !is_same_sa(old, listed, direction) {
             restart(old, direction);
+            if had(old, listed, direction) {
+                // What it has counted is in the totals already: as another SA of a bundle, or for the other direction.
+                raise(cell, fresh);
+                continue;
+            }
         }
         grown(listed, direction, raise(cell, fresh));
     }
@@ -205,6 +210,17 @@ fn is_same_sa(old: &SaContext, new: &SaContext, direction: Direction) -> bool {
         }
         _ => false,
     }
+}
+
+/// Returns whether the first SA of a direction was in the context before, at another place.
+fn had(old: &SaContext, new: &SaContext, direction: Direction) -> bool {
+    let Some(details) = new.details(direction) else { return false };
+    let first = details.bundle.sas.first();
+    let key = |sa: &Sa| (sa.spi, sa.transform.protocol());
+    old.directions().any(|(of, details)| {
+        let of_bundle = details.bundle.sas.iter().skip(usize::from(of == direction));
+        of_bundle.into_iter().any(|sa| key(sa) == key(first))
+    })
 }
 
 /// Lets a direction count from 0 again, as for a new SA; the totals go on.

@@ -234,7 +234,7 @@ impl Owned {
     fn load(&self, content: &mut Content, ruleset: &str) -> Result {
         // By this name, because "-" is /dev/stdin to nft, which may be missing.
         let (process, result) = self.run_as(&["-j", "-f", "/proc/self/fd/0"], ruleset.as_bytes());
-        if let (Some(ours), Some(process)) = (&mut content.ours, process) {
+        if let (Some(ours), Some(process), Ok(_)) = (&mut content.ours, process, &result) {
             ours.push_back(process);
         }
         result.map(drop)

@@ -35,7 +35,7 @@ const PROGRAM: u16 = 3;
 /// Space for one receive.
 const ROOM: usize = 64 * 1024;
 /// Receive buffer in the kernel.
-const BUFFER: u32 = 1 << 20;
+const BUFFER: usize = 1 << 24;
 /// Minimum time between two repairs, so that two programs that fight over a table do not use up the machine.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -49,7 +49,8 @@ pub(crate) fn start(owned: Arc<Owned>) -> Result<Worker> {
     };
     let mut socket = Socket::new(NETFILTER).map_err(|e| failed("open a netlink socket", &e))?;
     socket.bind_auto().map_err(|e| failed("bind a netlink socket", &e))?;
-    let _ = socket.set_rx_buf_sz(BUFFER);
+    let _ = nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::RcvBufForce, &BUFFER)
+        .or_else(|_| nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::RcvBuf, &BUFFER));
     socket.add_membership(GROUP).map_err(|e| failed("subscribe to changes of nftables", &e))?;
     owned.content().ours = Some(VecDeque::new());
     Worker::start("openwfp-nft", move |stop| watch(&socket, stop, &owned))
@@ -78,11 +79,12 @@ fn watch(socket: &Socket, stop: &EventFd, owned: &Owned) {
             bytes.clear();
             let other = match socket.recv(&mut bytes, 0) {
                 Ok(_) => seen.other_program(&bytes, owned),
-                // Lost messages may have been of any program.
+                // Messages are lost. They were of the engine's own change if one is outstanding, as of a large table, which
+                // must not be set again and again for that; else of any program.
                 Err(_) => {
-                    owned.content().ours = Some(VecDeque::new());
                     seen = Seen::default();
-                    Some("unknown".to_owned())
+                    let ours = owned.content().ours.replace(VecDeque::new());
+                    ours.is_none_or(|ours| ours.is_empty()).then(|| "unknown".to_owned())
                 }
             };
             if let Some(program) = other {

@@ -370,8 +370,9 @@ impl Inventory {
             self.changes.buckets.entry(self.bucket(&before.facts)).or_default();
             if new.identity() != *old {
                 self.changes.states.remove(old);
-                self.changes.moved.insert(new.identity(), *old);
             }
+            // Also where the destination stays: the kernel has made a new state.
+            self.changes.moved.insert(new.identity(), *old);
         }
         Ok(())
     }
@@ -487,11 +488,8 @@ impl Inventory {
                 }
             }
             if let Some(at) = self.asking.get_mut(&place) {
-                let asking = (record.rank(), held.order, index, 0);
-                let first = at.partition_point(|other| *other < asking);
                 // Several templates may share the place; the others find nothing left.
-                let last = at[first..].iter().take_while(|other| other.2 == index).count();
-                at.drain(first..first + last);
+                at.retain(|other| other.2 != index);
                 if at.is_empty() {
                     self.asking.remove(&place);
                 }
@@ -505,16 +503,14 @@ impl Inventory {
 
     fn tie(&mut self, tie: &Tie) {
         let from = self.first_reqid(tie.reqid, tie.hosts.0, tie.hosts.1);
-        if self.ties.add(tie) {
-            self.move_to_bucket_of(tie, from);
-        }
+        self.ties.add(tie);
+        self.move_to_bucket_of(tie, from);
     }
 
     fn untie(&mut self, tie: &Tie) {
         let from = self.first_reqid(tie.reqid, tie.hosts.0, tie.hosts.1);
-        if self.ties.remove(tie) {
-            self.move_to_bucket_of(tie, from);
-        }
+        self.ties.remove(tie);
+        self.move_to_bucket_of(tie, from);
     }
 
     /// Moves the states with a reqid that has been tied or untied from the bucket of `from` to that of now.
@@ -522,7 +518,10 @@ impl Inventory {
         let (one, other) = tie.hosts;
         let old = (one, other, from, 0);
         let new = (one, other, self.first_reqid(tie.reqid, one, other), 0);
-        let Some(states) = self.buckets.remove(&old).filter(|_| old != new) else { return };
+        if old == new {
+            return;
+        }
+        let Some(states) = self.buckets.remove(&old) else { return };
         let has_reqid = |(_, identity): &(u64, StateIdentity)| {
             self.states.get(identity).is_some_and(|held| held.facts.reqid == tie.reqid)
         };
@@ -549,8 +548,16 @@ impl Inventory {
             match want.hosts() {
                 Some((one, other)) => {
                     let (one, other) = (one.min(other), one.max(other));
-                    let between = self.buckets.range((one, other, 0, 0)..=(one, other, u32::MAX, u64::MAX));
-                    noted.extend(between.map(|(bucket, _)| *bucket).filter(has_reqid));
+                    // A state without a source serves any.
+                    let open: IpAddr = match one {
+                        IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+                        IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+                    };
+                    for (one, other) in [(one, other), (open, one), (open, other)] {
+                        let between =
+                            self.buckets.range((one, other, 0, 0)..=(one, other, u32::MAX, u64::MAX));
+                        noted.extend(between.map(|(bucket, _)| *bucket).filter(has_reqid));
+                    }
                 }
                 None => {
                     let is_meant = |bucket: &Bucket| has_reqid(bucket) && want.is_between(bucket.0, bucket.1);
@@ -672,7 +679,8 @@ impl Inventory {
     /// Replaces this inventory by that of a newer listing and records the differences as changes.
     pub(crate) fn renew(&mut self, mut newer: Inventory) {
         let own = std::mem::replace(&mut newer.own_addresses, self.own_addresses.clone());
-        newer.changes = Changes::default();
+        // What has to be looked up in the kernel yet.
+        let Changes { moves: newer_moves, stale, .. } = std::mem::take(&mut newer.changes);
         for (identity, old) in &self.states {
             let bucket_of = self.bucket(&old.facts);
             match newer.states.get(identity) {
@@ -736,6 +744,7 @@ impl Inventory {
         newer.changes.soft = soft;
         newer.changes.counted = counted;
         newer.changes.moved = moved;
+        (newer.changes.moves, newer.changes.stale) = (newer_moves, stale);
         *self = newer;
         self.set_own_addresses(own);
     }
@@ -1034,7 +1043,9 @@ mod tests {
         }
 
         #[test]
-        fn what_two_listings_differ_in_is_what_changed_between_them(first in steps(), second in steps()) {
+        fn what_two_listings_differ_in_is_what_changed_between_them(
+            first in steps(), second in steps(), third in steps(),
+        ) {
             let mut followed = empty();
             first.iter().for_each(|step| apply(&mut followed, step));
             let before = listed(&followed);
@@ -1058,6 +1069,14 @@ mod tests {
             renewed.changes = Changes::default();
             renewed.renew(none);
             prop_assert!(renewed.changes.is_empty(), "nothing changed, nothing is told");
+            // What follows is understood as before.
+            third.iter().for_each(|step| {
+                apply(&mut followed, step);
+                apply(&mut renewed, step);
+            });
+            prop_assert_eq!(sorted(&renewed.contexts()), sorted(&followed.contexts()));
+            let asked: usize = renewed.asking.values().map(Vec::len).sum();
+            prop_assert_eq!(asked, followed.asking.values().map(Vec::len).sum::<usize>());
         }
     }
 }

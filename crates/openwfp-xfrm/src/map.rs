@@ -186,6 +186,7 @@ fn linux(state: &State<'_>, names: Vec<Box<str>>) -> LinuxSa {
         reqid: state.reqid,
         flags: state.flags,
         esn: state.flags & STATE_ESN != 0,
+        guessed_direction: false,
         extra_flags: state.extra_flags.unwrap_or(0),
         replay_window: state.replay_esn.as_ref().map_or(state.replay_window.into(), |esn| esn.window),
         added: state.added,
@@ -231,7 +232,6 @@ fn extras(state: &State<'_>, names: Vec<Box<str>>) -> Option<Box<LinuxExtras>> {
         encapsulation_original: state.encapsulation.as_ref().and_then(|e| address(e.original)),
         encapsulation_type,
         care_of: state.care_of.and_then(address),
-        guessed_direction: false,
         // `xfrm_sec_ctx` is 8 bytes, followed by the NUL-terminated text.
         security_context: state.security_context.map(|bytes| {
             let text = String::from_utf8_lossy(bytes.get(8..).unwrap_or_default());

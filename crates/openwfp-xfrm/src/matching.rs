@@ -177,27 +177,30 @@ fn selectors_overlap(state: &StateRecord<'_>, policy: &PolicyRecord<'_>) -> bool
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tie {
     pub(crate) reqid: u32,
-    /// The first template's reqid, which stands for all of them.
+    /// The smallest of the reqids, which stands for all of them.
     pub(crate) first: u32,
     /// The two hosts, the smaller address first.
     pub(crate) hosts: (IpAddr, IpAddr),
 }
 
-/// Returns the reqids that a policy ties to the first one between the same two hosts.
-pub(crate) fn ties(policy: &PolicyRecord<'_>) -> impl Iterator<Item = Tie> {
-    let mut first: Option<Want> = None;
-    wants(policy).filter_map(move |want| {
-        let begun =
-            first.filter(|first| (first.source, first.destination) == (want.source, want.destination));
-        let Some(begun) = begun else {
-            first = Some(want);
-            return None;
-        };
-        let (one, other) = want.hosts()?;
-        let differs = want.reqid != 0 && begun.reqid != 0 && want.reqid != begun.reqid;
-        let hosts = (one.min(other), one.max(other));
-        differs.then_some(Tie { reqid: want.reqid, first: begun.reqid, hosts })
-    })
+/// Returns the reqids that a policy ties to another one between the same two hosts.
+pub(crate) fn ties(policy: &PolicyRecord<'_>) -> Vec<Tie> {
+    // Most policies have one template.
+    if policy.templates().iter().nth(1).is_none() {
+        return Vec::new();
+    }
+    let wants: Vec<Want> = wants(policy).filter(|want| want.reqid != 0).collect();
+    let same = |one: &Want, other: &Want| (one.source, one.destination) == (other.source, other.destination);
+    let mut ties = Vec::new();
+    for chain in wants.chunk_by(same) {
+        let first = chain.iter().map(|want| want.reqid).min().unwrap_or(0);
+        for want in chain.iter().filter(|want| want.reqid != first) {
+            if let Some((one, other)) = want.hosts() {
+                ties.push(Tie { reqid: want.reqid, first, hosts: (one.min(other), one.max(other)) });
+            }
+        }
+    }
+    ties
 }
 
 /// A place in an index of wants: direction, ends as networks of a few lengths, and reqid.

@@ -479,7 +479,7 @@ impl Bundle {
             if !states[index].decided
                 && let Some(linux) = sas[place].as_mut().and_then(|sa| sa.linux.as_mut())
             {
-                linux.extras.get_or_insert_default().guessed_direction = true;
+                linux.guessed_direction = true;
             }
             if details.is_none() {
                 // A bundle has the limits and counters of its first SA.

@@ -18,6 +18,9 @@ pub struct LinuxSa {
     pub flags: u8,
     /// Whether the SA uses 64-bit extended sequence numbers (RFC 4304).
     pub esn: bool,
+    /// Whether the SA's direction is a guess: neither the kernel nor a policy tells it, nor does one of its addresses alone
+    /// belong to this machine.
+    pub guessed_direction: bool,
     /// `XFRM_SA_XFLAG_*` flags.
     pub extra_flags: u32,
     /// Size of the anti-replay window in packets; 0: no replay protection.
@@ -70,9 +73,6 @@ pub struct LinuxExtras {
     pub security_context: Option<Box<str>>,
     /// Anti-replay state: sequence numbers and bitmap.
     pub replay: Option<Box<Replay>>,
-    /// Whether the SA's direction is a guess: neither the kernel nor a policy tells it, nor does one of its addresses alone
-    /// belong to this machine.
-    pub guessed_direction: bool,
     /// Kernel names of the algorithms that the transform shows as `Other`.
     pub algorithm_names: Box<[Box<str>]>,
     /// Netlink attributes that this version does not know, unchanged.

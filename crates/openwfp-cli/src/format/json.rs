@@ -253,6 +253,8 @@ struct SaObject {
     reqid: Option<u32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     flags: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    direction_guessed: Option<bool>,
     #[serde(flatten)]
     rare: Rare,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -287,8 +289,6 @@ struct Rare {
     original_address: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     care_of: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    direction_guessed: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     replay: Option<Replay>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -526,6 +526,7 @@ impl SaObject {
             replay_window: linux.map(|linux| linux.replay_window),
             reqid: linux.map(|linux| linux.reqid),
             flags: linux.map(flags).unwrap_or_default(),
+            direction_guessed: linux.filter(|linux| linux.guessed_direction).map(|_| true),
             rare: linux
                 .and_then(|linux| linux.extras.as_deref())
                 .map(|extras| Rare::new(extras, direction))
@@ -555,7 +556,6 @@ impl Rare {
             care_of,
             security_context,
             replay,
-            guessed_direction,
             algorithm_names: _,
             unknown,
         } = extras;
@@ -586,7 +586,6 @@ impl Rare {
             acquire_sequence: set(*acquire_sequence),
             original_address: encapsulation_original.map(|address| address.to_string()),
             care_of: care_of.map(|address| address.to_string()),
-            direction_guessed: guessed_direction.then_some(true),
             replay: replay.as_ref().map(|replay| Replay {
                 inbound_sequence: replay.inbound_sequence,
                 outbound_sequence: replay.outbound_sequence,

@@ -48,7 +48,6 @@ mod tests {
             encapsulation_original: Some([70, 0, 0, 18].into()),
             encapsulation_type: 7,
             care_of: Some([70, 0, 0, 20].into()),
-            guessed_direction: true,
             security_context: Some("label-7021".into()),
             replay: Some(Box::new(Replay {
                 inbound_sequence: 7022,
@@ -63,6 +62,7 @@ mod tests {
             reqid: 7027,
             flags: 1,
             esn: true,
+            guessed_direction: true,
             extra_flags: 1,
             replay_window: 7029,
             added: 1_700_000_000,

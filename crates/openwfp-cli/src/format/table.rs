@@ -187,7 +187,7 @@ impl Listing for Table {
             write!(out, ", and there are more: --after {after}")?;
         }
         if let Some(why) = end.incomplete {
-            write!(out, ", INCOMPLETE: {why}")?;
+            write!(out, ", INCOMPLETE: {}", words::escaped(why))?;
         }
         if !self.hidden.is_empty() {
             write!(out, " (no room for {}: see -o wide)", self.hidden.join(", "))?;

@@ -73,7 +73,8 @@ pub(crate) fn linux(details: &SaDetails) -> Option<&LinuxSa> {
 pub(crate) fn transforms(details: &SaDetails) -> String {
     let mut text = String::new();
     for sa in details.bundle.sas.iter() {
-        let transform = name(sa);
+        // The kernel's names of algorithms may come from a file.
+        let transform = escaped(&name(sa));
         if !text.is_empty() {
             text.push('+');
         }

@@ -494,8 +494,7 @@ fn counters_events_guesses_and_cursors_tell_the_truth() {
     };
     let guessed = |context: &SaContext| {
         let details = context.inbound.as_ref().unwrap();
-        let linux = details.bundle.sas.first().linux.as_ref().unwrap();
-        linux.extras.as_ref().is_some_and(|extras| extras.guessed_direction)
+        details.bundle.sas.first().linux.as_ref().unwrap().guessed_direction
     };
     until("the standby's SAs", || standby().len() == 1);
     assert!(guessed(&standby()[0]), "nothing tells which end is ours");

@@ -28,6 +28,7 @@ pub(crate) fn put_linux(writer: &mut Writer<'_>, linux: &LinuxSa) {
     if let Some(extras) = &linux.extras {
         writer.message(10, |writer| put_extras(writer, extras));
     }
+    writer.uint(11, linux.guessed_direction);
 }
 
 pub(crate) fn get_linux(reader: Reader<'_>) -> Result<LinuxSa> {
@@ -44,6 +45,7 @@ pub(crate) fn get_linux(reader: Reader<'_>) -> Result<LinuxSa> {
             8 => linux.soft_add_seconds = value.u64()?,
             9 => linux.hard_add_seconds = value.u64()?,
             10 => linux.extras = Some(Box::new(get_extras(value.message()?)?)),
+            11 => linux.guessed_direction = value.u64()? != 0,
             _ => {}
         }
         Ok(())
@@ -105,7 +107,6 @@ fn put_extras(writer: &mut Writer<'_>, extras: &LinuxExtras) {
             writer.bytes(2, &attribute.bytes);
         });
     }
-    writer.uint(18, extras.guessed_direction);
 }
 
 fn get_extras(reader: Reader<'_>) -> Result<LinuxExtras> {
@@ -130,7 +131,6 @@ fn get_extras(reader: Reader<'_>) -> Result<LinuxExtras> {
             15 => extras.replay = Some(Box::new(get_replay(value.message()?)?)),
             16 => names.push(value.text()?.into()),
             17 => unknown.push(get_unknown(value.message()?)?),
-            18 => extras.guessed_direction = value.u64()? != 0,
             _ => {}
         }
         Ok(())

@@ -230,7 +230,6 @@ impl Seed {
             encapsulation_original: self.maybe(|seed| seed.address(v6)),
             encapsulation_type: self.u16(),
             care_of: self.maybe(|seed| seed.address(v6)),
-            guessed_direction: self.maybe(|_| ()).is_some(),
             security_context: self.maybe(|_| "system_u:object_r:ipsec_spd_t:s0".into()),
             replay: self.maybe(|seed| {
                 let bitmap = seed.many(Seed::u32).into();
@@ -249,6 +248,7 @@ impl Seed {
                 reqid: seed.u32(),
                 flags: seed.u8(),
                 esn: seed.next().is_multiple_of(2),
+                guessed_direction: seed.next().is_multiple_of(2),
                 extra_flags: seed.u32(),
                 replay_window: seed.u32(),
                 added: seed.number(),

@@ -196,7 +196,9 @@ impl Following {
         drop(pairing);
         self.owners = owners;
         self.mirror.change_policies(self.inventory.policies())?;
-        self.inventory.changes = Changes::default();
+        // What happened during the listing may have to be looked up in the kernel yet.
+        let Changes { moves, stale, .. } = std::mem::take(&mut self.inventory.changes);
+        (self.inventory.changes.moves, self.inventory.changes.stale) = (moves, stale);
         tracing::info!(states = self.inventory.len(), contexts = count, "listed the kernel's SAs");
         Ok(())
     }
@@ -453,7 +455,8 @@ impl Following {
                 (Some(id), _) => {
                     let direction = facts.direction.unwrap_or(Direction::Outbound);
                     let counters = owner.zip(*last).and_then(|(owner, last)| update(&owner, identity, last));
-                    told.extend(self.lost(identity, id, direction, *expired, counters)?);
+                    let expired = *expired && self.expired.insert(id);
+                    told.extend(self.lost(identity, id, direction, expired, counters)?);
                 }
                 // The acquire's context is being keyed through the API.
                 (None, Some(owner)) if self.ownership.has_context(owner.id) => {}

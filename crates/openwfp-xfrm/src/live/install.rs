@@ -579,7 +579,7 @@ mod tests {
 
     /// Returns Linux's part of an SA without what only an installed state has.
     fn without_life(linux: &LinuxSa) -> LinuxSa {
-        let mut linux = LinuxSa { added: 0, first_used: 0, ..linux.clone() };
+        let mut linux = LinuxSa { added: 0, first_used: 0, guessed_direction: false, ..linux.clone() };
         linux.flags &= !STATE_AF_UNSPEC;
         linux.soft_add_seconds = 0;
         if let Some(extras) = &mut linux.extras {

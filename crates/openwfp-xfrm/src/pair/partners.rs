@@ -5,12 +5,14 @@ use super::Unit;
 use super::align::Moment;
 use super::align::align;
 use crate::map;
+use foldhash::fast::RandomState;
 use openwfp_api::Direction;
 use openwfp_api::Selector;
 use openwfp_api::UdpEncapsulation;
+use std::collections::HashMap;
 
 /// What tells the pairs of a group apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Evidence {
     mode: u8,
     reqid: Option<u32>,
@@ -87,12 +89,9 @@ pub(super) fn pairs(states: &[Directed<'_>], indices: Vec<usize>, place: usize) 
     };
     for step in STEPS {
         left.iter_mut().for_each(|(_, evidence)| step(evidence));
-        let mut groups: Vec<(Evidence, Vec<usize>)> = Vec::new();
+        let mut groups: HashMap<Evidence, Vec<usize>, RandomState> = HashMap::default();
         for (index, evidence) in left.drain(..) {
-            match groups.iter_mut().find(|(of, _)| *of == evidence) {
-                Some((_, group)) => group.push(index),
-                None => groups.push((evidence, vec![index])),
-            }
+            groups.entry(evidence).or_default().push(index);
         }
         for (evidence, group) in groups {
             left.extend(pair(group).into_iter().map(|index| (index, evidence.clone())));

@@ -15,6 +15,7 @@ use foldhash::fast::RandomState;
 use openwfp_api::Direction;
 use openwfp_api::FilterId;
 use openwfp_api::Selector;
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -37,39 +38,38 @@ pub(crate) trait Policies: Sync {
     fn first_reqid(&self, reqid: u32, source: IpAddr, destination: IpAddr) -> u32;
 }
 
-/// The ties of policies: how many there are of each.
+/// The ties of policies: for each reqid between two hosts, the reqids that stand for it, and how many policies say so.
 #[derive(Default)]
-pub(crate) struct Ties(HashMap<(u32, IpAddr, IpAddr), (u32, usize), RandomState>);
+pub(crate) struct Ties(HashMap<(u32, IpAddr, IpAddr), BTreeMap<u32, usize>, RandomState>);
 
 impl Ties {
-    /// Returns whether a reqid is newly tied.
-    pub(crate) fn add(&mut self, tie: &Tie) -> bool {
+    pub(crate) fn add(&mut self, tie: &Tie) {
         let (one, other) = tie.hosts;
-        let (_, count) = self.0.entry((tie.reqid, one, other)).or_insert((tie.first, 0));
-        *count += 1;
-        *count == 1
+        *self.0.entry((tie.reqid, one, other)).or_default().entry(tie.first).or_default() += 1;
     }
 
-    /// Returns whether a reqid is no longer tied.
-    pub(crate) fn remove(&mut self, tie: &Tie) -> bool {
+    pub(crate) fn remove(&mut self, tie: &Tie) {
         let (one, other) = tie.hosts;
         let key = (tie.reqid, one, other);
-        let Some((_, count)) = self.0.get_mut(&key) else { return false };
-        *count -= 1;
-        if *count > 0 {
-            return false;
+        let Some(firsts) = self.0.get_mut(&key) else { return };
+        if let Some(count) = firsts.get_mut(&tie.first) {
+            *count -= 1;
+            if *count == 0 {
+                firsts.remove(&tie.first);
+            }
         }
-        self.0.remove(&key);
-        true
+        if firsts.is_empty() {
+            self.0.remove(&key);
+        }
     }
 
+    /// Returns the reqid that stands for another one: the smallest of those that policies name.
     pub(crate) fn first_reqid(&self, reqid: u32, source: IpAddr, destination: IpAddr) -> u32 {
         if self.0.is_empty() {
             return reqid;
         }
-        self.0
-            .get(&(reqid, source.min(destination), source.max(destination)))
-            .map_or(reqid, |(first, _)| *first)
+        let key = (reqid, source.min(destination), source.max(destination));
+        self.0.get(&key).and_then(|firsts| firsts.keys().next()).copied().unwrap_or(reqid)
     }
 }
 
