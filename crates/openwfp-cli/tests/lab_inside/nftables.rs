@@ -419,11 +419,14 @@ fn differ(session: &dyn Session) {
     assert_eq!(compared, 6 * 16);
 }
 
-/// What leaves `a` for each of these datagrams, by their ports: "clear", "esp" or "none".
-fn leaves(packets: &[(u16, u16)]) -> Vec<String> {
-    let list: Vec<String> = packets.iter().map(|(from, to)| format!("({from},{to})")).collect();
+/// What leaves `a` for each of these datagrams, by their ports: "clear", "esp" or "none". Each has a number of its own: the kernel
+/// holds packets that wait for an SA, and may send them later.
+fn leaves(packets: &[(u16, u16)], round: u32) -> Vec<String> {
+    let number = |at: usize| 1000 * (round + 1) + u32::try_from(at).unwrap();
+    let list: Vec<String> =
+        packets.iter().enumerate().map(|(at, (from, to))| format!("({from},{to},{})", number(at))).collect();
     let program = format!(
-        "import socket,select,time\nr=socket.socket(socket.AF_PACKET,socket.SOCK_RAW,socket.htons(3))\nr.bind(('va',3))\nfor f,t in [{}]:\n  while select.select([r],[],[],0)[0]: r.recvfrom(2000)\n  s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n  s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1)\n  s.bind(('10.9.0.1',f))\n  try: s.sendto(b'x',('10.9.0.2',t))\n  except OSError: pass\n  s.close()\n  seen='none'\n  end=time.time()+0.1\n  while seen=='none' and select.select([r],[],[],max(0,end-time.time()))[0]:\n    d,a=r.recvfrom(2000)\n    if a[2]!=4 or d[12:14]!=bytes([8,0]): continue\n    if d[23]==50: seen='esp'\n    elif d[23]==17 and d[36:38]==t.to_bytes(2,'big'): seen='clear'\n  print(seen)",
+        "import socket,select,time\nr=socket.socket(socket.AF_PACKET,socket.SOCK_RAW,socket.htons(3))\nr.bind(('va',3))\nfor f,t,n in [{}]:\n  n=str(n).encode()\n  while select.select([r],[],[],0)[0]: r.recvfrom(2000)\n  s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n  s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1)\n  s.bind(('10.9.0.1',f))\n  try: s.sendto(n,('10.9.0.2',t))\n  except OSError: pass\n  s.close()\n  seen='none'\n  end=time.time()+0.1\n  while seen=='none' and select.select([r],[],[],max(0,end-time.time()))[0]:\n    d,a=r.recvfrom(2000)\n    if a[2]!=4 or d[12:14]!=bytes([8,0]): continue\n    if d[23]==50: seen='esp'\n    elif d[23]==17 and d[42:42+len(n)]==n: seen='clear'\n  print(seen)",
         list.join(",")
     );
     let output = Command::new("ip").args(["netns", "exec", "a", "python3", "-c", &program]).output().unwrap();
@@ -496,7 +499,7 @@ fn differ_beside_ipsec(session: &dyn Session) {
         });
         let packets: Vec<(u16, u16)> =
             PORTS.flat_map(|to| [(7000 + (to + 3) % 8, to), (6000 + to % 8, to)]).collect();
-        for ((from, to), left) in packets.iter().zip(leaves(&packets)) {
+        for ((from, to), left) in packets.iter().zip(leaves(&packets, round)) {
             let packet = Packet {
                 path: PacketPath::Outbound,
                 source: Address([10, 9, 0, 1].into()),
