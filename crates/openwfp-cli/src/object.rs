@@ -4,6 +4,7 @@ use crate::args::Format;
 use crate::args::ObjectPagingArgs;
 use crate::args::ObjectShowArgs;
 use crate::failure::Failure;
+use crate::format;
 use crate::format::rows::Column;
 use crate::format::rows::Rows;
 use crate::format::words;
@@ -33,7 +34,6 @@ use openwfp::api::record::Network;
 use openwfp::api::record::Record;
 use openwfp::api::record::Shown;
 use serde_json::json;
-use std::io::BufWriter;
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
@@ -47,10 +47,10 @@ pub(crate) fn list(
     let session = engine.open_session(SessionOptions::new().name("wfp list"))?;
     let kind = template.object_kind()?;
     let enumerator = session.object_create_enum(template)?;
-    let mut out = BufWriter::with_capacity(1 << 16, anstream::stdout().lock());
+    let (mut out, colors) = format::stdout();
     let (mut count, mut last) = (0_u64, None);
     let mut totals = Totals::default();
-    let mut table = Rows::new(&columns(kind), true);
+    let mut table = Rows::new(columns(kind), true, colors);
     loop {
         let left = args.limit.map_or(u64::MAX, |limit| limit - count);
         let wanted = args.page_size.get().min(u32::try_from(left).unwrap_or(u32::MAX));

@@ -5,6 +5,7 @@ use crate::args::Format;
 use crate::args::PolicyListArgs;
 use crate::args::PolicyShowArgs;
 use crate::failure::Failure;
+use crate::format;
 use crate::format::rows::Column;
 use crate::format::rows::Rows;
 use crate::format::words;
@@ -33,7 +34,6 @@ use openwfp::api::record::Record;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::HashSet;
-use std::io::BufWriter;
 use std::io::Write;
 
 const COLUMNS: &[Column] = &[
@@ -225,9 +225,9 @@ struct Count {
 
 pub(crate) fn list(engine: &Engine, args: &PolicyListArgs) -> Result<(), Failure> {
     let session = engine.open_session(SessionOptions::new().name("wfp policy list"))?;
-    let mut out = BufWriter::with_capacity(1 << 16, anstream::stdout().lock());
+    let (mut out, colors) = format::stdout();
     let is_table = matches!(args.output.output, Format::Table | Format::Wide);
-    let mut rows = Rows::new(COLUMNS, args.output.output == Format::Wide);
+    let mut rows = Rows::new(COLUMNS, args.output.output == Format::Wide, colors);
     let mut count = Count::default();
     // The `in` policies, so that `fwd` policies that only repeat them can be left out.
     let mut seen = HashSet::new();

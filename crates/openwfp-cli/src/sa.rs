@@ -5,6 +5,7 @@ use crate::args::ListArgs;
 use crate::args::Reference;
 use crate::args::ShowArgs;
 use crate::failure::Failure;
+use crate::format;
 use crate::format::json;
 use crate::format::show;
 use crate::format::table;
@@ -20,7 +21,6 @@ use openwfp::api::SaContext;
 use openwfp::api::SaContextId;
 use openwfp::api::Session;
 use openwfp::api::Spi;
-use std::io::BufWriter;
 use std::io::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -44,13 +44,7 @@ pub(crate) struct End<'a> {
 pub(crate) fn list(url: &EngineUrl, engine: &Engine, args: &ListArgs) -> Result<(), Failure> {
     let session = engine.open_session(SessionOptions::new().name("wfp sa list"))?;
     let keys = key_access(&*session, args.show_keys)?;
-    // Without colours nothing has to be stripped, which takes longer than the writing.
-    let colors = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
-    let stdout: Box<dyn Write> = match colors {
-        true => Box::new(anstream::stdout().lock()),
-        false => Box::new(std::io::stdout().lock()),
-    };
-    let mut out = BufWriter::with_capacity(1 << 16, stdout);
+    let (mut out, colors) = format::stdout();
     let mut listing: Box<dyn Listing> = match args.output.output {
         Format::Table => Box::new(table::Table::new(table::Width::OfTerminal, keys, colors)),
         Format::Wide => Box::new(table::Table::new(table::Width::Wide, keys, colors)),

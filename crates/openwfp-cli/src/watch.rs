@@ -32,13 +32,7 @@ struct Known {
 }
 
 /// What happened to a context.
-struct Seen {
-    kind: EventKind,
-    context: Arc<SaContext>,
-    /// The context before, if it is known.
-    before: Option<Arc<SaContext>>,
-    changed: ContextFields,
-}
+type Seen = (EventKind, Changed);
 
 pub(crate) fn watch(engine: Engine, args: &WatchArgs) -> Result<(), Failure> {
     let mut watcher = Watcher::new(engine, args.template.template());
@@ -55,17 +49,15 @@ pub(crate) fn watch(engine: Engine, args: &WatchArgs) -> Result<(), Failure> {
         if let Update::Away(why) = &update {
             complain(&format!("warning: lost the connection to the engine, reconnecting: {why}"));
         }
-        for seen in known.take(update) {
+        for (kind, changed) in known.take(update) {
             if left == 0 {
                 break;
             }
             left -= 1;
-            let changed =
-                Changed { before: seen.before.as_deref(), after: &seen.context, fields: seen.changed };
             if lines {
-                json::write_event(&mut out, word(seen.kind), &words::now(), &changed)?;
+                json::write_event(&mut out, word(kind), &words::now(), &changed)?;
             } else {
-                writeln!(out, "{}", row(seen.kind, &changed))?;
+                writeln!(out, "{}", row(kind, &changed))?;
             }
         }
         out.flush()?;
@@ -88,12 +80,12 @@ impl Known {
     }
 
     fn change(&mut self, event: SaContextEvent) -> Option<Seen> {
-        let context = event.context.or_else(|| self.contexts.get(&event.id).cloned())?;
+        let after = event.context.or_else(|| self.contexts.get(&event.id).cloned())?;
         let before = match event.kind {
             EventKind::Delete => self.contexts.remove(&event.id),
-            _ => self.contexts.insert(event.id, Arc::clone(&context)),
+            _ => self.contexts.insert(event.id, Arc::clone(&after)),
         };
-        Some(Seen { kind: event.kind, context, before, changed: event.changed })
+        Some((event.kind, Changed { before, after, fields: event.changed }))
     }
 
     /// Stores a listing. The first one is where watching begins; a later one yields the events that were missed.
@@ -105,15 +97,15 @@ impl Known {
             return Vec::new();
         }
         let gone = old.iter().filter(|(id, _)| !self.contexts.contains_key(id));
-        let seen = |kind, context: &Arc<SaContext>, before: Option<&Arc<SaContext>>| {
-            let changed = before.map(|before| ContextFields::between(before, context)).unwrap_or_default();
-            Seen { kind, context: Arc::clone(context), before: before.cloned(), changed }
+        let seen = |kind, after: &Arc<SaContext>, before: Option<&Arc<SaContext>>| {
+            let fields = before.map(|before| ContextFields::between(before, after)).unwrap_or_default();
+            (kind, Changed { before: before.cloned(), after: Arc::clone(after), fields })
         };
         let gone = gone.map(|(_, context)| seen(EventKind::Delete, context, None));
         let here = self.contexts.iter().filter_map(|(id, context)| match old.get(id) {
             None => Some(seen(EventKind::Add, context, None)),
             Some(before) => {
-                Some(seen(EventKind::Change, context, Some(before))).filter(|seen| !seen.changed.is_empty())
+                Some(seen(EventKind::Change, context, Some(before))).filter(|(_, it)| !it.fields.is_empty())
             }
         });
         gone.chain(here).collect()
@@ -138,8 +130,8 @@ fn heading() -> String {
     )
 }
 
-fn row(kind: EventKind, changed: &Changed<'_>) -> String {
-    let context = changed.after;
+fn row(kind: EventKind, changed: &Changed) -> String {
+    let context = &*changed.after;
     let spi = |direction| match context.details(direction) {
         Some(details) => details.bundle.sas.first().spi.to_string(),
         None if direction == Direction::Inbound => {
@@ -190,7 +182,7 @@ mod tests {
         let mut changed = (*context(3)).clone();
         changed.state = SaState::Complete;
         let missed = known.take(Update::Listed(vec![context(2), Arc::new(changed), context(4)]));
-        let missed: Vec<_> = missed.iter().map(|seen| (seen.kind, seen.context.id.0)).collect();
+        let missed: Vec<_> = missed.iter().map(|(kind, changed)| (*kind, changed.after.id.0)).collect();
         assert_eq!(missed, [(EventKind::Delete, 1), (EventKind::Change, 3), (EventKind::Add, 4)]);
     }
 }

@@ -182,18 +182,17 @@ impl Shared {
                 }
                 None
             }
-            MirrorChange::HardExpired { id } => {
-                let context = core.newest.get(id).cloned()?;
-                core.announce(EventKind::Expire, &context, self.faults.as_ref());
-                None
-            }
-            MirrorChange::SoftExpired { id } => {
-                let context = core.newest.get(id).cloned()?;
-                core.announce(EventKind::SoftExpiry, &context, self.faults.as_ref());
-                None
-            }
+            MirrorChange::HardExpired { id } => self.tell_limit(core, EventKind::Expire, id),
+            MirrorChange::SoftExpired { id } => self.tell_limit(core, EventKind::SoftExpiry, id),
             _ => None,
         }
+    }
+
+    /// Tells that a context has reached a limit; returns no id.
+    fn tell_limit(&self, core: &mut Core, kind: EventKind, id: SaContextId) -> Option<SaContextId> {
+        let context = core.newest.get(id).cloned()?;
+        core.announce(kind, &context, self.faults.as_ref());
+        None
     }
 
     fn put(

@@ -204,7 +204,7 @@ fn continue_totals(older: &SaContext, new: &SaContext, has_counted: bool) {
     }
 }
 
-/// Finds another context that protects the same traffic, and had both directions once: one of them may be gone already.
+/// Finds an older context that protects the same traffic; one of its directions may be gone already.
 fn older_generation(new: &SaContext, database: &Database) -> Option<Arc<SaContext>> {
     let remote = new.traffic.endpoints.remote();
     let filters = |context: &SaContext| {

@@ -11,6 +11,8 @@ mod compile;
 #[cfg(target_os = "linux")]
 mod log;
 #[cfg(target_os = "linux")]
+mod netlink;
+#[cfg(target_os = "linux")]
 mod run;
 #[cfg(test)]
 mod tests;

@@ -2,10 +2,12 @@
 
 use crate::compile::LOG_GROUP;
 use crate::compile::LOG_PREFIX;
+use crate::netlink;
+use crate::netlink::HEAD;
+use crate::netlink::ROOM;
+use crate::netlink::Ready;
 use netlink_sys::Socket;
 use netlink_sys::SocketAddr;
-use nix::poll::PollFd;
-use nix::poll::PollFlags;
 use nix::poll::PollTimeout;
 use nix::sys::eventfd::EventFd;
 use openwfp_api::Code;
@@ -24,10 +26,7 @@ use openwfp_xfrm::wire::Messages;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
-use std::os::fd::AsFd;
 
-/// `NETLINK_NETFILTER`.
-const NETFILTER: isize = 12;
 /// `NFNL_SUBSYS_ULOG << 8`, and with it `NFULNL_MSG_PACKET` and `NFULNL_MSG_CONFIG`.
 const PACKET: u16 = 0x400;
 const CONFIG: u16 = 0x401;
@@ -42,8 +41,8 @@ const PAYLOAD: u16 = 9;
 const PREFIX: u16 = 10;
 /// Number of bytes of each packet to copy: enough for IPv6 with extension headers and the ports.
 const COPIED: u32 = 128;
-/// Space for one receive.
-const ROOM: usize = 64 * 1024;
+/// Receive buffer in the kernel.
+const BUFFER: u32 = 1 << 20;
 
 /// Starts the thread that receives the packets which rules of this thread's network namespace log.
 ///
@@ -51,12 +50,7 @@ const ROOM: usize = 64 * 1024;
 /// `ERROR_ACCESS_DENIED` without `CAP_NET_ADMIN`, `FWP_E_ALREADY_EXISTS` if another program receives the group,
 /// `RPC_E_OUT_OF_RESOURCES` without a free descriptor or thread, `RPC_E_SYS_CALL_FAILED` if another system call fails.
 pub(crate) fn start(mirror: Box<dyn Mirror>) -> Result<Worker> {
-    let failed = |what: &str, error: &dyn std::fmt::Display| {
-        Error::new(Code::RPC_E_SYS_CALL_FAILED, format!("cannot {what}: {error}"))
-    };
-    let mut socket = Socket::new(NETFILTER).map_err(|e| failed("open a netlink socket", &e))?;
-    socket.bind_auto().map_err(|e| failed("bind a netlink socket", &e))?;
-    let _ = socket.set_rx_buf_sz(1_u32 << 20);
+    let socket = netlink::open(BUFFER)?;
     configure(&socket, COMMAND, &[1])?;
     let mode: Vec<u8> = [&COPIED.to_be_bytes()[..], &[2, 0]].concat();
     configure(&socket, MODE, &mode)?;
@@ -99,15 +93,10 @@ fn configure(socket: &Socket, kind: u16, value: &[u8]) -> Result {
 fn receive(socket: &Socket, stop: &EventFd, mirror: &dyn Mirror) {
     let mut bytes = Vec::with_capacity(ROOM);
     loop {
-        let mut polled =
-            [PollFd::new(stop.as_fd(), PollFlags::POLLIN), PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
-        if nix::poll::poll(&mut polled, PollTimeout::NONE)
-            .is_err_and(|errno| errno != nix::errno::Errno::EINTR)
-        {
-            return;
-        }
-        if polled[0].any().unwrap_or(false) {
-            return;
+        match netlink::wait(socket, stop, PollTimeout::NONE) {
+            Ready::Stop => return,
+            Ready::Nothing => continue,
+            Ready::Socket => {}
         }
         bytes.clear();
         // Lost packets (ENOBUFS) are not reported: nflog is rate-limited, too.
@@ -133,8 +122,6 @@ fn events(bytes: &[u8]) -> Vec<NetEvent> {
 
 /// Returns the net event of a logged packet, by the payload of its message.
 fn event(payload: &[u8]) -> Option<NetEvent> {
-    /// Length of `nfgenmsg`, which precedes the attributes.
-    const HEAD: usize = 4;
     let (mut hook, mut packet, mut decision) = (None, None, None);
     for (kind, value, _) in Attributes::new(payload, HEAD).flatten() {
         match kind {

@@ -53,8 +53,10 @@ pub(crate) struct Owned {
 
 /// What the table has.
 pub(crate) struct Content {
-    /// The ruleset that made the table; `None` if there is no table.
+    /// The ruleset that made the table; `None` if this engine has made none.
     ruleset: Option<String>,
+    /// Whether there is a table of an earlier daemon, which the first change replaces or removes.
+    is_left_behind: bool,
     /// Whether rules of the table log packets.
     logs: bool,
     /// Processes of `nft` whose changes the watching thread has not seen yet, oldest first; `None` if no thread watches.
@@ -66,7 +68,7 @@ impl Nftables {
     /// earlier engines; other engines have tables by the number of their process.
     pub fn new(namespace: Namespace, is_daemon: bool) -> Nftables {
         let table = if is_daemon { TABLES.to_owned() } else { format!("{TABLES}-{}", std::process::id()) };
-        let content = Mutex::new(Content { ruleset: None, logs: false, ours: None });
+        let content = Mutex::new(Content { ruleset: None, is_left_behind: false, logs: false, ours: None });
         let owned = Arc::new(Owned { namespace, table, content });
         Nftables { owned, unavailable: OnceLock::new(), threads: Mutex::default() }
     }
@@ -108,8 +110,11 @@ impl Nftables {
     /// `ERROR_NOT_SUPPORTED` if nftables cannot be used, otherwise the code that fits, with the message of `nft`. Nothing has
     /// changed then.
     pub fn set(&self, filters: &[PacketFilter]) -> Result {
-        if filters.is_empty() && lock(&self.owned.content).ruleset.is_none() {
-            return Ok(());
+        {
+            let content = lock(&self.owned.content);
+            if filters.is_empty() && content.ruleset.is_none() && !content.is_left_behind {
+                return Ok(());
+            }
         }
         self.check_available()?;
         let logs = filters.iter().any(|filter| filter.is_reported);
@@ -123,6 +128,7 @@ impl Nftables {
         let mut content = lock(&self.owned.content);
         self.owned.load(&mut content, &ruleset)?;
         content.ruleset = (!filters.is_empty()).then_some(ruleset);
+        content.is_left_behind = false;
         content.logs = logs;
         Ok(())
     }
@@ -139,7 +145,7 @@ impl Nftables {
         for table in self.tables()? {
             let process = table.strip_prefix(TABLES).and_then(|rest| rest.strip_prefix('-'));
             if table == self.owned.table {
-                lock(&self.owned.content).ruleset = Some(String::new());
+                lock(&self.owned.content).is_left_behind = true;
             } else if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
                 self.owned.run(&["delete", "table", "inet", &table], &[])?;
             }
@@ -218,16 +224,16 @@ impl Owned {
         lock(&self.content)
     }
 
-    /// Puts the table back as it was last set; returns whether there is to be one.
+    /// Puts the table back as it was last set, if there is to be one.
     ///
     /// # Errors
     /// As [`Nftables::set`].
-    pub(crate) fn put_back(&self) -> Result<bool> {
+    pub(crate) fn put_back(&self) -> Result {
         let mut content = self.content();
-        let Some(ruleset) = content.ruleset.clone().filter(|ruleset| !ruleset.is_empty()) else {
-            return Ok(false);
-        };
-        self.load(&mut content, &ruleset).map(|()| true)
+        match content.ruleset.clone() {
+            Some(ruleset) => self.load(&mut content, &ruleset),
+            None => Ok(()),
+        }
     }
 
     /// Has `nft` carry out a ruleset that replaces the table.

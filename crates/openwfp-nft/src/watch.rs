@@ -1,26 +1,23 @@
 //! Puts the engine's table back after another program has changed or removed it, as `nft flush ruleset` does.
 
+use crate::netlink;
+use crate::netlink::HEAD;
+use crate::netlink::ROOM;
+use crate::netlink::Ready;
 use crate::run::Owned;
 use netlink_sys::Socket;
-use nix::poll::PollFd;
-use nix::poll::PollFlags;
 use nix::poll::PollTimeout;
 use nix::sys::eventfd::EventFd;
-use openwfp_api::Code;
-use openwfp_api::Error;
 use openwfp_api::Result;
 use openwfp_xfrm::live::Worker;
 use openwfp_xfrm::wire::Attributes;
 use openwfp_xfrm::wire::Message;
 use openwfp_xfrm::wire::Messages;
 use std::collections::VecDeque;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-/// `NETLINK_NETFILTER`.
-const NETFILTER: isize = 12;
 /// `NFNLGRP_NFTABLES`.
 const GROUP: u32 = 7;
 /// `NFNL_SUBSYS_NFTABLES`, and `NFT_MSG_NEWGEN`, which ends the messages of a transaction.
@@ -32,10 +29,8 @@ const INET: u8 = 1;
 const TABLE: u16 = 1;
 /// `NFTA_GEN_PROC_NAME`.
 const PROGRAM: u16 = 3;
-/// Space for one receive.
-const ROOM: usize = 64 * 1024;
 /// Receive buffer in the kernel.
-const BUFFER: usize = 1 << 24;
+const BUFFER: u32 = 1 << 24;
 /// Minimum time between two repairs, so that two programs that fight over a table do not use up the machine.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -44,14 +39,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// # Errors
 /// `RPC_E_OUT_OF_RESOURCES` without a free descriptor or thread, `RPC_E_SYS_CALL_FAILED` if another system call fails.
 pub(crate) fn start(owned: Arc<Owned>) -> Result<Worker> {
-    let failed = |what: &str, error: &dyn std::fmt::Display| {
-        Error::new(Code::RPC_E_SYS_CALL_FAILED, format!("cannot {what}: {error}"))
-    };
-    let mut socket = Socket::new(NETFILTER).map_err(|e| failed("open a netlink socket", &e))?;
-    socket.bind_auto().map_err(|e| failed("bind a netlink socket", &e))?;
-    let _ = nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::RcvBufForce, &BUFFER)
-        .or_else(|_| nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::RcvBuf, &BUFFER));
-    socket.add_membership(GROUP).map_err(|e| failed("subscribe to changes of nftables", &e))?;
+    let socket = netlink::open(BUFFER)?;
+    socket.add_membership(GROUP).map_err(|e| netlink::failed("subscribe to changes of nftables", &e))?;
     owned.content().ours = Some(VecDeque::new());
     Worker::start("openwfp-nft", move |stop| watch(&socket, stop, &owned))
 }
@@ -67,15 +56,11 @@ fn watch(socket: &Socket, stop: &EventFd, owned: &Owned) {
         let wait = wait.map_or(PollTimeout::NONE, |wait| {
             PollTimeout::try_from(wait + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
         });
-        let mut polled =
-            [PollFd::new(stop.as_fd(), PollFlags::POLLIN), PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
-        if nix::poll::poll(&mut polled, wait).is_err_and(|errno| errno != nix::errno::Errno::EINTR) {
+        let ready = netlink::wait(socket, stop, wait);
+        if ready == Ready::Stop {
             return;
         }
-        if polled[0].any().unwrap_or(false) {
-            return;
-        }
-        if polled[1].any().unwrap_or(false) {
+        if ready == Ready::Socket {
             bytes.clear();
             let other = match socket.recv(&mut bytes, 0) {
                 Ok(_) => seen.other_program(&bytes, owned),
@@ -99,7 +84,7 @@ fn watch(socket: &Socket, stop: &EventFd, owned: &Owned) {
         if due.is_some_and(|due| due <= Instant::now()) {
             earliest = Instant::now() + PAUSE;
             due = match owned.put_back() {
-                Ok(_) => None,
+                Ok(()) => None,
                 Err(error) => {
                     tracing::error!(
                         table = owned.table,
@@ -168,8 +153,6 @@ fn program(message: &Message<'_>) -> String {
 }
 
 fn attribute<'m>(message: &Message<'m>, kind: u16) -> Option<&'m [u8]> {
-    /// Length of `nfgenmsg`, which precedes the attributes.
-    const HEAD: usize = 4;
     let mut attributes = Attributes::new(message.payload, HEAD).flatten();
     attributes.find(|(of, ..)| *of == kind).map(|(_, value, _)| value)
 }

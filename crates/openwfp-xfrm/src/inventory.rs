@@ -43,7 +43,6 @@ use openwfp_api::KernelPolicyChange;
 use openwfp_api::Result;
 use openwfp_api::SaContext;
 use openwfp_api::object::kernel::KernelPolicy;
-use openwfp_api::object::kernel::KernelPolicyPlace;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -95,11 +94,10 @@ pub(crate) struct HeldPolicy {
 }
 
 impl HeldPolicy {
-    /// Returns the policy with its place in the kernel's order.
-    fn placed(self: &Arc<HeldPolicy>) -> (KernelPolicyPlace, Arc<dyn HeldKernelPolicy>) {
-        // The payload was parsed before.
-        let place = Policy::of(&self.payload).map(|policy| map::place(&policy, self.order));
-        (place.unwrap_or_else(|| self.read().place()), Arc::clone(self) as _)
+    /// Returns the change that reports a policy; `policy` is what the payload says.
+    fn change(self: Arc<HeldPolicy>, policy: &Policy<'_>) -> KernelPolicyChange {
+        let place = map::place(policy, self.order);
+        KernelPolicyChange { index: policy.index, policy: Some((place, self)) }
     }
 }
 
@@ -109,8 +107,7 @@ pub(crate) fn policies_of(dump: &[&[u8]]) -> Vec<KernelPolicyChange> {
     let policies = dump.iter().rev().zip(1..).filter_map(|(payload, order)| {
         let policy = Policy::of(payload)?;
         let held = HeldPolicy { payload: (*payload).into(), order, ownership: Arc::clone(&ownership) };
-        let place = map::place(&policy, order);
-        Some(KernelPolicyChange { index: policy.index, policy: Some((place, Arc::new(held) as _)) })
+        Some(Arc::new(held).change(&policy))
     });
     policies.collect()
 }
@@ -455,11 +452,11 @@ impl Inventory {
         self.newest += 1;
         if let Some(record) = PolicyRecord::new(payload, &policy) {
             for tie in ties(&record) {
-                self.tie(&tie);
+                self.change_tie(&tie, Ties::add);
             }
             for (number, want) in wants(&record).enumerate() {
                 let place = want.place();
-                *self.shapes.entry(Shape::of(&place)).or_default() += 1;
+                *self.shapes.entry(place.shape).or_default() += 1;
                 let asking = (record.rank(), self.newest, policy.index, number);
                 let at = self.asking.entry(place).or_default();
                 at.insert(at.partition_point(|other| *other < asking), asking);
@@ -481,10 +478,10 @@ impl Inventory {
         let Some(record) = record(&held.payload) else { return };
         for want in wants(&record) {
             let place = want.place();
-            if let Some(count) = self.shapes.get_mut(&Shape::of(&place)) {
+            if let Some(count) = self.shapes.get_mut(&place.shape) {
                 *count -= 1;
                 if *count == 0 {
-                    self.shapes.remove(&Shape::of(&place));
+                    self.shapes.remove(&place.shape);
                 }
             }
             if let Some(at) = self.asking.get_mut(&place) {
@@ -496,27 +493,16 @@ impl Inventory {
             }
         }
         for tie in ties(&record) {
-            self.untie(&tie);
+            self.change_tie(&tie, Ties::remove);
         }
         self.note_policy(&record);
     }
 
-    fn tie(&mut self, tie: &Tie) {
-        let from = self.first_reqid(tie.reqid, tie.hosts.0, tie.hosts.1);
-        self.ties.add(tie);
-        self.move_to_bucket_of(tie, from);
-    }
-
-    fn untie(&mut self, tie: &Tie) {
-        let from = self.first_reqid(tie.reqid, tie.hosts.0, tie.hosts.1);
-        self.ties.remove(tie);
-        self.move_to_bucket_of(tie, from);
-    }
-
-    /// Moves the states with a reqid that has been tied or untied from the bucket of `from` to that of now.
-    fn move_to_bucket_of(&mut self, tie: &Tie, from: u32) {
+    /// Ties or unties a reqid, and moves its states to the bucket that they are in now.
+    fn change_tie(&mut self, tie: &Tie, change: fn(&mut Ties, &Tie)) {
         let (one, other) = tie.hosts;
-        let old = (one, other, from, 0);
+        let old = (one, other, self.first_reqid(tie.reqid, one, other), 0);
+        change(&mut self.ties, tie);
         let new = (one, other, self.first_reqid(tie.reqid, one, other), 0);
         if old == new {
             return;
@@ -547,16 +533,13 @@ impl Inventory {
             };
             match want.hosts() {
                 Some((one, other)) => {
-                    let (one, other) = (one.min(other), one.max(other));
                     // A state without a source serves any.
                     let open: IpAddr = match one {
                         IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
                         IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
                     };
                     for (one, other) in [(one, other), (open, one), (open, other)] {
-                        let between =
-                            self.buckets.range((one, other, 0, 0)..=(one, other, u32::MAX, u64::MAX));
-                        noted.extend(between.map(|(bucket, _)| *bucket).filter(has_reqid));
+                        noted.extend(self.between(one, other).map(|(bucket, _)| *bucket).filter(has_reqid));
                     }
                 }
                 None => {
@@ -603,6 +586,16 @@ impl Inventory {
         pair::pairing(records, self, &known)
     }
 
+    /// Returns the buckets of states between two addresses.
+    fn between(
+        &self,
+        one: IpAddr,
+        other: IpAddr,
+    ) -> impl Iterator<Item = (&Bucket, &Vec<(u64, StateIdentity)>)> {
+        let (one, other) = (one.min(other), one.max(other));
+        self.buckets.range((one, other, 0, 0)..=(one, other, u32::MAX, u64::MAX))
+    }
+
     /// Returns the bucket of a state.
     pub(crate) fn bucket(&self, facts: &Facts) -> Bucket {
         let (one, other) = (facts.source.min(facts.destination), facts.source.max(facts.destination));
@@ -638,18 +631,19 @@ impl Inventory {
                     && (facts.protocol.number(), facts.mode) == (moved.protocol, moved.mode)
             })
         };
-        let (one, other) = (source.min(destination), source.max(destination));
-        let between = self.buckets.range((one, other, 0, 0)..=(one, other, u32::MAX, u64::MAX));
         let has_reqid = |id: &&StateIdentity| {
             moved.reqid == 0 || self.facts(id).is_some_and(|facts| facts.reqid == moved.reqid)
         };
-        let states = between.flat_map(|(_, states)| states.iter().map(|(_, identity)| identity));
+        let states = self.between(source, destination);
+        let states = states.flat_map(|(_, states)| states.iter().map(|(_, identity)| identity));
         states.filter(is_meant).filter(has_reqid).copied().collect()
     }
 
     /// Returns the change that reports a policy as it is now.
     pub(crate) fn policy_change(&self, index: u32) -> KernelPolicyChange {
-        KernelPolicyChange { index, policy: self.policies.get(&index).map(HeldPolicy::placed) }
+        let held = self.policies.get(&index);
+        let change = held.and_then(|held| Some(Arc::clone(held).change(&Policy::of(&held.payload)?)));
+        change.unwrap_or(KernelPolicyChange { index, policy: None })
     }
 
     /// Returns changes that report all policies.

@@ -52,6 +52,7 @@ use zeroize::Zeroizing;
 
 pub use drive::Driver;
 pub use namespace::Namespace;
+pub use socket::force_buffer;
 pub use worker::Worker;
 
 /// Options for following and driving a kernel.

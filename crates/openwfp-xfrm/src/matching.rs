@@ -19,7 +19,6 @@ use crate::table::Facts;
 use crate::table::PolicyRecord;
 use crate::table::StateRecord;
 use crate::wire::PolicyTemplate;
-use crate::wire::RawSelector;
 use openwfp_api::Direction;
 use openwfp_api::IpNet;
 use openwfp_api::Mode;
@@ -165,10 +164,10 @@ fn selectors_overlap(state: &StateRecord<'_>, policy: &PolicyRecord<'_>) -> bool
     };
     let overlap = |one: IpNet, other: IpNet| one.contains(&other) || other.contains(&one);
     let ports = |one: (u16, u16), other: (u16, u16)| (one.0 ^ other.0) & one.1 & other.1 == 0;
-    let protocol = |raw: &RawSelector| raw.protocol;
+    let protocols = |one: u8, other: u8| one == 0 || other == 0 || one == other;
     overlap(source, from)
         && overlap(destination, to)
-        && (protocol(&own) == 0 || protocol(&of_policy) == 0 || protocol(&own) == protocol(&of_policy))
+        && protocols(own.protocol, of_policy.protocol)
         && ports(own.source_port, of_policy.source_port)
         && ports(own.destination_port, of_policy.destination_port)
 }
@@ -206,7 +205,7 @@ pub(crate) fn ties(policy: &PolicyRecord<'_>) -> Vec<Tie> {
 /// A place in an index of wants: direction, ends as networks of a few lengths, and reqid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    shape: Shape,
+    pub(crate) shape: Shape,
     source: IpAddr,
     destination: IpAddr,
     reqid: u32,
@@ -285,11 +284,6 @@ impl Shape {
         };
         let (source, destination) = (cut(source, self.source), cut(destination, self.destination));
         Place { shape: self, source, destination, reqid }
-    }
-
-    /// Returns the shape of a place.
-    pub(crate) fn of(place: &Place) -> Shape {
-        place.shape
     }
 
     /// Returns the place of the wants of this shape for exactly these two hosts; none if it is for networks.

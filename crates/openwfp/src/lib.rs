@@ -23,13 +23,10 @@ pub use engines::Engines;
 pub use engines::NamedUrl;
 pub use openwfp_api as api;
 use openwfp_api::Code;
-use openwfp_api::Completeness;
 use openwfp_api::Error;
 use openwfp_api::FilterEngine;
-use openwfp_api::KernelPolicyChange;
 use openwfp_api::Mirror;
 use openwfp_api::Result;
-use openwfp_api::SaContext;
 use openwfp_api::Session;
 pub use openwfp_api::SessionOptions;
 use openwfp_api::Sid;
@@ -133,14 +130,7 @@ impl Engine {
                 let what = format!("{url} is a daemon's engine, not one of this process");
                 return Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what));
             }
-            EngineUrl::Capture(directory) => {
-                let listing = openwfp_xfrm::capture::read(directory)?;
-                let engine = builder.open()?;
-                let mirror = engine.mirror();
-                mirror.replace(listing.contexts, listing.completeness)?;
-                mirror.change_policies(listing.policies)?;
-                engine
-            }
+            EngineUrl::Capture(directory) => of_listing(builder, openwfp_xfrm::capture::read(directory)?)?,
             EngineUrl::Memory => builder.open()?,
             EngineUrl::Xfrm(target) => of_kernel(target, builder, options)?,
         };
@@ -155,12 +145,8 @@ impl Engine {
     pub fn once(url: &EngineUrl, client: ClientOptions) -> Result<Engine> {
         match url {
             EngineUrl::Xfrm(target) => {
-                let engine = openwfp_engine::Engine::builder().owner(this_user()).open()?;
-                let (contexts, policies, completeness) = list_kernel(target)?;
-                let mirror = engine.mirror();
-                mirror.replace(contexts, completeness)?;
-                mirror.change_policies(policies)?;
-                Ok(Engine(Kind::Here(engine)))
+                let builder = openwfp_engine::Engine::builder().owner(this_user());
+                Ok(Engine(Kind::Here(of_listing(builder, list_kernel(target)?)?)))
             }
             _ => Engine::with(url, client),
         }
@@ -267,17 +253,25 @@ fn of_kernel(
     Ok(engine)
 }
 
-/// The contexts and policies of a kernel, and whether they are complete.
-type Listed = (Vec<SaContext>, Vec<KernelPolicyChange>, Completeness);
+/// Creates an engine that has what a kernel or a capture had at one moment.
+fn of_listing(
+    builder: openwfp_engine::EngineBuilder,
+    listing: openwfp_xfrm::Listing,
+) -> Result<openwfp_engine::Engine> {
+    let engine = builder.open()?;
+    let mirror = engine.mirror();
+    mirror.replace(listing.contexts, listing.completeness)?;
+    mirror.change_policies(listing.policies)?;
+    Ok(engine)
+}
 
 #[cfg(target_os = "linux")]
-fn list_kernel(target: &XfrmTarget) -> Result<Listed> {
-    let listing = openwfp_xfrm::live::listing(namespace_of(target))?;
-    Ok((listing.contexts, listing.policies, listing.completeness))
+fn list_kernel(target: &XfrmTarget) -> Result<openwfp_xfrm::Listing> {
+    openwfp_xfrm::live::listing(namespace_of(target))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn list_kernel(_: &XfrmTarget) -> Result<Listed> {
+fn list_kernel(_: &XfrmTarget) -> Result<openwfp_xfrm::Listing> {
     Err(needs_linux())
 }
 

@@ -38,7 +38,6 @@ const NAMES: [&str; 15] = [
 impl ContextFields {
     /// Returns the members that differ between two values of a context.
     pub fn between(old: &SaContext, new: &SaContext) -> ContextFields {
-        let (old, new) = (&steady(old), &steady(new));
         let mut fields = ContextFields::default();
         let mut note = |name, differs: bool| {
             if differs {
@@ -64,7 +63,7 @@ impl ContextFields {
             match (old.details(direction), new.details(direction)) {
                 (None, None) => {}
                 (Some(old), Some(new)) => {
-                    note(names[0], sas(old) != sas(new) || old.bundle.flags != new.bundle.flags);
+                    note(names[0], !same_sas(old, new) || old.bundle.flags != new.bundle.flags);
                     note(names[1], old.filter_id != new.filter_id);
                     note(names[2], lifetime(old) != lifetime(new));
                     note(names[3], old.udp_encapsulation != new.udp_encapsulation);
@@ -72,7 +71,7 @@ impl ContextFields {
                 _ => note(names[0], true),
             }
         }
-        if fields.is_empty() && old != new {
+        if fields.is_empty() && steady(old) != steady(new) {
             fields.insert("other");
         }
         fields
@@ -107,40 +106,50 @@ impl fmt::Debug for ContextFields {
     }
 }
 
+/// Returns whether two directions have the same SAs, but for their limits and what changes with each packet.
+fn same_sas(old: &SaDetails, new: &SaDetails) -> bool {
+    let unlimited = |sa: &Sa| {
+        sa.linux.as_deref().map(|linux| {
+            let mut linux = LinuxSa { soft_add_seconds: 0, hard_add_seconds: 0, ..without_traffic(linux) };
+            if let Some(extras) = &mut linux.extras {
+                extras.limits = Limits::default();
+            }
+            without_empty_extras(linux)
+        })
+    };
+    let same = |(old, new): (&Sa, &Sa)| {
+        (old.spi, &old.transform) == (new.spi, &new.transform) && unlimited(old) == unlimited(new)
+    };
+    old.bundle.sas.iter().count() == new.bundle.sas.iter().count()
+        && old.bundle.sas.iter().zip(new.bundle.sas.iter()).all(same)
+}
+
 /// Returns a context without what changes with each packet.
 fn steady(context: &SaContext) -> SaContext {
     let mut context = context.clone();
     for details in [&mut context.inbound, &mut context.outbound].into_iter().flatten() {
-        let sas = details.bundle.sas.iter().map(|sa| {
-            let mut sa = sa.clone();
-            if let Some(linux) = &mut sa.linux {
-                linux.first_used = 0;
-                if let Some(extras) = &mut linux.extras {
-                    extras.replay = None;
-                }
-                linux.extras = linux.extras.take().filter(|extras| **extras != LinuxExtras::default());
-            }
-            sa
-        });
-        if let Ok(sas) = SaList::new(sas.collect::<Vec<_>>()) {
+        let steady = |sa: &Sa| Sa {
+            linux: sa.linux.as_deref().map(|linux| Box::new(without_traffic(linux))),
+            ..sa.clone()
+        };
+        if let Ok(sas) = SaList::new(details.bundle.sas.iter().map(steady).collect::<Vec<_>>()) {
             details.bundle.sas = sas;
         }
     }
     context
 }
 
-/// Returns a direction's SAs without their limits.
-fn sas(details: &SaDetails) -> Vec<Sa> {
-    let unlimited = |linux: &LinuxSa| {
-        let mut linux = LinuxSa { soft_add_seconds: 0, hard_add_seconds: 0, ..linux.clone() };
-        if let Some(extras) = &mut linux.extras {
-            extras.limits = Limits::default();
-        }
-        linux.extras = linux.extras.filter(|extras| **extras != LinuxExtras::default());
-        Box::new(linux)
-    };
-    let unlimited = |sa: &Sa| Sa { linux: sa.linux.as_deref().map(unlimited), ..sa.clone() };
-    details.bundle.sas.iter().map(unlimited).collect()
+fn without_traffic(linux: &LinuxSa) -> LinuxSa {
+    let mut linux = LinuxSa { first_used: 0, ..linux.clone() };
+    if let Some(extras) = &mut linux.extras {
+        extras.replay = None;
+    }
+    without_empty_extras(linux)
+}
+
+fn without_empty_extras(mut linux: LinuxSa) -> LinuxSa {
+    linux.extras = linux.extras.filter(|extras| **extras != LinuxExtras::default());
+    linux
 }
 
 fn lifetime(details: &SaDetails) -> impl PartialEq + use<> {
@@ -150,4 +159,56 @@ fn lifetime(details: &SaDetails) -> impl PartialEq + use<> {
         (linux.soft_add_seconds, linux.hard_add_seconds, limits)
     });
     (details.bundle.lifetime, details.bundle.idle_timeout_seconds, limits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::*;
+
+    fn context() -> SaContext {
+        let ends = Endpoints::new([192, 0, 2, 1].into(), [192, 0, 2, 2].into()).unwrap();
+        let mut context = SaContext::new(SaContextId(1), Traffic::new(ends, Mode::Tunnel));
+        let aead = Aead { algorithm: AeadAlgorithm::AesGcm, icv_bits: 128, key: Key::new(&[1; 20]) };
+        let linux = Some(Box::new(LinuxSa { reqid: 9, ..LinuxSa::default() }));
+        let sa = Sa { spi: Spi::new(256).unwrap(), transform: Transform::EspAead(aead), linux };
+        context.inbound = Some(SaDetails {
+            filter_id: FilterId(0),
+            bundle: SaBundle::new(SaList::one(sa)),
+            udp_encapsulation: None,
+            virtual_if_tunnel: None,
+        });
+        context
+    }
+
+    /// The names of what differs after a change of the inbound SA's Linux values.
+    fn after(change: impl FnOnce(&mut LinuxSa)) -> Vec<&'static str> {
+        let (old, mut new) = (context(), context());
+        let bundle = &mut new.inbound.as_mut().unwrap().bundle;
+        let mut sa = bundle.sas.first().clone();
+        change(sa.linux.as_mut().unwrap());
+        bundle.sas = SaList::one(sa);
+        ContextFields::between(&old, &new).names().collect()
+    }
+
+    #[test]
+    fn traffic_is_no_change_and_everything_else_has_a_name() {
+        let replay = Replay { inbound_sequence: 7, ..Replay::default() };
+        let of_traffic = LinuxExtras { replay: Some(Box::new(replay)), ..LinuxExtras::default() };
+        assert_eq!(
+            after(|linux| (linux.first_used, linux.extras) = (5, Some(Box::new(of_traffic)))),
+            [""; 0]
+        );
+        assert_eq!(after(|linux| linux.reqid = 10), ["inbound.sas"]);
+        assert_eq!(after(|linux| linux.soft_add_seconds = 60), ["inbound.lifetime"]);
+        let limits = Limits { hard_bytes: 1, ..Limits::default() };
+        let limited = LinuxExtras { limits, ..LinuxExtras::default() };
+        assert_eq!(after(|linux| linux.extras = Some(Box::new(limited))), ["inbound.lifetime"]);
+        let (old, mut new) = (context(), context());
+        new.inbound.as_mut().unwrap().bundle.mm_sa_id = 7;
+        assert_eq!(ContextFields::between(&old, &new).names().collect::<Vec<_>>(), ["other"]);
+        new.inbound = None;
+        new.state = SaState::Outbound;
+        assert_eq!(ContextFields::between(&old, &new).names().collect::<Vec<_>>(), ["state", "inbound.sas"]);
+    }
 }

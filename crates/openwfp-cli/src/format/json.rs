@@ -113,21 +113,16 @@ struct Event<'a> {
 }
 
 /// A change of a context, with what is known of it before.
-pub(crate) struct Changed<'c> {
-    pub(crate) before: Option<&'c SaContext>,
-    pub(crate) after: &'c SaContext,
+pub(crate) struct Changed {
+    pub(crate) before: Option<Arc<SaContext>>,
+    pub(crate) after: Arc<SaContext>,
     pub(crate) fields: ContextFields,
 }
 
 /// Writes a change of a context and the end of its line.
-pub(crate) fn write_event(
-    out: &mut dyn Write,
-    event: &str,
-    time: &str,
-    changed: &Changed<'_>,
-) -> io::Result<()> {
-    let context = Context::new(changed.after, None, None);
-    let before = members(changed.before, changed.fields).into_iter();
+pub(crate) fn write_event(out: &mut dyn Write, event: &str, time: &str, changed: &Changed) -> io::Result<()> {
+    let context = Context::new(&changed.after, None, None);
+    let before = members(changed.before.as_deref(), changed.fields).into_iter();
     let before = before.map(|(name, value)| (name.to_owned(), value)).collect();
     let changed = changed.fields.names().collect();
     serde_json::to_writer(&mut *out, &Event { version: VERSION, event, time, changed, before, context })?;
@@ -143,9 +138,9 @@ fn members(context: Option<&SaContext>, fields: ContextFields) -> Vec<(&'static 
 }
 
 /// Describes a change in words, such as `remote 192.0.2.2 -> 192.0.2.9, selectors`.
-pub(crate) fn describe(changed: &Changed<'_>) -> String {
-    let after = members(Some(changed.after), changed.fields);
-    let before = members(changed.before, changed.fields);
+pub(crate) fn describe(changed: &Changed) -> String {
+    let after = members(Some(&changed.after), changed.fields);
+    let before = members(changed.before.as_deref(), changed.fields);
     let words = |value: &Value| match value {
         Value::Null => Some("-".to_owned()),
         Value::String(text) => Some(text.clone()),

@@ -6,6 +6,20 @@ pub(crate) mod show;
 pub(crate) mod table;
 pub(crate) mod words;
 
+use std::io::BufWriter;
+use std::io::Write;
+
+/// Returns standard output for a long listing, and whether it takes colours. Without colours nothing has to be stripped, which
+/// takes longer than the writing.
+pub(crate) fn stdout() -> (BufWriter<Box<dyn Write>>, bool) {
+    let colors = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
+    let stdout: Box<dyn Write> = match colors {
+        true => Box::new(anstream::stdout().lock()),
+        false => Box::new(std::io::stdout().lock()),
+    };
+    (BufWriter::with_capacity(1 << 16, stdout), colors)
+}
+
 #[cfg(test)]
 mod tests {
     use super::json;

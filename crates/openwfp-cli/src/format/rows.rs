@@ -1,4 +1,5 @@
-//! Tables of objects and policies, written page by page. The first page decides the widths of the columns.
+//! The layout of tables, written page by page. The first page decides the columns and their widths. If a later page needs wider
+//! ones, the heading is written again above it.
 
 use anstyle::Style;
 use std::io;
@@ -24,21 +25,44 @@ impl Column {
     }
 }
 
-/// A table whose rows are lists of cells, one for each column.
+/// The cells of rows, one after the other.
+#[derive(Default)]
+pub(crate) struct Cells {
+    text: String,
+    /// Where each cell ends.
+    ends: Vec<usize>,
+}
+
+impl Cells {
+    /// Adds the cell that a function writes.
+    pub(crate) fn add(&mut self, write: impl FnOnce(&mut String)) {
+        write(&mut self.text);
+        self.ends.push(self.text.len());
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.text[start..*end])
+    }
+}
+
+/// A table whose rows have a cell for each column.
 pub(crate) struct Rows {
     columns: Vec<Column>,
     /// Width of each column, once the first page has decided them; `None` for a column that is left out.
     widths: Vec<Option<usize>>,
     room: Option<usize>,
+    colors: bool,
 }
 
 const GAP: usize = 2;
+const SPACES: [u8; 256] = [b' '; 256];
 
 impl Rows {
     /// Creates a table that fits the terminal, or one of any width if `wide` is set or there is no terminal.
-    pub(crate) fn new(columns: &[Column], wide: bool) -> Rows {
+    pub(crate) fn new(columns: impl Into<Vec<Column>>, wide: bool, colors: bool) -> Rows {
         let room = terminal_size::terminal_size().filter(|_| !wide).map(|(width, _)| usize::from(width.0));
-        Rows { columns: columns.to_vec(), widths: Vec::new(), room }
+        Rows { columns: columns.into(), widths: Vec::new(), room, colors }
     }
 
     /// Returns the headings of the columns that have no room.
@@ -47,25 +71,53 @@ impl Rows {
         hidden.map(|(column, _)| column.heading).collect()
     }
 
-    /// Writes rows, the first time below the headings; `style` returns the style of a cell by its column's heading and its text.
+    /// Writes a page of rows; `style` returns the style of a cell by its column's heading and its text.
     pub(crate) fn write(
         &mut self,
         out: &mut dyn Write,
         rows: &[Vec<String>],
         style: fn(&str, &str) -> Style,
     ) -> io::Result<()> {
-        if self.widths.is_empty() {
-            self.fit(rows);
-            let headings: Vec<String> = self.columns.iter().map(|column| column.heading.to_owned()).collect();
-            self.line(out, &headings, |_, _| Style::new().bold())?;
-        }
-        rows.iter().try_for_each(|row| self.line(out, row, style))
+        let mut cells = Cells::default();
+        rows.iter().flatten().for_each(|cell| cells.add(|text| text.push_str(cell)));
+        self.begin(out, &cells)?;
+        let mut cells = cells.iter();
+        rows.iter().try_for_each(|_| self.line(out, &mut cells, style))
     }
 
-    fn fit(&mut self, rows: &[Vec<String>]) {
-        let longest = |place: usize| rows.iter().map(|row| row[place].chars().count()).max().unwrap_or(0);
-        let widths = self.columns.iter().enumerate();
-        self.widths = widths.map(|(place, column)| Some(longest(place).max(column.heading.len()))).collect();
+    /// Begins a page: makes the columns wide enough for its cells and, if need be, writes the headings.
+    pub(crate) fn begin(&mut self, out: &mut dyn Write, cells: &Cells) -> io::Result<()> {
+        let is_first = self.widths.is_empty();
+        if is_first {
+            self.widths = self.columns.iter().map(|column| Some(column.heading.len())).collect();
+        }
+        let has_grown = self.widen(cells);
+        if is_first {
+            self.leave_out();
+        }
+        if is_first || has_grown {
+            self.line(out, &mut self.columns.iter().map(|column| column.heading), |_, _| {
+                Style::new().bold()
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Makes the columns wide enough; returns whether any was too narrow.
+    fn widen(&mut self, cells: &Cells) -> bool {
+        let (mut has_grown, count) = (false, self.columns.len());
+        for (number, cell) in cells.iter().enumerate() {
+            if let Some(room) = &mut self.widths[number % count] {
+                let needed = width(cell);
+                has_grown |= needed > *room;
+                *room = needed.max(*room);
+            }
+        }
+        has_grown
+    }
+
+    /// Leaves out the least important columns until the others fit.
+    fn leave_out(&mut self) {
         let Some(room) = self.room else { return };
         while self.widths.iter().flatten().map(|width| width + GAP).sum::<usize>() > room + GAP {
             let shown = (0..self.columns.len()).filter(|place| self.widths[*place].is_some());
@@ -75,23 +127,33 @@ impl Rows {
         }
     }
 
-    fn line(
+    /// Writes a row: the next cells, one for each column.
+    pub(crate) fn line<'c>(
         &self,
         out: &mut dyn Write,
-        cells: &[String],
+        cells: &mut impl Iterator<Item = &'c str>,
         style: impl Fn(&str, &str) -> Style,
     ) -> io::Result<()> {
         let mut pending = 0;
-        for ((column, cell), width) in self.columns.iter().zip(cells).zip(&self.widths) {
-            let Some(width) = width else { continue };
-            let padding = width.saturating_sub(cell.chars().count());
+        for ((column, room), cell) in self.columns.iter().zip(&self.widths).zip(cells) {
+            let Some(room) = room else { continue };
+            let padding = room.saturating_sub(width(cell));
             let (before, after) = if column.is_number { (padding, 0) } else { (0, padding) };
             // Pad before the next cell, so that no line ends in spaces.
             let spaces = pending + before;
-            let style = style(column.heading, cell);
-            write!(out, "{:spaces$}{style}{cell}{style:#}", "")?;
+            out.write_all(&SPACES[..spaces.min(SPACES.len())])?;
+            let style = if self.colors { style(column.heading, cell) } else { Style::new() };
+            match style == Style::new() {
+                true => out.write_all(cell.as_bytes())?,
+                false => write!(out, "{style}{cell}{style:#}")?,
+            }
             pending = after + GAP;
         }
-        writeln!(out)
+        out.write_all(b"\n")
     }
+}
+
+/// Returns the number of characters of a cell.
+fn width(cell: &str) -> usize {
+    if cell.is_ascii() { cell.len() } else { cell.chars().count() }
 }

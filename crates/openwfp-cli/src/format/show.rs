@@ -2,8 +2,10 @@
 
 use super::json;
 use super::words;
+use openwfp::api::Direction;
 use openwfp::api::KeyAccess;
 use openwfp::api::SaContext;
+use openwfp::api::SaDetails;
 use serde_json::Map;
 use serde_json::Value;
 use std::io;
@@ -23,7 +25,10 @@ pub(crate) fn write(out: &mut dyn Write, context: &SaContext, keys: Option<&KeyA
         }
     }
     write_selectors(out, members.remove("selectors"))?;
-    let directions = ["inbound", "outbound"].map(|name| (name, members.remove(name)));
+    let directions = context
+        .directions()
+        .map(|(direction, details)| (direction, details, members.remove(word(direction))));
+    let directions: Vec<_> = directions.collect();
     if let Some(packet) = context.acquire() {
         members.remove("acquire");
         writeln!(out, "  asked for  {}", words::packet(packet))?;
@@ -34,13 +39,20 @@ pub(crate) fn write(out: &mut dyn Write, context: &SaContext, keys: Option<&KeyA
     for (name, value) in members {
         writeln!(out, "  {:<9}  {}", label(&name), text(&value))?;
     }
-    for (name, details) in directions {
-        if let Some(Value::Object(details)) = details {
-            writeln!(out, "  {name}")?;
-            write_details(out, details, name == "inbound")?;
+    for (direction, details, members) in directions {
+        if let Some(Value::Object(members)) = members {
+            writeln!(out, "  {}", word(direction))?;
+            write_details(out, details, members, direction == Direction::Inbound)?;
         }
     }
     Ok(())
+}
+
+fn word(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Inbound => "inbound",
+        Direction::Outbound => "outbound",
+    }
 }
 
 fn write_selectors(out: &mut dyn Write, selectors: Option<Value>) -> io::Result<()> {
@@ -59,20 +71,29 @@ fn write_selectors(out: &mut dyn Write, selectors: Option<Value>) -> io::Result<
     Ok(())
 }
 
-fn write_details(out: &mut dyn Write, mut details: Map<String, Value>, inbound: bool) -> io::Result<()> {
-    for sa in details.remove("sas").iter().flat_map(|sas| sas.as_array()).flatten() {
+fn write_details(
+    out: &mut dyn Write,
+    details: &SaDetails,
+    mut members: Map<String, Value>,
+    inbound: bool,
+) -> io::Result<()> {
+    for sa in members.remove("sas").iter().flat_map(|sas| sas.as_array()).flatten() {
         if let Value::Object(sa) = sa {
             write_sa(out, sa.clone(), inbound)?;
         }
     }
     let mut lines: Vec<Line> = Vec::new();
     let mut add = |label: &str, text: String| lines.push((label.to_owned(), text));
-    let (hard, soft) = limits(&details.remove("lifetime").unwrap_or_default());
-    add("lifetime", hard);
-    if soft != "-" {
+    add("lifetime", words::lifetime(details));
+    let lifetime = members.remove("lifetime").unwrap_or_default();
+    if let Some(seconds) = lifetime["idle_seconds"].as_u64() {
+        add("idle limit", format!("{} without traffic", words::duration(seconds)));
+    }
+    let soft = soft_limits(&lifetime);
+    if !soft.is_empty() {
         add("rekey at", soft);
     }
-    if let Some(Value::Object(encapsulation)) = details.remove("encapsulation") {
+    if let Some(Value::Object(encapsulation)) = members.remove("encapsulation") {
         let name = match encapsulation["type"].as_str() {
             Some("tcp") => "in TCP",
             Some("udp") => "in UDP",
@@ -82,7 +103,7 @@ fn write_details(out: &mut dyn Write, mut details: Map<String, Value>, inbound: 
         let ports = [&encapsulation["local_port"], &encapsulation["remote_port"]].map(text);
         add(name, format!("local port {}, remote port {}", ports[0], ports[1]));
     }
-    if let Some(Value::Object(counters)) = details.remove("counters") {
+    if let Some(Value::Object(counters)) = members.remove("counters") {
         let number = |name: &str| counters.get(name).and_then(Value::as_u64).unwrap_or(0);
         let (bytes, packets) = (number("bytes"), number("packets"));
         add("counters", format!("{bytes} bytes, {packets} packets"));
@@ -100,7 +121,7 @@ fn write_details(out: &mut dyn Write, mut details: Map<String, Value>, inbound: 
             }
         }
     }
-    if let Some(Value::Object(times)) = details.remove("times") {
+    if let Some(Value::Object(times)) = members.remove("times") {
         for (name, label) in [
             ("added", "added"),
             ("first_used", "first used"),
@@ -113,11 +134,11 @@ fn write_details(out: &mut dyn Write, mut details: Map<String, Value>, inbound: 
             }
         }
     }
-    match details.remove("filter_id") {
+    match members.remove("filter_id") {
         Some(Value::Number(id)) if id.as_u64() != Some(0) => add("filter", id.to_string()),
         _ => {}
     }
-    for (name, value) in &details {
+    for (name, value) in &members {
         add(&label(name), text(value));
     }
     for (label, text) in lines {
@@ -126,29 +147,18 @@ fn write_details(out: &mut dyn Write, mut details: Map<String, Value>, inbound: 
     Ok(())
 }
 
-/// Returns the hard and the soft limits of a lifetime in words; `-` if there are none.
-fn limits(lifetime: &Value) -> (String, String) {
+/// Returns the soft limits of a lifetime in words; empty if there are none.
+fn soft_limits(lifetime: &Value) -> String {
     let number = |name: &str| lifetime[name].as_u64().filter(|number| *number != 0);
     let time = |name: &str, more: &str| number(name).map(|seconds| words::duration(seconds) + more);
     let count = |name: &str, unit: &str| number(name).map(|number| format!("{number} {unit}"));
-    let hard = [
-        time("seconds", ""),
-        time("hard_use_seconds", " after its first use"),
-        time("idle_seconds", " without traffic"),
-        count("hard_bytes", "bytes").or_else(|| count("kilobytes", "KiB")),
-        count("packets", "packets"),
-    ];
     let soft = [
         time("soft_seconds", " after it was added"),
         time("soft_use_seconds", " after its first use"),
         count("soft_bytes", "bytes"),
         count("soft_packets", "packets"),
     ];
-    let all = |limits: &[Option<String>]| {
-        let limits: Vec<&str> = limits.iter().flatten().map(String::as_str).collect();
-        if limits.is_empty() { "-".to_owned() } else { limits.join(", ") }
-    };
-    (all(&hard), all(&soft))
+    soft.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn write_sa(out: &mut dyn Write, mut sa: Map<String, Value>, inbound: bool) -> io::Result<()> {

@@ -1,6 +1,8 @@
-//! Tables that are written page by page. The first page decides the columns and their widths. If a later page needs wider ones,
-//! the heading is written again above it.
+//! The table of SA contexts.
 
+use super::rows::Cells;
+use super::rows::Column;
+use super::rows::Rows;
 use super::words;
 use crate::sa::End;
 use crate::sa::Listing;
@@ -10,7 +12,6 @@ use openwfp::api::Direction;
 use openwfp::api::KeyAccess;
 use openwfp::api::SaContext;
 use openwfp::api::SaDetails;
-use openwfp::api::SaState;
 use std::io;
 use std::io::Write;
 use std::sync::Arc;
@@ -24,26 +25,15 @@ pub(crate) enum Width {
     Wide,
 }
 
-/// A column: its heading, how early it is omitted (0: never), and its cell.
-struct Column {
-    heading: &'static str,
-    left_out: u8,
-    cell: fn(&SaContext, &mut String),
-}
+/// A column, and what writes its cells.
+type OfContext = (Column, fn(&SaContext, &mut String));
 
 /// A table of SA contexts.
 pub(crate) struct Table {
-    columns: Vec<Column>,
-    /// Widths in characters, once the first page has decided them.
-    widths: Option<Vec<usize>>,
-    hidden: Vec<&'static str>,
-    room: Option<usize>,
+    columns: Vec<OfContext>,
+    rows: Rows,
     keys: Option<KeyAccess>,
-    colors: bool,
 }
-
-const GAP: usize = 2;
-const SPACES: [u8; 256] = [b' '; 256];
 
 impl Table {
     pub(crate) fn new(width: Width, keys: Option<KeyAccess>, colors: bool) -> Table {
@@ -51,96 +41,9 @@ impl Table {
         if width == Width::Wide {
             columns.extend(wide_columns());
         }
-        let room = match width {
-            Width::OfTerminal => terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)),
-            Width::Wide => None,
-        };
-        Table { columns, widths: None, hidden: Vec::new(), room, keys, colors }
+        let layout: Vec<Column> = columns.iter().map(|(column, _)| *column).collect();
+        Table { columns, rows: Rows::new(layout, width == Width::Wide, colors), keys }
     }
-
-    /// Decides the columns and their widths from the first page; returns whether columns are left out.
-    fn fit(&mut self, rows: &Rows) -> (Vec<usize>, bool) {
-        let mut widths: Vec<usize> = self.columns.iter().map(|column| column.heading.len()).collect();
-        rows.widen(&mut widths);
-        let Some(room) = self.room else { return (widths, false) };
-        while widths.iter().map(|width| width + GAP).sum::<usize>() > room + GAP {
-            let least = (0..self.columns.len()).max_by_key(|at| self.columns[*at].left_out);
-            let Some(at) = least.filter(|at| self.columns[*at].left_out > 0) else { break };
-            self.hidden.push(self.columns.remove(at).heading);
-            widths.remove(at);
-        }
-        let hides = !self.hidden.is_empty();
-        (widths, hides)
-    }
-
-    fn write_heading(&self, out: &mut dyn Write, widths: &[usize]) -> io::Result<()> {
-        let bold = if self.colors { Style::new().bold() } else { Style::new() };
-        Table::write_row(out, widths, self.columns.iter().map(|column| (column.heading, bold)))
-    }
-
-    fn write_row<'c>(
-        out: &mut dyn Write,
-        widths: &[usize],
-        cells: impl Iterator<Item = (&'c str, Style)>,
-    ) -> io::Result<()> {
-        let mut pending = 0;
-        for ((cell, style), width) in cells.zip(widths) {
-            // Pad before the next cell, so that no line ends in spaces.
-            out.write_all(&SPACES[..pending.min(SPACES.len())])?;
-            match style == Style::new() {
-                true => out.write_all(cell.as_bytes())?,
-                false => write!(out, "{style}{cell}{style:#}")?,
-            }
-            pending = width.saturating_sub(self::width(cell)) + GAP;
-        }
-        out.write_all(b"\n")
-    }
-
-    fn rows(&self, contexts: &[Arc<SaContext>]) -> Rows {
-        let mut rows = Rows {
-            text: String::new(),
-            ends: Vec::with_capacity(contexts.len() * self.columns.len()),
-            columns: self.columns.len(),
-        };
-        for context in contexts {
-            for column in &self.columns {
-                (column.cell)(context, &mut rows.text);
-                rows.ends.push(rows.text.len());
-            }
-        }
-        rows
-    }
-}
-
-/// The cells of rows, one after the other.
-struct Rows {
-    text: String,
-    /// Where each cell ends.
-    ends: Vec<usize>,
-    columns: usize,
-}
-
-impl Rows {
-    fn cells(&self) -> impl Iterator<Item = &str> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, end)| &self.text[start..*end])
-    }
-
-    /// Makes widths large enough; returns whether any was too small.
-    fn widen(&self, widths: &mut [usize]) -> bool {
-        let mut has_grown = false;
-        for (number, cell) in self.cells().enumerate() {
-            let (needed, width) = (width(cell), &mut widths[number % self.columns]);
-            has_grown |= needed > *width;
-            *width = needed.max(*width);
-        }
-        has_grown
-    }
-}
-
-/// Returns the number of characters of a cell.
-fn width(cell: &str) -> usize {
-    if cell.is_ascii() { cell.len() } else { cell.chars().count() }
 }
 
 impl Listing for Table {
@@ -148,35 +51,20 @@ impl Listing for Table {
         if contexts.is_empty() {
             return Ok(());
         }
-        let mut rows = self.rows(contexts);
-        let widths = match self.widths.take() {
-            None => {
-                let (widths, hides) = self.fit(&rows);
-                if hides {
-                    rows = self.rows(contexts);
-                }
-                self.write_heading(out, &widths)?;
-                widths
-            }
-            Some(mut widths) => {
-                if rows.widen(&mut widths) {
-                    self.write_heading(out, &widths)?;
-                }
-                widths
-            }
-        };
-        let mut cells = rows.cells();
+        let mut cells = Cells::default();
         for context in contexts {
-            let styles = self.columns.iter().map(|column| match column.heading {
-                "STATE" if self.colors => state_style(context.state),
-                _ => Style::new(),
-            });
-            Table::write_row(out, &widths, cells.by_ref().take(self.columns.len()).zip(styles))?;
+            for (_, write) in &self.columns {
+                cells.add(|cell| write(context, cell));
+            }
+        }
+        self.rows.begin(out, &cells)?;
+        let mut cells = cells.iter();
+        for context in contexts {
+            self.rows.line(out, &mut cells, style)?;
             if let Some(access) = &self.keys {
                 write_keys(out, context, access)?;
             }
         }
-        self.widths = Some(widths);
         Ok(())
     }
 
@@ -189,8 +77,9 @@ impl Listing for Table {
         if let Some(why) = end.incomplete {
             write!(out, ", INCOMPLETE: {}", words::escaped(why))?;
         }
-        if !self.hidden.is_empty() {
-            write!(out, " (no room for {}: see -o wide)", self.hidden.join(", "))?;
+        let hidden = self.rows.hidden();
+        if !hidden.is_empty() {
+            write!(out, " (no room for {}: see -o wide)", hidden.join(", "))?;
         }
         writeln!(out)
     }
@@ -212,17 +101,18 @@ fn write_keys(out: &mut dyn Write, context: &SaContext, access: &KeyAccess) -> i
     Ok(())
 }
 
-fn state_style(state: SaState) -> Style {
-    let color = match state {
-        SaState::Complete => AnsiColor::Green,
-        SaState::Expiring { .. } => AnsiColor::Red,
-        _ => AnsiColor::Yellow,
+fn style(heading: &str, cell: &str) -> Style {
+    let color = match (heading, cell) {
+        ("STATE", "complete") => AnsiColor::Green,
+        ("STATE", "expiring") => AnsiColor::Red,
+        ("STATE", _) => AnsiColor::Yellow,
+        _ => return Style::new(),
     };
     color.on_default()
 }
 
-fn columns() -> Vec<Column> {
-    let column = |heading, left_out, cell| Column { heading, left_out, cell };
+fn columns() -> Vec<OfContext> {
+    let column = |heading, left_out, cell| -> OfContext { (Column::text(heading, left_out), cell) };
     vec![
         column("ID", 0, |context, cell| put(cell, &context.id)),
         column("STATE", 1, |context, cell| cell.push_str(context.state.word())),
@@ -241,12 +131,12 @@ fn columns() -> Vec<Column> {
     ]
 }
 
-fn wide_columns() -> Vec<Column> {
-    let column = |heading, cell| Column { heading, left_out: 0, cell };
+fn wide_columns() -> Vec<OfContext> {
+    let column = |heading, cell| -> OfContext { (Column::text(heading, 0), cell) };
     vec![
         column("ADDED", |context, cell| {
             let added = either(context).and_then(words::linux).map_or(0, |linux| linux.added);
-            or_dash(words::time(added), cell);
+            or_dash(words::time(added).as_deref(), cell);
         }),
         column("BYTES IN", |context, cell| traffic(context, Direction::Inbound, |(bytes, _)| bytes, cell)),
         column("BYTES OUT", |context, cell| traffic(context, Direction::Outbound, |(bytes, _)| bytes, cell)),
@@ -261,11 +151,12 @@ fn wide_columns() -> Vec<Column> {
         }),
         column("WINDOW", |context, cell| {
             let inbound = context.inbound.as_ref().and_then(words::linux);
-            or_dash(inbound.map(|linux| linux.replay_window.to_string()), cell);
+            or_dash(inbound.map(|linux| linux.replay_window.to_string()).as_deref(), cell);
         }),
         column("UDP", |context, cell| {
             let encapsulation = either(context).and_then(|details| details.udp_encapsulation);
-            or_dash(encapsulation.map(|udp| format!("{}-{}", udp.local_port, udp.remote_port)), cell);
+            let ports = encapsulation.map(|udp| format!("{}-{}", udp.local_port, udp.remote_port));
+            or_dash(ports.as_deref(), cell);
         }),
         column("MARK", |context, cell| {
             let mark = |linux: &openwfp::api::LinuxSa| {
@@ -286,16 +177,12 @@ fn put(cell: &mut String, value: &dyn std::fmt::Display) {
     let _ = write!(cell, "{value}");
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "callers have nothing else to do with it")]
-fn or_dash(text: Option<String>, cell: &mut String) {
-    match text {
-        Some(text) => *cell += &text,
-        None => cell.push('-'),
-    }
+fn or_dash(text: Option<&str>, cell: &mut String) {
+    cell.push_str(text.unwrap_or("-"));
 }
 
 fn linux_cell(context: &SaContext, of: impl Fn(&openwfp::api::LinuxSa) -> Option<String>, cell: &mut String) {
-    or_dash(either(context).and_then(words::linux).and_then(of), cell);
+    or_dash(either(context).and_then(words::linux).and_then(of).as_deref(), cell);
 }
 
 fn traffic(context: &SaContext, direction: Direction, which: fn((u64, u64)) -> u64, cell: &mut String) {
@@ -311,7 +198,7 @@ fn either(context: &SaContext) -> Option<&SaDetails> {
 }
 
 fn of(details: Option<&SaDetails>, text: impl Fn(&SaDetails) -> String, cell: &mut String) {
-    or_dash(details.map(text), cell);
+    or_dash(details.map(text).as_deref(), cell);
 }
 
 /// Writes the SPIs of a direction's bundle.

@@ -120,25 +120,22 @@ pub(crate) fn larval_spi(context: &SaContext) -> Option<Spi> {
 pub(crate) fn lifetime(details: &SaDetails) -> String {
     let lifetime = details.bundle.lifetime;
     let linux = linux(details);
-    let bytes = linux.and_then(|linux| linux.extras.as_ref()).map_or(0, |extras| extras.limits.hard_bytes);
-    let packets =
-        linux.and_then(|linux| linux.extras.as_ref()).map_or(0, |extras| extras.limits.hard_packets);
+    let limits =
+        linux.and_then(|linux| linux.extras.as_ref()).map(|extras| extras.limits).unwrap_or_default();
     let seconds = linux.map_or(0, |linux| linux.hard_add_seconds).max(lifetime.seconds.into());
     let mut parts = Vec::new();
     if seconds != 0 {
         parts.push(duration(seconds));
     }
-    let use_seconds =
-        linux.and_then(|linux| linux.extras.as_ref()).map_or(0, |extras| extras.limits.hard_use_seconds);
-    if use_seconds != 0 {
-        parts.push(format!("{} in use", duration(use_seconds)));
+    if limits.hard_use_seconds != 0 {
+        parts.push(format!("{} after its first use", duration(limits.hard_use_seconds)));
     }
-    if bytes != 0 {
-        parts.push(format!("{bytes} bytes"));
+    if limits.hard_bytes != 0 {
+        parts.push(format!("{} bytes", limits.hard_bytes));
     } else if lifetime.kilobytes != 0 {
         parts.push(format!("{} KiB", lifetime.kilobytes));
     }
-    match packets.max(lifetime.packets.into()) {
+    match limits.hard_packets.max(lifetime.packets.into()) {
         0 => {}
         packets => parts.push(format!("{packets} packets")),
     }

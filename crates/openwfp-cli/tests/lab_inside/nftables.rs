@@ -345,6 +345,28 @@ fn numbers() -> impl FnMut(u64) -> u64 {
     }
 }
 
+/// A condition on the local or remote ports: a random range of some of [`PORTS`].
+fn random_ports(random: &mut impl FnMut(u64) -> u64) -> FilterCondition {
+    let low = u16::try_from(7000 + random(8)).unwrap();
+    let high = low + u16::try_from(random(4)).unwrap();
+    let ports = Value::Range(Box::new(Range { low: Value::Uint16(low), high: Value::Uint16(high) }));
+    let field = [condition::IP_REMOTE_PORT, condition::IP_LOCAL_PORT][random(2) as usize];
+    FilterCondition { field, match_type: MatchType::Range, value: ports }
+}
+
+/// A datagram on its way out of `a`.
+fn datagram(from: u16, to: &str, port: u16) -> Packet {
+    Packet {
+        path: PacketPath::Outbound,
+        source: Address([10, 9, 0, 1].into()),
+        destination: Address(to.parse().unwrap()),
+        protocol: 17,
+        source_port: from,
+        destination_port: port,
+        ..Packet::default()
+    }
+}
+
 /// Random filters and packets: the engine's arbitration and the wire agree.
 fn differ(session: &dyn Session) {
     let mut random = numbers();
@@ -364,11 +386,7 @@ fn differ(session: &dyn Session) {
         session.transaction_begin(TransactionMode::ReadWrite).unwrap();
         let mut ids = Vec::new();
         for _ in 0..12 {
-            let low = u16::try_from(7000 + random(8)).unwrap();
-            let high = low + u16::try_from(random(4)).unwrap();
-            let ports = Value::Range(Box::new(Range { low: Value::Uint16(low), high: Value::Uint16(high) }));
-            let field = [condition::IP_REMOTE_PORT, condition::IP_LOCAL_PORT][random(2) as usize];
-            let mut conditions = vec![FilterCondition { field, match_type: MatchType::Range, value: ports }];
+            let mut conditions = vec![random_ports(&mut random)];
             if random(2) == 0 {
                 let address = format!("10.9.0.{}/{}", 2 + random(2) * 20, [24, 29, 32][random(3) as usize]);
                 let network: IpNet = address.parse().unwrap();
@@ -392,15 +410,7 @@ fn differ(session: &dyn Session) {
             PORTS.flat_map(|to| [(7000 + to % 5, to, "10.9.0.2"), (6000 + to, to, "10.9.0.22")]).collect();
         let on_the_wire = answered(&packets);
         for ((from, to, address), passes) in packets.iter().zip(on_the_wire) {
-            let packet = Packet {
-                path: PacketPath::Outbound,
-                source: Address([10, 9, 0, 1].into()),
-                destination: Address(address.parse().unwrap()),
-                protocol: 17,
-                source_port: *from,
-                destination_port: *to,
-                ..Packet::default()
-            };
+            let packet = datagram(*from, address, *to);
             let verdict = session.classify(&packet).unwrap();
             assert_eq!(
                 passes,
@@ -457,15 +467,12 @@ fn differ_beside_ipsec(session: &dyn Session) {
         session.transaction_begin(TransactionMode::ReadWrite).unwrap();
         let mut ids = Vec::new();
         for number in 0..10 {
-            let low = u16::try_from(7000 + random(8)).unwrap();
-            let high = low + u16::try_from(random(4)).unwrap();
-            let ports = Value::Range(Box::new(Range { low: Value::Uint16(low), high: Value::Uint16(high) }));
-            let field = [condition::IP_REMOTE_PORT, condition::IP_LOCAL_PORT][random(2) as usize];
+            let ports = random_ports(&mut random);
             let mut conditions = vec![
                 is(condition::IP_REMOTE_ADDRESS, Value::network("10.9.0.2/32".parse().unwrap())),
                 is(condition::IP_PROTOCOL, Value::Uint8(17)),
             ];
-            conditions.push(FilterCondition { field, match_type: MatchType::Range, value: ports });
+            conditions.push(ports);
             let action = [ActionType::Permit, ActionType::Block][random(2) as usize];
             let mut filter = filter(layer::OUTBOUND_TRANSPORT_V4, action, conditions);
             filter.sublayer = [sublayer::IPSEC_TUNNEL, sublayer::UNIVERSAL][random(2) as usize];
@@ -500,15 +507,7 @@ fn differ_beside_ipsec(session: &dyn Session) {
         let packets: Vec<(u16, u16)> =
             PORTS.flat_map(|to| [(7000 + (to + 3) % 8, to), (6000 + to % 8, to)]).collect();
         for ((from, to), left) in packets.iter().zip(leaves(&packets, round)) {
-            let packet = Packet {
-                path: PacketPath::Outbound,
-                source: Address([10, 9, 0, 1].into()),
-                destination: Address([10, 9, 0, 2].into()),
-                protocol: 17,
-                source_port: *from,
-                destination_port: *to,
-                ..Packet::default()
-            };
+            let packet = datagram(*from, "10.9.0.2", *to);
             let verdict = session.classify(&packet).unwrap();
             let explained = session.explain(&packet).unwrap();
             let fate = match explained.outcome {

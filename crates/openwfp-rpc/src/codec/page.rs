@@ -196,7 +196,7 @@ impl<'k> EventPage<'k> {
                     writer.message(4, |writer| put_context(writer, context));
                 }
                 for name in event.changed.names() {
-                    writer.bytes(5, name.as_bytes());
+                    writer.always_bytes(5, name.as_bytes());
                 }
             }),
             Notification::Object(event) => writer.message(3, |writer| {

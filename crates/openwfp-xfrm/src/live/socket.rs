@@ -213,6 +213,14 @@ fn verdict(reply: &Message<'_>) -> Result<(), Refusal> {
     }
 }
 
+/// Has a socket receive the events of some groups.
+fn join(socket: Socket, groups: impl IntoIterator<Item = u32>, doing: &str) -> Result<Socket> {
+    for group in groups {
+        socket.add_membership(group).map_err(|e| refused(doing, &e))?;
+    }
+    Ok(socket)
+}
+
 /// A socket that tells when this machine's addresses change.
 pub(super) struct AddressEvents(Socket);
 
@@ -221,13 +229,8 @@ impl AddressEvents {
     pub(super) fn join() -> Result<AddressEvents> {
         /// `RTNLGRP_IPV4_IFADDR` and `RTNLGRP_IPV6_IFADDR`.
         const GROUPS: [u32; 2] = [5, 9];
-        let socket = open(NETLINK_ROUTE)?;
-        for group in GROUPS {
-            socket
-                .add_membership(group)
-                .map_err(|e| refused("subscribe to changes of this machine's addresses", &e))?;
-        }
-        Ok(AddressEvents(socket))
+        let doing = "subscribe to changes of this machine's addresses";
+        join(open(NETLINK_ROUTE)?, GROUPS, doing).map(AddressEvents)
     }
 
     /// Takes all queued events; returns whether there were any.
@@ -277,12 +280,8 @@ impl Groups {
         let socket = open(NETLINK_XFRM)?;
         // A smaller buffer only makes lost events more likely, and losses are detected.
         force_buffer(&socket, buffer);
-        for group in EVENT_GROUPS.into_iter().chain(aevents.then_some(AEVENT_GROUP)) {
-            socket
-                .add_membership(group)
-                .map_err(|e| refused("subscribe to the kernel's IPsec events", &e))?;
-        }
-        Ok(Groups(socket))
+        let groups = EVENT_GROUPS.into_iter().chain(aevents.then_some(AEVENT_GROUP));
+        join(socket, groups, "subscribe to the kernel's IPsec events").map(Groups)
     }
 
     /// Receives queued events without waiting for more, until `events` holds at least `bytes_max` bytes.
@@ -322,8 +321,9 @@ impl AsFd for Groups {
     }
 }
 
-/// Sets a socket's receive buffer size, beyond the limit for ordinary users if permitted.
-fn force_buffer(socket: &Socket, bytes: u32) {
+/// Sets a netlink socket's receive buffer size in bytes, beyond the limit for ordinary users if permitted, else as far as the
+/// kernel allows (`SO_RCVBUFFORCE`, `SO_RCVBUF`).
+pub fn force_buffer(socket: &Socket, bytes: u32) {
     let size = usize::try_from(bytes).unwrap_or(usize::MAX);
     if nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::RcvBufForce, &size).is_err() {
         let _ = socket.set_rx_buf_sz(bytes);

@@ -100,8 +100,8 @@ impl<'p, 'a> PolicyIndex<'p, 'a> {
             let record = &policies[index as usize];
             for (number, want) in (0..).zip(wants(record)) {
                 let place = want.place();
-                if !shapes.contains(&Shape::of(&place)) {
-                    shapes.push(Shape::of(&place));
+                if !shapes.contains(&place.shape) {
+                    shapes.push(place.shape);
                 }
                 chains.push(&place);
                 nodes.push((index, number));
