@@ -30,8 +30,8 @@ const BATCH: usize = 128;
 /// contexts of a longer page show counters as old as the provider's own interval.
 const ASKED_MAX: usize = 1024;
 
-/// Maximum age of counters, in seconds, at which a reader gets them without a new fetch.
-const COUNTERS_AGE_MAX_SECONDS: u32 = 1;
+/// Maximum age of counters, in milliseconds, at which a reader gets them without a new fetch.
+const COUNTERS_AGE_MAX: u32 = 1000;
 
 /// Work that remains after applying changes, to be done without the lock.
 #[derive(Default)]
@@ -256,7 +256,7 @@ impl Shared {
         let cell = context.counters.direction(update.direction);
         let before = cell.traffic();
         let growth: Growth = reconcile::raise(cell, &self.counters(update, before, cell));
-        cell.asked.store(self.now_in_seconds(), Ordering::Relaxed);
+        cell.asked.store(self.now_in_milliseconds(), Ordering::Relaxed);
         core.tally.count(&context, update.direction, growth);
         Some((context, before))
     }
@@ -288,11 +288,11 @@ impl Shared {
     /// counts them. If the dataplane fails, they stay as they are.
     pub(crate) fn refresh_counters(&self, contexts: &[Arc<SaContext>]) {
         let Some(dataplane) = &self.dataplane else { return };
-        let now = self.now_in_seconds();
+        let now = self.now_in_milliseconds();
         let is_old = |context: &&Arc<SaContext>| {
             context.directions().any(|(direction, _)| {
                 let asked = context.counters.direction(direction).asked.load(Ordering::Relaxed);
-                now.wrapping_sub(asked) > COUNTERS_AGE_MAX_SECONDS
+                now.wrapping_sub(asked) > COUNTERS_AGE_MAX
             })
         };
         let old: Vec<_> = contexts.iter().take(ASKED_MAX).filter(is_old).cloned().collect();
@@ -315,15 +315,16 @@ impl Shared {
 
     /// Notes that the provider has just reported these counters.
     fn note_asked(&self, context: &SaContext) {
-        let now = self.now_in_seconds();
+        let now = self.now_in_milliseconds();
         for (direction, _) in context.directions() {
             context.counters.direction(direction).asked.store(now, Ordering::Relaxed);
         }
     }
 
+    /// Returns the time since the engine's start, plus what makes counters old that nobody has ever reported.
     #[allow(clippy::cast_possible_truncation, reason = "the low half is compared with itself")]
-    fn now_in_seconds(&self) -> u32 {
-        self.clock.wall().0 as u32
+    fn now_in_milliseconds(&self) -> u32 {
+        (self.clock.monotonic().as_millis() as u32).wrapping_add(COUNTERS_AGE_MAX + 1)
     }
 }
 

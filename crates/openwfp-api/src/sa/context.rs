@@ -150,8 +150,8 @@ pub struct DirectionCounters {
     pub replay_drops: AtomicU32,
     /// Packets that failed the integrity check.
     pub integrity_failures: AtomicU32,
-    /// Time at which the provider last reported these counters, as the low 32 bits of the seconds since
-    /// 1970; 0: never.
+    /// Time at which the provider last reported these counters, as the low 32 bits of the milliseconds of
+    /// the engine's own clock; 0: never.
     pub asked: AtomicU32,
 }
 
