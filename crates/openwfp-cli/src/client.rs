@@ -97,11 +97,21 @@ fn open(
     adopt: bool,
     engine: impl FnOnce(&EngineUrl, ClientOptions) -> Result<Engine, Error>,
 ) -> Result<(EngineUrl, Engine), Failure> {
+    let (url, options) = options(args, own, adopt)?;
+    let engine = engine(&url, options)?;
+    Ok((url, engine))
+}
+
+/// Returns the URL of the engine that a client's command uses, and the options for a daemon.
+pub(crate) fn options(
+    args: &Args,
+    own: &ClientArgs,
+    adopt: bool,
+) -> Result<(EngineUrl, ClientOptions), Failure> {
     let url = url(args, &own.engine, || EngineUrl::of_daemon().unwrap_or(EngineUrl::XFRM))?;
     let url = if args.adopt || adopt { adopting(url)? } else { url };
     let tls = client_tls(&args.client.certificate, &own.certificate)?;
-    let engine = engine(&url, ClientOptions { tls, ..ClientOptions::default() })?;
-    Ok((url, engine))
+    Ok((url, ClientOptions { tls, ..ClientOptions::default() }))
 }
 
 /// Returns the engine of a kernel with `adopt`, which also changes SAs that other programs installed.

@@ -78,21 +78,24 @@ fn run(args: &Args) -> Result<(), Failure> {
 
 fn sa(args: &Args, command: &SaCommand) -> Result<(), Failure> {
     let (own, adopt) = (command.client(), command.changes().is_some_and(|change| change.adopt));
-    let reads_once = matches!(command, SaCommand::List(_) | SaCommand::Show(_) | SaCommand::Export(_));
-    let (url, engine) =
-        if reads_once { client::engine_to_read(args, own)? } else { client::engine(args, own, adopt)? };
+    let to_read = || client::engine_to_read(args, own);
+    let to_follow = || client::engine(args, own, adopt);
     match command {
         SaCommand::List(list) => {
-            let listed = sa::list(&url, &engine, list);
-            // The process ends; to free a million contexts one by one would keep its user waiting.
-            std::mem::forget(engine);
-            listed
+            let (url, options) = client::options(args, own, adopt)?;
+            sa::list(&url, options, list)
         }
-        SaCommand::Show(show) => sa::show(&engine, show),
-        SaCommand::Watch(watch) => watch::watch(engine, watch),
-        SaCommand::Expire(expire) => change::change(&url, &engine, change::Change::Expire, expire),
-        SaCommand::Delete(delete) => change::change(&url, &engine, change::Change::Delete, delete),
-        SaCommand::Export(export) => export::export(&engine, export),
+        SaCommand::Show(show) => sa::show(&to_read()?.1, show),
+        SaCommand::Watch(watch) => watch::watch(to_follow()?.1, watch),
+        SaCommand::Expire(expire) => {
+            let (url, engine) = to_follow()?;
+            change::change(&url, &engine, change::Change::Expire, expire)
+        }
+        SaCommand::Delete(delete) => {
+            let (url, engine) = to_follow()?;
+            change::change(&url, &engine, change::Change::Delete, delete)
+        }
+        SaCommand::Export(export) => export::export(&to_read()?.1, export),
     }
 }
 

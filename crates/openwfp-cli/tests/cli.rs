@@ -368,6 +368,28 @@ fn situations_from_bug_reports_are_shown_right() {
 }
 
 #[test]
+fn a_long_listing_is_the_same_in_any_pieces() {
+    // Long enough for a thread of its own to build the contexts.
+    let directory = large_capture("long", 40_000);
+    let list = |args: &[&str]| {
+        let engine = directory.engine();
+        let run = run(wfp().args(["--engine", &engine, "sa", "list", "-o", "jsonl"]).args(args));
+        assert_eq!((run.code, run.err.as_str()), (0, ""), "{args:?}");
+        run.out
+    };
+    let whole = list(&[]);
+    assert_eq!(whole.lines().count(), 40_000);
+    assert!(list(&["--page-size", "777"]) == whole, "pages of another size");
+    let pieces = list(&["--limit", "20001"]) + &list(&["--after", "20001"]);
+    assert!(pieces == whole, "two pieces");
+    let ids = whole.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_u64().unwrap());
+    assert!(ids.eq(1..=40_000), "numbered in their order");
+    let one = list(&["--spi", "0x10007"]);
+    assert_eq!(one.lines().count(), 1);
+    assert!(whole.lines().any(|line| line == one.trim_end()), "{one}");
+}
+
+#[test]
 fn a_reader_that_goes_away_ends_the_listing_in_silence() {
     let directory = large_capture("head", 20_000);
     for format in ["table", "json", "jsonl"] {

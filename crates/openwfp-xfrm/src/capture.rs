@@ -1,9 +1,9 @@
 //! Captures: a kernel's dumps in files, for support cases and tests.
 
 use crate::dumps::Dumps;
-use crate::dumps::Part;
 use crate::error;
-use crate::pair::Listing;
+use crate::snapshot::Origin;
+use crate::snapshot::Snapshot;
 use openwfp_api::Result;
 use std::fs;
 use std::io;
@@ -25,8 +25,7 @@ pub const ADDRESSES: &str = "addresses.nl";
 /// - `FWP_E_NOT_FOUND` if the directory or [`STATES`] does not exist
 /// - `ERROR_ACCESS_DENIED` if a file may not be read
 /// - `FWP_E_INVALID_PARAMETER` if a file cannot be read for any other reason
-/// - `RPC_E_INVALID_DATAPACKET`, with file and offset, if the bytes are not complete netlink dumps
-pub fn read(directory: &Path) -> Result<Listing> {
+pub fn read(directory: &Path) -> Result<Snapshot> {
     let path = |name: &str| directory.join(name);
     let dumps = Dumps {
         states: fs::read(path(STATES)).map_err(|e| error::file(&path(STATES), &e))?.into(),
@@ -34,15 +33,7 @@ pub fn read(directory: &Path) -> Result<Listing> {
         addresses: optional(&path(ADDRESSES))?,
         ..Dumps::default()
     };
-    dumps.listing(|part| {
-        let name = match part {
-            Part::Policies => POLICIES,
-            Part::Addresses => ADDRESSES,
-            // A capture has no events.
-            Part::States | Part::Events => STATES,
-        };
-        path(name).display().to_string()
-    })
+    Ok(Snapshot { dumps, origin: Origin::Capture(directory.to_owned()) })
 }
 
 fn optional(path: &Path) -> Result<Option<Vec<u8>>> {

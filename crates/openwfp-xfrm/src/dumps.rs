@@ -3,8 +3,10 @@
 use crate::addresses;
 use crate::error;
 use crate::inventory::policies_of;
+use crate::pair::Contexts;
 use crate::pair::Listing;
 use crate::table::Tables;
+use crate::wire::Message;
 use crate::wire::Messages;
 use crate::wire::WireError;
 use openwfp_api::Completeness;
@@ -56,6 +58,20 @@ impl Dumps {
     /// # Errors
     /// `RPC_E_INVALID_DATAPACKET`, with place and offset, if the bytes are not complete netlink dumps.
     pub fn listing(&self, place: impl Fn(Part) -> String) -> Result<Listing> {
+        self.read(place, |tables, contexts, completeness| {
+            // Contexts first: they stay longer, and what lies above them in the heap can be returned.
+            let contexts = contexts.all();
+            let completeness = completeness.clone();
+            Listing { contexts, completeness, policies: policies_of(&tables.all_policies) }
+        })
+    }
+
+    /// As [`Dumps::listing`], for contexts that are built as `visit` reads them.
+    pub(crate) fn read<R>(
+        &self,
+        place: impl Fn(Part) -> String,
+        visit: impl FnOnce(&Tables<'_>, &dyn Contexts, &Completeness) -> R,
+    ) -> Result<R> {
         let in_part = |part| {
             let place = &place;
             move |e: WireError| error::bytes(&place(part), &e)
@@ -63,9 +79,16 @@ impl Dumps {
         let (tables, interrupted) = self.tables(in_part)?;
         let own = self.own_addresses().map_err(in_part(Part::Addresses))?;
         let completeness = self.completeness(interrupted);
-        // Contexts first: they stay longer, and what lies above them in the heap can be returned.
-        let contexts = tables.pair(&own);
-        Ok(Listing { contexts, completeness, policies: policies_of(&tables.all_policies) })
+        Ok(tables.paired(&own, |contexts| visit(&tables, contexts, &completeness)))
+    }
+
+    /// Returns whether the kernel flagged a dump as interrupted.
+    pub(crate) fn interrupted(&self) -> bool {
+        let flagged = |message: Message<'_>| message.flags & Message::FLAG_DUMP_INTERRUPTED != 0;
+        [Some(&*self.states), self.policies.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|dump| Messages::new(dump).flatten().any(flagged))
     }
 
     /// Returns whether the dumps and events are complete; `interrupted` is whether the kernel flagged a dump.

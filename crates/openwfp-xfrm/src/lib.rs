@@ -21,10 +21,12 @@ mod map;
 mod matching;
 mod ownership;
 mod pair;
+mod snapshot;
 mod table;
 pub mod wire;
 
 pub use dumps::{Dumps, Part};
 pub use inventory::Inventory;
-pub use pair::Listing;
+pub use pair::{Contexts, Listing};
+pub use snapshot::Snapshot;
 pub use table::{Dumped, Tables};

@@ -20,9 +20,9 @@ mod worker;
 
 use crate::dumps::Dumps;
 use crate::dumps::Part;
-use crate::inventory::Inventory;
 use crate::ownership;
-use crate::pair::Listing;
+use crate::snapshot::Origin;
+use crate::snapshot::Snapshot;
 use crate::wire::Last;
 use crate::wire::MessageKind;
 use crate::wire::Messages;
@@ -30,6 +30,7 @@ use crate::wire::PolicyId;
 use crate::wire::SaId;
 use crate::wire::State;
 use openwfp_api::Code;
+use openwfp_api::Completeness;
 use openwfp_api::Error;
 use openwfp_api::Result;
 use socket::AddressEvents;
@@ -298,27 +299,23 @@ pub fn dump() -> Result<Dumps> {
     kernel.dump(&groups)
 }
 
-/// Lists the SA contexts and policies of a kernel once, for a caller that does not follow it.
+/// Takes a snapshot of a kernel, for a caller that does not follow it.
 ///
 /// # Errors
 /// As [`dump`], and `FWP_E_NOT_FOUND` if the namespace does not exist.
-pub fn listing(namespace: Namespace) -> Result<Listing> {
+pub fn snapshot(namespace: Namespace) -> Result<Snapshot> {
     let kernel = Kernel::open(namespace)?;
     let groups = kernel.groups(&Options::default())?;
     let list = || {
         let dumps = kernel.dump(&groups)?;
-        if dumps.events.is_empty() {
-            let listing = dumps.listing(of_the_kernel)?;
-            let completeness = listing.completeness.clone();
-            return Ok((listing, completeness));
-        }
-        let (inventory, interrupted) = Inventory::from_dumps(&dumps, of_the_kernel)?;
-        let completeness = dumps.completeness(interrupted);
-        let (contexts, policies) = (inventory.contexts(), inventory.policies());
-        Ok((Listing { contexts, completeness: completeness.clone(), policies }, completeness))
+        let completeness = dumps.completeness(dumps.interrupted());
+        Ok((dumps, completeness))
     };
-    let (listing, completeness, _) = follow::complete(&groups, list)?;
-    Ok(Listing { completeness, ..listing })
+    let (mut dumps, completeness, _) = follow::complete(&groups, list)?;
+    if let Completeness::Incomplete(why) = completeness {
+        dumps.lost = Some(why);
+    }
+    Ok(Snapshot { dumps, origin: Origin::Kernel })
 }
 
 /// What [`flush`] has removed.
@@ -383,13 +380,7 @@ fn emitted(emit: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 
 /// Returns where a part of the kernel's dumps comes from, for error messages.
 fn of_the_kernel(part: Part) -> String {
-    let what = match part {
-        Part::States => "dump of states",
-        Part::Policies => "dump of policies",
-        Part::Addresses => "dump of addresses",
-        Part::Events => "events",
-    };
-    format!("the kernel's {what}")
+    Origin::Kernel.place(part)
 }
 
 /// Returns the error for a request that the kernel refused; `doing` begins with a verb.

@@ -59,6 +59,14 @@ pub(crate) fn is_larval(state: &State<'_>) -> bool {
         && state.comp.is_none()
 }
 
+/// Returns whether a state with keys is an SA. The kernel admits others, but sends nothing with them: those without an SPI, and
+/// AH without an authentication algorithm.
+pub(crate) fn is_sa(state: &State<'_>) -> bool {
+    let is_ah = state.protocol == openwfp_api::Protocol::Ah.number();
+    let authenticates = state.auth.is_some() || state.auth_truncated.is_some() || state.aead.is_some();
+    state.spi != 0 && (!is_ah || state.comp.is_some() || authenticates)
+}
+
 /// Returns the mode of an `XFRM_MODE_*` number. Mobile IPv6's two modes have no packets of their own
 /// and count as transport mode.
 pub(crate) fn mode(number: u8) -> Mode {

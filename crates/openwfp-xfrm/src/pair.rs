@@ -70,9 +70,18 @@ pub struct Listing {
 impl Tables<'_> {
     /// Pairs the states into SA contexts. `local_addresses` are this machine's addresses, as far as known.
     pub fn pair(&self, local_addresses: &HashSet<IpAddr>) -> Vec<SaContext> {
+        self.paired(local_addresses, |contexts| contexts.all())
+    }
+
+    /// As [`Tables::pair`], for contexts that are built as `visit` reads them.
+    pub(crate) fn paired<R>(
+        &self,
+        local_addresses: &HashSet<IpAddr>,
+        visit: impl FnOnce(&dyn Contexts) -> R,
+    ) -> R {
         let policies = PolicyIndex::new(&self.policies);
         let known = Known { own: local_addresses, seen: None };
-        pairing(&self.states, &policies, &known).contexts()
+        visit(&pairing(&self.states, &policies, &known))
     }
 }
 
@@ -123,6 +132,49 @@ pub(crate) struct Pairing<'t, P> {
     states: Vec<Directed<'t>>,
     policies: &'t P,
     units: Vec<Unit>,
+}
+
+/// SA contexts in the order of their creation, each of which is built when it is read.
+///
+/// They are numbered from 0. Their ids are one higher, as an engine gives them to the contexts of one listing.
+pub trait Contexts: Sync {
+    /// Returns the number of contexts.
+    fn len(&self) -> usize;
+
+    /// Returns whether there are no contexts.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns a context; none from [`Contexts::len`] on.
+    fn get(&self, number: usize) -> Option<Arc<SaContext>>;
+
+    /// Returns whether a context has an SA, or a larval state, with this SPI.
+    fn has_spi(&self, number: usize, spi: Spi) -> bool;
+
+    /// Returns all contexts, without ids.
+    fn all(&self) -> Vec<SaContext>;
+}
+
+impl<P: Policies> Contexts for Pairing<'_, P> {
+    fn len(&self) -> usize {
+        Pairing::len(self)
+    }
+
+    fn get(&self, number: usize) -> Option<Arc<SaContext>> {
+        let mut context = self.units.get(number)?.context(&self.states, self.policies)?;
+        context.id = SaContextId(number as u64 + 1);
+        Some(Arc::new(context))
+    }
+
+    fn has_spi(&self, number: usize, spi: Spi) -> bool {
+        let unit = self.units.get(number);
+        unit.is_some_and(|unit| unit.states().any(|index| self.states[index].record.spi == spi.get()))
+    }
+
+    fn all(&self) -> Vec<SaContext> {
+        self.contexts()
+    }
 }
 
 impl<P: Policies> Pairing<'_, P> {
@@ -308,18 +360,32 @@ fn for_each_group(states: &[Directed<'_>], mut each: impl FnMut(&[usize])) {
 struct Unit {
     inbound: Bundle,
     outbound: Bundle,
-    larval: Option<usize>,
+    larval: Slot,
 }
 
 /// The states of one direction, one slot for each of [`PLACES`].
 #[derive(Clone, Copy, Default)]
-struct Bundle([Option<usize>; 3]);
+struct Bundle([Slot; 3]);
+
+/// The index of a state, if there is one, plus 1: a unit of these takes a quarter of one of `Option<usize>`.
+#[derive(Clone, Copy, Default)]
+struct Slot(u32);
+
+impl Slot {
+    fn of(index: usize) -> Slot {
+        Slot(u32::try_from(index + 1).unwrap_or(u32::MAX))
+    }
+
+    fn index(self) -> Option<usize> {
+        self.0.checked_sub(1).map(|index| index as usize)
+    }
+}
 
 const PLACES: [Protocol; 3] = [Protocol::Esp, Protocol::Ah, Protocol::Ipcomp];
 
 impl Bundle {
     fn indices(&self) -> impl Iterator<Item = usize> + Clone + use<> {
-        self.0.into_iter().flatten()
+        self.0.into_iter().filter_map(Slot::index)
     }
 }
 
@@ -332,14 +398,16 @@ impl Unit {
     }
 
     fn states(&self) -> impl Iterator<Item = usize> + Clone + use<> {
-        self.inbound.indices().chain(self.outbound.indices()).chain(self.larval)
+        self.inbound.indices().chain(self.outbound.indices()).chain(self.larval.index())
     }
 
     /// Adds the states of a unit of another protocol.
     fn add(&mut self, other: &Unit) {
         for (own, others) in [(&mut self.inbound, other.inbound), (&mut self.outbound, other.outbound)] {
             for (slot, more) in own.0.iter_mut().zip(others.0) {
-                *slot = slot.or(more);
+                if slot.index().is_none() {
+                    *slot = more;
+                }
             }
         }
     }
@@ -347,7 +415,13 @@ impl Unit {
 
 /// Builds the units of one group.
 fn assemble(states: &[Directed<'_>], policies: &impl Policies, group: &[usize], units: &mut Vec<Unit>) {
-    // Fast path: nearly every group is one pair.
+    // Fast paths: nearly every group is one pair, or one larval state.
+    if let [index] = *group
+        && states[index].record.larval
+    {
+        units.push(Unit { larval: Slot::of(index), ..Unit::default() });
+        return;
+    }
     if let [one, other] = *group
         && let (a, b) = (&states[one], &states[other])
         && a.direction != b.direction
@@ -358,15 +432,15 @@ fn assemble(states: &[Directed<'_>], policies: &impl Policies, group: &[usize], 
     {
         let mut unit = Unit::default();
         let place = place(a.record.protocol);
-        unit.bundle(a.direction).0[place] = Some(one);
-        unit.bundle(b.direction).0[place] = Some(other);
+        unit.bundle(a.direction).0[place] = Slot::of(one);
+        unit.bundle(b.direction).0[place] = Slot::of(other);
         units.push(unit);
         return;
     }
     let group = without_repeats(states, group);
     let (larval, mature): (Vec<_>, Vec<_>) =
         group.into_iter().partition(|index| states[*index].record.larval);
-    units.extend(larval.into_iter().map(|index| Unit { larval: Some(index), ..Unit::default() }));
+    units.extend(larval.into_iter().map(|index| Unit { larval: Slot::of(index), ..Unit::default() }));
     let [mut hosts, authenticated, compressed] = PLACES.map(|protocol| {
         let of_protocol: Vec<usize> =
             mature.iter().copied().filter(|index| states[*index].record.protocol == protocol).collect();
@@ -413,7 +487,7 @@ impl Unit {
         let counters = Counters::default();
         let (mut inbound, mut outbound) = (None, None);
         let mut reservation = None;
-        let state = if let Some(index) = self.larval {
+        let state = if let Some(index) = self.larval.index() {
             let state = states[index].record.state()?;
             add_own_selector(&mut selectors, &state, states[index].direction);
             match Spi::new(state.spi).filter(|_| states[index].direction == Direction::Inbound) {
@@ -471,8 +545,8 @@ impl Bundle {
     ) -> Option<SaDetails> {
         let mut sas: [Option<Sa>; 3] = [None, None, None];
         let mut details: Option<(openwfp_api::Lifetime, Option<openwfp_api::UdpEncapsulation>)> = None;
-        for (place, index) in self.0.into_iter().enumerate() {
-            let Some(index) = index else { continue };
+        for (place, slot) in self.0.into_iter().enumerate() {
+            let Some(index) = slot.index() else { continue };
             let direction = states[index].direction;
             let state = states[index].record.state()?;
             sas[place] = map::sa(&state);

@@ -189,7 +189,7 @@ impl std::ops::Deref for StateRecord<'_> {
 }
 
 impl Facts {
-    /// Returns the facts of a state; none if it is not an IPsec SA.
+    /// Returns the facts of a state; none if it is not an IPsec SA, larval or not.
     pub(crate) fn of(state: &State<'_>) -> Option<Facts> {
         let protocol = match state.protocol {
             50 => Protocol::Esp,
@@ -197,6 +197,10 @@ impl Facts {
             108 => Protocol::Ipcomp,
             _ => return None,
         };
+        let larval = map::is_larval(state);
+        if !larval && !map::is_sa(state) {
+            return None;
+        }
         Some(Facts {
             destination: state.destination,
             source: state.source,
@@ -209,7 +213,7 @@ impl Facts {
             added: state.added,
             sequence: state.sequence,
             cpu: state.cpu,
-            larval: map::is_larval(state),
+            larval,
             direction: match state.direction {
                 Some(1) => Some(Direction::Inbound),
                 Some(2) => Some(Direction::Outbound),

@@ -12,7 +12,7 @@ fn sample(name: &str) -> PathBuf {
 }
 
 fn contexts(name: &str) -> Vec<SaContext> {
-    let listing = openwfp_xfrm::capture::read(&sample(name)).unwrap();
+    let listing = openwfp_xfrm::capture::read(&sample(name)).unwrap().listing().unwrap();
     assert_eq!(listing.completeness, Completeness::Whole, "{name}");
     listing.contexts
 }
@@ -31,6 +31,37 @@ const CAPTURES: [&str; 12] = [
     "strongswan-16",
     "transport",
 ];
+
+#[test]
+fn contexts_that_are_built_one_by_one_are_those_of_the_listing() {
+    let cases = std::fs::read_dir(sample("cases")).unwrap().map(|case| case.unwrap().path());
+    let directories = CAPTURES.map(sample).into_iter().chain(cases.filter(|path| path.is_dir()));
+    for directory in directories {
+        let snapshot = openwfp_xfrm::capture::read(&directory).unwrap();
+        let listing = snapshot.listing().unwrap();
+        snapshot
+            .read(|contexts, completeness| {
+                assert_eq!(*completeness, listing.completeness, "{}", directory.display());
+                assert_eq!(contexts.len(), listing.contexts.len(), "{}", directory.display());
+                assert!(contexts.get(contexts.len()).is_none());
+                for (number, listed) in listing.contexts.into_iter().enumerate() {
+                    let built = contexts.get(number).unwrap();
+                    let listed = SaContext { id: SaContextId(number as u64 + 1), ..listed };
+                    assert_eq!(format!("{built:?}"), format!("{listed:?}"), "{}", directory.display());
+                    for other in 0..contexts.len() {
+                        let shared = contexts
+                            .get(other)
+                            .unwrap()
+                            .spis()
+                            .any(|(_, spi)| built.spis().any(|(_, own)| own == spi));
+                        let said = built.spis().any(|(_, spi)| contexts.has_spi(other, spi));
+                        assert_eq!(said, shared, "{} {number} {other}", directory.display());
+                    }
+                }
+            })
+            .unwrap();
+    }
+}
 
 /// What `ip` says of one state, as lines that the contexts can be made to say too.
 type Facts = Vec<String>;

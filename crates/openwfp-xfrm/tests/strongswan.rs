@@ -22,7 +22,7 @@ fn every_line_of_list_sas_is_a_context_and_no_other_is() {
     let mut expected = children(&list);
     assert_eq!(expected.len(), 16, "the list itself is read wrongly");
 
-    let listing = openwfp_xfrm::capture::read(&directory).unwrap();
+    let listing = openwfp_xfrm::capture::read(&directory).unwrap().listing().unwrap();
     assert_eq!(listing.completeness, Completeness::Whole);
     for context in &listing.contexts {
         assert_eq!(context.state, SaState::Complete);
@@ -49,7 +49,7 @@ fn every_line_of_list_sas_is_a_context_and_no_other_is() {
 
 #[test]
 fn contexts_come_in_the_order_of_their_creation() {
-    let listing = openwfp_xfrm::capture::read(&sample("strongswan-16")).unwrap();
+    let listing = openwfp_xfrm::capture::read(&sample("strongswan-16")).unwrap().listing().unwrap();
     let reqids: Vec<u32> = listing
         .contexts
         .iter()

@@ -36,6 +36,8 @@ pub use openwfp_rpc as rpc;
 use openwfp_rpc::ClientOptions;
 use openwfp_rpc::RemoteEngine;
 pub use openwfp_store::RedbStore;
+pub use openwfp_xfrm::Contexts;
+pub use openwfp_xfrm::Snapshot;
 use std::path::PathBuf;
 use std::sync::Arc;
 pub use url::DAEMON_SOCKET;
@@ -130,7 +132,7 @@ impl Engine {
                 let what = format!("{url} is a daemon's engine, not one of this process");
                 return Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what));
             }
-            EngineUrl::Capture(directory) => of_listing(builder, openwfp_xfrm::capture::read(directory)?)?,
+            EngineUrl::Capture(directory) => of_snapshot(builder, &openwfp_xfrm::capture::read(directory)?)?,
             EngineUrl::Memory => builder.open()?,
             EngineUrl::Xfrm(target) => of_kernel(target, builder, options)?,
         };
@@ -146,7 +148,7 @@ impl Engine {
         match url {
             EngineUrl::Xfrm(target) => {
                 let builder = openwfp_engine::Engine::builder().owner(this_user());
-                Ok(Engine(Kind::Here(of_listing(builder, list_kernel(target)?)?)))
+                Ok(Engine(Kind::Here(of_snapshot(builder, &snapshot_of_kernel(target)?)?)))
             }
             _ => Engine::with(url, client),
         }
@@ -182,6 +184,19 @@ impl FilterEngine for Engine {
 /// As [`Engine::at`] and [`Engine::open_session`].
 pub fn open(url: &EngineUrl) -> Result<Arc<dyn Session>> {
     Engine::at(url)?.open_session(SessionOptions::default())
+}
+
+/// Takes a snapshot of a kernel or a capture, to read its SA contexts once without an engine that holds them. Returns none for
+/// other engines.
+///
+/// # Errors
+/// As [`Engine::at`].
+pub fn snapshot(url: &EngineUrl) -> Result<Option<Snapshot>> {
+    match url {
+        EngineUrl::Xfrm(target) => snapshot_of_kernel(target).map(Some),
+        EngineUrl::Capture(directory) => openwfp_xfrm::capture::read(directory).map(Some),
+        EngineUrl::Memory | EngineUrl::Remote { .. } => Ok(None),
+    }
 }
 
 /// What [`flush`] has removed from a kernel.
@@ -254,10 +269,11 @@ fn of_kernel(
 }
 
 /// Creates an engine that has what a kernel or a capture had at one moment.
-fn of_listing(
+fn of_snapshot(
     builder: openwfp_engine::EngineBuilder,
-    listing: openwfp_xfrm::Listing,
+    snapshot: &Snapshot,
 ) -> Result<openwfp_engine::Engine> {
+    let listing = snapshot.listing()?;
     let engine = builder.open()?;
     let mirror = engine.mirror();
     mirror.replace(listing.contexts, listing.completeness)?;
@@ -266,12 +282,12 @@ fn of_listing(
 }
 
 #[cfg(target_os = "linux")]
-fn list_kernel(target: &XfrmTarget) -> Result<openwfp_xfrm::Listing> {
-    openwfp_xfrm::live::listing(namespace_of(target))
+fn snapshot_of_kernel(target: &XfrmTarget) -> Result<Snapshot> {
+    openwfp_xfrm::live::snapshot(namespace_of(target))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn list_kernel(_: &XfrmTarget) -> Result<openwfp_xfrm::Listing> {
+fn snapshot_of_kernel(_: &XfrmTarget) -> Result<Snapshot> {
     Err(needs_linux())
 }
 

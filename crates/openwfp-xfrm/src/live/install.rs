@@ -604,8 +604,8 @@ mod tests {
         let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples");
         let (mut states, mut skipped) = (0, 0);
         for directory in std::fs::read_dir(samples).unwrap() {
-            let Ok(listing) = crate::capture::read(&directory.unwrap().path()) else { continue };
-            for context in listing.contexts {
+            let Ok(capture) = crate::capture::read(&directory.unwrap().path()) else { continue };
+            for context in capture.listing().unwrap().contexts {
                 for (direction, details) in context.directions() {
                     let plan = match Plan::new(&context, direction, Bound::Own, &KeyAccess::grant()) {
                         Ok(plan) => plan,

@@ -1,6 +1,7 @@
 //! Finds the partner of each state of a group, and the pairs that form a bundle.
 
 use super::Directed;
+use super::Slot;
 use super::Unit;
 use super::align::Moment;
 use super::align::align;
@@ -59,7 +60,7 @@ const STEPS: [fn(&mut Evidence); 5] = [
 pub(super) fn pairs(states: &[Directed<'_>], indices: Vec<usize>, place: usize) -> Vec<Unit> {
     let alone = |index: usize| {
         let mut unit = Unit::default();
-        unit.bundle(states[index].direction).0[place] = Some(index);
+        unit.bundle(states[index].direction).0[place] = Slot::of(index);
         unit
     };
     if indices.len() < 2 || indices.iter().any(|index| states[*index].is_half_open()) {
@@ -78,8 +79,8 @@ pub(super) fn pairs(states: &[Directed<'_>], indices: Vec<usize>, place: usize) 
             match pair {
                 (Some(one), Some(other)) => {
                     let mut unit = Unit::default();
-                    unit.inbound.0[place] = Some(ins[one]);
-                    unit.outbound.0[place] = Some(outs[other]);
+                    unit.inbound.0[place] = Slot::of(ins[one]);
+                    unit.outbound.0[place] = Slot::of(outs[other]);
                     units.push(unit);
                 }
                 (one, other) => alone.extend(one.map(|at| ins[at]).or(other.map(|at| outs[at]))),
