@@ -367,6 +367,44 @@ fn situations_from_bug_reports_are_shown_right() {
     assert!(text.contains("22 of 22 right"), "{text}");
 }
 
+/// The engine finds the contexts of a policy, and the provider the policy of a context, each by its own structures.
+#[test]
+fn policies_name_the_contexts_that_name_them() {
+    let lines = |name: &str, command: &str| -> Vec<Value> {
+        let printed = on(name, &[command, "list", "-o", "jsonl"]);
+        printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let mut checked = 0;
+    for parent in ["", "cases/"] {
+        for entry in std::fs::read_dir(sample(parent)).unwrap() {
+            let name = format!("{parent}{}", entry.unwrap().file_name().display());
+            // A member of this bundle is missing, so it does not satisfy its policy.
+            let is_capture = sample(&name).join("xfrm-policy.nl").exists();
+            if !is_capture || name == "cases/bundle-loses-a-member" {
+                continue;
+            }
+            let policies = lines(&name, "policy");
+            for context in lines(&name, "sa") {
+                for direction in ["inbound", "outbound"] {
+                    let index = context[direction]["filter_id"].as_u64();
+                    let Some(index) = index.filter(|index| *index != 0) else { continue };
+                    let policy = policies.iter().find(|policy| policy["index"] == index);
+                    let named = policy.map(|policy| policy["sa_contexts"].as_array().unwrap());
+                    assert!(
+                        named.is_some_and(|named| named.contains(&context["id"])),
+                        "{name}: {context} {policy:?}"
+                    );
+                    checked += 1;
+                }
+            }
+        }
+    }
+    assert!(checked > 100, "{checked}");
+    // Four tunnels between the same hosts with one reqid, which only their marks or interface ids tell apart.
+    let named = |policy: &Value| policy["sa_contexts"].as_array().unwrap().clone();
+    assert!(lines("marks", "policy").iter().all(|policy| named(policy).len() == 1));
+}
+
 #[test]
 fn a_long_listing_is_the_same_in_any_pieces() {
     // Long enough for a thread of its own to build the contexts.

@@ -18,10 +18,13 @@ use openwfp_api::Error;
 use openwfp_api::Guid;
 use openwfp_api::HeldKernelPolicy;
 use openwfp_api::KernelPolicyChange;
+use openwfp_api::LinuxSa;
+use openwfp_api::Mark;
 use openwfp_api::PolicyDirection;
 use openwfp_api::Result;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
+use openwfp_api::Selector;
 use openwfp_api::guids::layer;
 use openwfp_api::object::ActionType;
 use openwfp_api::object::kernel::Explanation;
@@ -155,7 +158,7 @@ impl Finder<'_> {
             .or(packet.map(|it| it.destination.0))
             .or(host(policy.destination.0));
         let (local, remote) = if outbound { (source, destination) } else { (destination, source) };
-        let wanted = Wanted { policy, first, local, remote, outbound };
+        let wanted = Wanted { policy, packet, local, remote, outbound };
         let database = self.database;
         match (remote, local) {
             (Some(remote), _) => {
@@ -183,10 +186,10 @@ impl Finder<'_> {
     }
 }
 
-/// What an SA context has to have to satisfy a policy.
+/// What an SA context has to have to satisfy a policy. The rules are the kernel's, which the provider's pairing follows, too.
 struct Wanted<'p> {
     policy: &'p KernelPolicy,
-    first: &'p KernelTemplate,
+    packet: Option<&'p Packet>,
     local: Option<IpAddr>,
     remote: Option<IpAddr>,
     outbound: bool,
@@ -197,20 +200,52 @@ impl Wanted<'_> {
         let direction = if self.outbound { Direction::Outbound } else { Direction::Inbound };
         let Some(details) = context.details(direction) else { return false };
         let ends = context.traffic.endpoints;
-        let linux = details.bundle.sas.first().linux.as_deref();
-        let has =
-            |protocol: u8| details.bundle.sas.iter().any(|sa| sa.transform.protocol().number() == protocol);
+        let sas = &details.bundle.sas;
+        let of = |protocol: u8| sas.iter().find(|sa| sa.transform.protocol().number() == protocol);
         self.local.is_none_or(|local| local == ends.local())
             && self.remote.is_none_or(|remote| remote == ends.remote())
             && context.traffic.mode.number()
                 == self.policy.templates.iter().map(|template| template.mode).max().unwrap_or(0)
-            && (self.first.reqid == 0 || linux.is_none_or(|linux| linux.reqid == self.first.reqid))
-            // Inbound, a policy without an interface id takes SAs of any (`xfrm_state_ok`).
-            && (linux.map_or(0, openwfp_api::LinuxSa::if_id) == self.policy.if_id
-                || !self.outbound && self.policy.if_id == 0)
-            // IPCOMP is optional by its nature.
-            && self.policy.templates.iter().filter(|of| of.protocol != 108).all(|of| has(of.protocol))
+            && self.policy.templates.iter().all(|template| match of(template.protocol) {
+                Some(sa) => sa.linux.as_deref().is_none_or(|linux| self.serves(linux, template, direction)),
+                // IPCOMP is optional by its nature.
+                None => template.protocol == 108,
+            })
     }
+
+    /// Returns whether an SA of a template's protocol serves the template: `xfrm_state_look_at` outbound, `xfrm_state_ok` inbound.
+    fn serves(&self, sa: &LinuxSa, template: &KernelTemplate, direction: Direction) -> bool {
+        let policy = self.policy;
+        let wanted = sa.mark().unwrap_or_default();
+        let mark = Mark { value: policy.mark, mask: policy.mark_mask };
+        let (any, marks_agree) = match direction {
+            Direction::Outbound => (false, wanted.serves_policy(mark)),
+            Direction::Inbound => {
+                let output = sa.extras.as_ref().and_then(|extras| extras.output_mark).unwrap_or_default();
+                (true, wanted.is_accepted_by(output, mark))
+            }
+        };
+        let own = sa.extras.as_ref().and_then(|extras| extras.selector.as_ref());
+        (template.reqid == sa.reqid || any && template.reqid == 0)
+            && (policy.if_id == sa.if_id() || any && policy.if_id == 0)
+            && marks_agree
+            && own.zip(self.packet).is_none_or(|(own, packet)| selects(own, packet, direction))
+    }
+}
+
+/// Returns whether an SA's own selector selects a packet.
+fn selects(own: &Selector, packet: &Packet, direction: Direction) -> bool {
+    let source = (packet.source.0, packet.source_port);
+    let destination = (packet.destination.0, packet.destination_port);
+    let (mut local, mut remote) = match direction {
+        Direction::Outbound => (source, destination),
+        Direction::Inbound => (destination, source),
+    };
+    if !Selector::ends_have_ports(packet.protocol) {
+        // Type and code, for example, belong to no end.
+        (local.1, remote.1) = (packet.source_port, packet.destination_port);
+    }
+    own.selects(local, remote, packet.protocol)
 }
 
 impl Shared {

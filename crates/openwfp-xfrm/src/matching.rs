@@ -21,6 +21,7 @@ use crate::table::StateRecord;
 use crate::wire::PolicyTemplate;
 use openwfp_api::Direction;
 use openwfp_api::IpNet;
+use openwfp_api::Mark;
 use openwfp_api::Mode;
 use std::hash::Hash;
 use std::hash::Hasher;
@@ -135,20 +136,15 @@ impl Want {
 
 /// Returns whether the mark of a policy's packets and that of a state go together.
 fn mark_agrees(state: &StateRecord<'_>, policy: &PolicyRecord<'_>) -> bool {
-    let (value, mask) = policy.mark;
-    let (state_value, state_mask) = state.mark;
-    if policy.direction == Direction::Outbound {
-        // `xfrm_state_find`: only the bits that the policy states are the packet's.
-        return value & mask & state_mask == state_value;
+    let mark = |(value, mask)| Mark { value, mask };
+    let (wanted, of_policy) = (mark(state.mark), mark(policy.mark));
+    match policy.direction {
+        Direction::Outbound => wanted.serves_policy(of_policy),
+        // To know the mark that a state sets, it has to be read again.
+        Direction::Inbound => {
+            of_policy.mask == 0 || wanted.is_accepted_by(mark(state.output_mark()), of_policy)
+        }
     }
-    if mask == 0 {
-        return true;
-    }
-    // The state was found by the mark of the packet as it came in, and may have changed it since (`xfrm_smark_get`).
-    let set = state.output_mark();
-    let known = state_mask | set.1;
-    let marked = (state_value & state_mask & !set.1) | (set.0 & set.1);
-    (marked ^ value) & known & mask == 0
 }
 
 /// Returns whether some packet can match the selectors of both, because the kernel compares the packet with either.

@@ -105,6 +105,22 @@ pub struct Mark {
     pub mask: u32,
 }
 
+impl Mark {
+    /// Returns whether the kernel uses an SA that wants this mark for the outbound packets of a policy: only the bits that the
+    /// policy states are known to be the packets'. Source: `xfrm_state_find`.
+    pub fn serves_policy(self, policy: Mark) -> bool {
+        policy.value & policy.mask & self.mask == self.value
+    }
+
+    /// Returns whether an inbound policy may accept packets that came through an SA with this mark: the SA was found by the mark
+    /// of the packet as it came in, and gives it `output` (0 with a mask of 0: leaves it). Source: `xfrm_smark_get`.
+    pub fn is_accepted_by(self, output: Mark, policy: Mark) -> bool {
+        let known = self.mask | output.mask;
+        let marked = (self.value & self.mask & !output.mask) | (output.value & output.mask);
+        (marked ^ policy.value) & known & policy.mask == 0
+    }
+}
+
 /// Hardware offload of an SA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HardwareOffload {
@@ -156,6 +172,16 @@ pub struct Selector {
 }
 
 impl Selector {
+    /// Returns whether a packet with these local and remote addresses and ports, or what stands in their place, is selected.
+    pub fn selects(&self, local: (IpAddr, u16), remote: (IpAddr, u16), protocol: u8) -> bool {
+        let port = |of: SelectorPorts, port: u16| (of.port ^ port) & of.mask == 0;
+        self.local.contains(&local.0)
+            && self.remote.contains(&remote.0)
+            && (self.protocol == 0 || self.protocol == protocol)
+            && port(self.local_port, local.1)
+            && port(self.remote_port, remote.1)
+    }
+
     /// Returns the selector with its sides exchanged: of packets in the other direction, if it is of source and destination.
     ///
     /// The two fields for ports keep their places if they are not the ports of the two ends: for ICMP of either version, GRE
