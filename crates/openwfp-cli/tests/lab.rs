@@ -119,6 +119,18 @@ fn strongswan_rekeys_closes_and_reopens_sixteen_tunnels() {
 }
 
 #[test]
+fn libreswan_compresses_and_rekeys() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    // Debian's libreswan cannot be installed beside strongSwan.
+    let unpack = Command::new(root.join("scripts/unpack")).arg("libreswan").output().unwrap();
+    assert!(unpack.status.success(), "{}", String::from_utf8_lossy(&unpack.stderr));
+    let libreswan = String::from_utf8(unpack.stdout).unwrap();
+    let environment = [format!("LIBRESWAN={}", libreswan.trim())];
+    let test = "libreswan::chains_of_ipcomp_and_esp_are_one_context_through_rekeys_under_traffic";
+    run_inside_of(&["-t", "300"], &environment, test);
+}
+
+#[test]
 fn a_storm_with_a_small_buffer() {
     run_inside("follow::a_storm_overruns_a_small_buffer_and_the_engine_ends_equal_to_the_kernel");
 }

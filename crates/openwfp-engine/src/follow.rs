@@ -11,6 +11,7 @@ use crate::statistics::Growth;
 use openwfp_api::Completeness;
 use openwfp_api::CounterUpdate;
 use openwfp_api::Direction;
+use openwfp_api::DirectionCounters;
 use openwfp_api::EventKind;
 use openwfp_api::MirrorChange;
 use openwfp_api::Operation;
@@ -250,10 +251,11 @@ impl Shared {
     fn take(&self, core: &mut Core, update: &CounterUpdate) -> Option<(Arc<SaContext>, (u64, u64))> {
         let context = core.newest.get(update.id).cloned()?;
         let spi = context.details(update.direction).map(|details| details.bundle.sas.first().spi);
-        if update.spi.is_some() && update.spi != spi {
+        let cell = context.counters.direction(update.direction);
+        let is_final = cell.asked.load(Ordering::Relaxed) == DirectionCounters::FINAL;
+        if is_final || update.spi.is_some() && update.spi != spi {
             return None;
         }
-        let cell = context.counters.direction(update.direction);
         let before = cell.traffic();
         let growth: Growth = reconcile::raise(cell, &self.counters(update, before, cell));
         cell.asked.store(self.now_in_milliseconds(), Ordering::Relaxed);
@@ -292,7 +294,7 @@ impl Shared {
         let is_old = |context: &&Arc<SaContext>| {
             context.directions().any(|(direction, _)| {
                 let asked = context.counters.direction(direction).asked.load(Ordering::Relaxed);
-                now.wrapping_sub(asked) > COUNTERS_AGE_MAX
+                asked != DirectionCounters::FINAL && now.wrapping_sub(asked) > COUNTERS_AGE_MAX
             })
         };
         let old: Vec<_> = contexts.iter().take(ASKED_MAX).filter(is_old).cloned().collect();
@@ -324,7 +326,8 @@ impl Shared {
     /// Returns the time since the engine's start, plus what makes counters old that nobody has ever reported.
     #[allow(clippy::cast_possible_truncation, reason = "the low half is compared with itself")]
     fn now_in_milliseconds(&self) -> u32 {
-        (self.clock.monotonic().as_millis() as u32).wrapping_add(COUNTERS_AGE_MAX + 1)
+        let now = (self.clock.monotonic().as_millis() as u32).wrapping_add(COUNTERS_AGE_MAX + 1);
+        now.min(DirectionCounters::FINAL - 1)
     }
 }
 

@@ -9,6 +9,7 @@ use openwfp_api::DirectionCounters;
 use openwfp_api::Sa;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
+use openwfp_api::SaDetails;
 use openwfp_api::SaList;
 use openwfp_api::SaState;
 use std::collections::HashSet;
@@ -184,14 +185,24 @@ fn take_counters(
         }
         let (cell, fresh) = (old.counters.direction(direction), fresh.direction(direction));
         if now.is_some() && !is_same_sa(old, listed, direction) {
+            if is_in(before, 1, now) {
+                cell.asked.store(DirectionCounters::FINAL, Ordering::Relaxed);
+                continue;
+            }
             restart(old, direction);
-            if had(old, listed, direction) {
-                // What it has counted is in the totals already: as another SA of a bundle, or for the other direction.
+            let other = match direction {
+                Direction::Inbound => &old.outbound,
+                Direction::Outbound => &old.inbound,
+            };
+            if is_in(other.as_ref(), 0, now) {
+                // What it has counted for the other direction is in the totals already.
                 raise(cell, fresh);
                 continue;
             }
         }
-        grown(listed, direction, raise(cell, fresh));
+        if cell.asked.load(Ordering::Relaxed) != DirectionCounters::FINAL {
+            grown(listed, direction, raise(cell, fresh));
+        }
     }
 }
 
@@ -212,15 +223,11 @@ fn is_same_sa(old: &SaContext, new: &SaContext, direction: Direction) -> bool {
     }
 }
 
-/// Returns whether the first SA of a direction was in the context before, at another place.
-fn had(old: &SaContext, new: &SaContext, direction: Direction) -> bool {
-    let Some(details) = new.details(direction) else { return false };
-    let first = details.bundle.sas.first();
+/// Returns whether the first SA of a bundle is in another one, at a place or after it.
+fn is_in(other: Option<&SaDetails>, place: usize, bundle: Option<&SaDetails>) -> bool {
     let key = |sa: &Sa| (sa.spi, sa.transform.protocol());
-    old.directions().any(|(of, details)| {
-        let of_bundle = details.bundle.sas.iter().skip(usize::from(of == direction));
-        of_bundle.into_iter().any(|sa| key(sa) == key(first))
-    })
+    let first = bundle.map(|details| key(details.bundle.sas.first()));
+    other.is_some_and(|details| details.bundle.sas.iter().skip(place).any(|sa| Some(key(sa)) == first))
 }
 
 /// Lets a direction count from 0 again, as for a new SA; the totals go on.
@@ -232,7 +239,7 @@ pub(crate) fn restart(context: &SaContext, direction: Direction) {
     for wide in [&cell.bytes, &cell.packets, &cell.last_used] {
         wide.store(0, Ordering::Relaxed);
     }
-    for small in [&cell.replay_window_drops, &cell.replay_drops, &cell.integrity_failures] {
+    for small in [&cell.replay_window_drops, &cell.replay_drops, &cell.integrity_failures, &cell.asked] {
         small.store(0, Ordering::Relaxed);
     }
 }

@@ -151,7 +151,7 @@ pub struct DirectionCounters {
     /// Packets that failed the integrity check.
     pub integrity_failures: AtomicU32,
     /// Time at which the provider last reported these counters, as the low 32 bits of the milliseconds of
-    /// the engine's own clock; 0: never.
+    /// the engine's own clock; 0: never; [`DirectionCounters::FINAL`]: they stay as they are.
     pub asked: AtomicU32,
 }
 
@@ -288,6 +288,10 @@ impl TrafficTotals {
 }
 
 impl DirectionCounters {
+    /// Value of [`DirectionCounters::asked`] for counters of an SA that is gone while another one of its bundle remains. What
+    /// that one counts are the same packets.
+    pub const FINAL: u32 = u32::MAX;
+
     /// Returns the current number of bytes and packets.
     pub fn traffic(&self) -> (u64, u64) {
         (self.bytes.load(Ordering::Relaxed), self.packets.load(Ordering::Relaxed))

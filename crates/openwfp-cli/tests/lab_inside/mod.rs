@@ -5,6 +5,7 @@ mod docs;
 mod drive;
 mod follow;
 mod keying;
+mod libreswan;
 mod nftables;
 mod policies;
 mod recover;

@@ -287,6 +287,50 @@ fn readers_see_fresh_counters_and_the_provider_is_not_asked_again_at_once() {
     assert_eq!(bed.session.statistics().unwrap().inbound.tunnel_bytes, 5000);
 }
 
+/// Compression counts the packets that ESP has counted, also once it is all that is left of their bundle.
+#[test]
+fn an_sa_that_outlives_the_first_of_its_bundle_counts_nothing() {
+    let mut bed = bed(Engine::new());
+    let compression = |spi: u32| {
+        let transform = Transform::Ipcomp(Compression { algorithm: CompressionAlgorithm::Deflate });
+        Sa { transform, ..sa(spi) }
+    };
+    let with = |sas: Vec<Sa>, bytes: u64| {
+        let mut context = counted(found(Some(256), Some(300)), bytes);
+        context.inbound.as_mut().unwrap().bundle = SaBundle::new(SaList::new(sas).unwrap());
+        context
+    };
+    let id = bed.apply(vec![put(None, with(vec![sa(256), compression(40)], 0))])[0];
+    let update = |spi: u32, bytes: u64| CounterUpdate {
+        spi: Spi::new(spi),
+        ..CounterUpdate::traffic(id, Direction::Inbound, bytes, 1)
+    };
+    let seen = |bed: &Bed| {
+        let context = bed.session.sa_context_by_id(id).unwrap();
+        let total = context.counters.total(Direction::Inbound).0;
+        (context.counters.inbound.traffic().0, total, bed.session.statistics().unwrap().inbound.tunnel_bytes)
+    };
+    bed.apply(vec![
+        MirrorChange::Counted(vec![update(256, 100)]),
+        put(Some(id), with(vec![compression(40)], 900)),
+        MirrorChange::Counted(vec![update(40, 1000)]),
+        put(Some(id), with(vec![compression(40)], 1000)),
+    ]);
+    assert_eq!(seen(&bed), (100, 100, 100));
+    // The next generation counts from 0.
+    bed.apply(vec![
+        put(Some(id), with(vec![sa(257), compression(41)], 5)),
+        MirrorChange::Counted(vec![update(256, 130), update(257, 7)]),
+    ]);
+    assert_eq!(seen(&bed), (7, 107, 107));
+    let last = vec![update(41, 5000)];
+    bed.apply(vec![
+        put(Some(id), with(vec![compression(41)], 6)),
+        MirrorChange::Remove { id, counters: last },
+    ]);
+    assert_eq!(bed.session.statistics().unwrap().inbound.tunnel_bytes, 107);
+}
+
 mod counting {
     //! Random schedules of traffic, readings, updates and rekeys against an exact model of what a kernel counts.
 
