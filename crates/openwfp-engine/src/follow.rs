@@ -4,6 +4,7 @@ use crate::change::Change;
 use crate::core::Core;
 use crate::core::Origin;
 use crate::reconcile;
+use crate::reconcile::Parted;
 use crate::shared::Exclusive;
 use crate::shared::Shared;
 use crate::shared::Want;
@@ -41,6 +42,8 @@ struct Aftermath {
     changes: Vec<Change>,
     /// Contexts of which the provider ended one direction because its lifetime was over.
     expired: Vec<SaContextId>,
+    /// What SAs have counted that left their contexts.
+    parted: Parted,
 }
 
 impl Shared {
@@ -60,7 +63,7 @@ impl Shared {
         let was_empty = next.len() == 0;
         let mut growths = Vec::new();
         let new_id = || self.new_id();
-        let (changes, ids) =
+        let (changes, ids, moved) =
             reconcile::replace(&mut next, contexts, &new_id, &mut |context, direction, growth| {
                 growths.push((context.id, direction, growth));
             });
@@ -74,6 +77,11 @@ impl Shared {
         for (id, direction, growth) in growths {
             if let Some(context) = next.get(id) {
                 tally.count(context, direction, growth);
+            }
+        }
+        for (id, direction, growth) in moved {
+            if let Some(context) = next.get(id) {
+                tally.uncount(context, direction, growth);
             }
         }
         let circumstances = self.circumstances(Origin::Provider);
@@ -109,8 +117,8 @@ impl Shared {
     ) -> Result<Vec<SaContextId>> {
         let mut ids = Vec::new();
         let mut changes = changes.into_iter().peekable();
+        let mut aftermath = Aftermath::default();
         while changes.peek().is_some() {
-            let mut aftermath = Aftermath::default();
             let mut core = self.enter(&Want::Exclusive, None)?;
             for change in changes.by_ref().take(BATCH) {
                 ids.extend(self.apply_one(&mut core, change, &mut aftermath));
@@ -118,7 +126,8 @@ impl Shared {
             let wakes = core.is_due_earlier();
             drop(core);
             self.after_commit(wakes);
-            for id in aftermath.expired {
+            aftermath.changes.clear();
+            for id in aftermath.expired.drain(..) {
                 let result = self.step_by_itself(SaContextStep::Delete(id));
                 let operation = Operation::SaContextDeleteById;
                 crate::audit::by_engine(operation, id, "hard-limit", result.as_ref().err());
@@ -146,7 +155,8 @@ impl Shared {
                 let Core { newest, tally, .. } = core;
                 let mut grown =
                     |context: &SaContext, direction, growth| tally.count(context, direction, growth);
-                let new = Arc::new(reconcile::refreshed(&old, *context, &mut grown)?);
+                let mut counted = aftermath.parted.among(newest);
+                let new = Arc::new(reconcile::refreshed(&old, *context, &mut counted, &mut grown)?);
                 if new.traffic == old.traffic && is_same_to_clients(&new, &old) {
                     // Data that the provider added for itself causes no event.
                     newest.put(new);
@@ -159,12 +169,14 @@ impl Shared {
             MirrorChange::Remove { id, counters } => {
                 self.count_last(core, counters);
                 let old = core.newest.get(id).filter(|old| !is_taken_up(old)).cloned()?;
+                old.directions().for_each(|(direction, _)| aftermath.parted.leave(&old, direction));
                 self.commit_for_provider(core, id, Some(old), None, aftermath);
                 None
             }
             MirrorChange::Lost { id, direction, spi, expired, counters } => {
                 self.count_last(core, counters);
                 let old = core.newest.get(id).filter(|old| holds(old, direction, spi)).cloned()?;
+                aftermath.parted.leave(&old, direction);
                 let new = without(&old, direction);
                 if expired {
                     core.announce(EventKind::Expire, &old, self.faults.as_ref());
@@ -209,10 +221,11 @@ impl Shared {
                 let id = old.id;
                 // Ignore the report for a context that is now keyed through the API.
                 if !is_taken_up(&old) {
-                    let tally = &mut core.tally;
+                    let Core { newest, tally, .. } = &mut *core;
                     let mut grown =
                         |context: &SaContext, direction, growth| tally.count(context, direction, growth);
-                    if let Some(change) = reconcile::renewal(old, context, &mut grown) {
+                    let mut counted = aftermath.parted.among(newest);
+                    if let Some(change) = reconcile::renewal(old, context, &mut counted, &mut grown) {
                         self.commit_for_provider(core, id, change.old, change.new, aftermath);
                     }
                 }
@@ -221,7 +234,12 @@ impl Shared {
             None => {
                 context.id = self.new_id();
                 let id = context.id;
-                self.commit_for_provider(core, id, None, Some(Arc::new(context)), aftermath);
+                let moved = aftermath.parted.among(&core.newest).counted(&context);
+                let context = Arc::new(context);
+                self.commit_for_provider(core, id, None, Some(Arc::clone(&context)), aftermath);
+                for (_, direction, growth) in moved {
+                    core.tally.uncount(&context, direction, growth);
+                }
                 id
             }
         }

@@ -6,13 +6,19 @@ use crate::database::sas;
 use crate::statistics::Growth;
 use openwfp_api::Direction;
 use openwfp_api::DirectionCounters;
+use openwfp_api::LinuxSa;
+use openwfp_api::Mark;
+use openwfp_api::Protocol;
 use openwfp_api::Sa;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
 use openwfp_api::SaDetails;
 use openwfp_api::SaList;
 use openwfp_api::SaState;
+use openwfp_api::Spi;
+use std::collections::HashMap;
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
@@ -29,8 +35,10 @@ pub(crate) fn replace(
     listed: Vec<SaContext>,
     new_id: &dyn Fn() -> SaContextId,
     grown: &mut dyn FnMut(&SaContext, Direction, Growth),
-) -> (Vec<Change>, Vec<SaContextId>) {
+) -> (Vec<Change>, Vec<SaContextId>, Vec<(SaContextId, Direction, Growth)>) {
     let mut changes = Vec::new();
+    let before = database.clone();
+    let (mut parted, mut moved) = (Parted::default(), Vec::new());
     let mut kept = HashSet::with_capacity(if database.len() == 0 { 0 } else { listed.len() });
     let mut new = Vec::new();
     let mut ids = Vec::with_capacity(listed.len());
@@ -39,11 +47,12 @@ pub(crate) fn replace(
             Some(old) => {
                 kept.insert(old.id);
                 ids.push(old.id);
-                changes.extend(renew(database, old, context, grown));
+                changes.extend(renew(database, old, context, &mut parted.among(&before), grown));
             }
             None => {
                 context.id = new_id();
                 ids.push(context.id);
+                moved.extend(parted.among(&before).counted(&context));
                 new.push(Arc::new(context));
             }
         }
@@ -56,7 +65,95 @@ pub(crate) fn replace(
     }
     database.put_new(&new);
     changes.extend(new.into_iter().map(|context| Change { id: context.id, old: None, new: Some(context) }));
-    (changes, ids)
+    (changes, ids, moved)
+}
+
+/// What SAs have counted that have left their contexts, for those of them that enter others: a provider may learn late which SAs
+/// belong together.
+#[derive(Default)]
+pub(crate) struct Parted(HashMap<SaKey, (u64, DirectionCounters)>);
+
+/// An SA, apart from its time of addition.
+type SaKey = (Spi, Protocol, IpAddr, Option<Mark>);
+
+/// Maximum number of SAs to remember that have left their contexts.
+const PARTED_MAX: usize = 65_536;
+
+impl Parted {
+    /// Notes what the first SA of a direction has counted that leaves a context.
+    pub(crate) fn leave(&mut self, context: &SaContext, direction: Direction) {
+        let cell = context.counters.direction(direction);
+        if let Some((key, added)) = first_sa(context, direction)
+            && cell.traffic() != (0, 0)
+            && self.0.len() < PARTED_MAX
+        {
+            let counted = DirectionCounters::default();
+            raise(&counted, cell);
+            self.0.insert(key, (added, counted));
+        }
+    }
+
+    /// Also finds SAs that are still in a context of a database.
+    pub(crate) fn among<'p>(&'p mut self, database: &'p Database) -> Counted<'p> {
+        Counted { parted: self, database }
+    }
+}
+
+/// Where to look for what an SA has counted in another context.
+pub(crate) struct Counted<'p> {
+    parted: &'p mut Parted,
+    database: &'p Database,
+}
+
+impl Counted<'_> {
+    /// Raises counters to what the first SA of a direction has counted elsewhere; returns by how much.
+    fn raise(&mut self, context: &SaContext, direction: Direction, cell: &DirectionCounters) -> Growth {
+        let Some((key, added)) = first_sa(context, direction) else { return Growth::default() };
+        let is_same = |other: u64| added == other || added == 0 || other == 0;
+        if let Some((of, counted)) = self.parted.0.remove(&key)
+            && is_same(of)
+        {
+            return raise(cell, &counted);
+        }
+        let (spi, protocol, destination, _) = key;
+        for id in self.database.ids_with_sa(spi, protocol, destination) {
+            let Some(holder) = self.database.get(id) else { continue };
+            for side in [Direction::Inbound, Direction::Outbound] {
+                if first_sa(holder, side).is_some_and(|(other, of)| other == key && is_same(of)) {
+                    return raise(cell, holder.counters.direction(side));
+                }
+            }
+        }
+        Growth::default()
+    }
+
+    /// Returns what the SAs of a new context have counted elsewhere.
+    pub(crate) fn counted(&mut self, context: &SaContext) -> Vec<(SaContextId, Direction, Growth)> {
+        let mut counted = Vec::new();
+        if self.database.len() > 0 || !self.parted.0.is_empty() {
+            for (direction, _) in context.directions() {
+                let growth = self.raise(context, direction, &DirectionCounters::default());
+                if growth.packets > 0 || growth.bytes > 0 {
+                    counted.push((context.id, direction, growth));
+                }
+            }
+        }
+        counted
+    }
+}
+
+/// Returns the SA of a direction whose counters the context shows, and its time of addition; 0 if unknown.
+fn first_sa(context: &SaContext, direction: Direction) -> Option<(SaKey, u64)> {
+    let first = context.details(direction)?.bundle.sas.first();
+    let endpoints = context.traffic.endpoints;
+    let destination = match direction {
+        Direction::Inbound => endpoints.local(),
+        Direction::Outbound => endpoints.remote(),
+    };
+    let linux = first.linux.as_deref();
+    let mark = linux.and_then(LinuxSa::mark);
+    let added = linux.map_or(0, |linux| linux.added);
+    Some(((first.spi, first.transform.protocol(), destination, mark), added))
 }
 
 /// Returns the context of the database that a listed one continues, unless `is_taken` says that another
@@ -91,7 +188,7 @@ fn is_continued_by(old: &SaContext, listed: &SaContext) -> bool {
     }
 }
 
-fn mark(context: &SaContext) -> Option<openwfp_api::Mark> {
+fn mark(context: &SaContext) -> Option<Mark> {
     context
         .directions()
         .find_map(|(_, details)| details.bundle.sas.first().linux.as_ref().and_then(|linux| linux.mark()))
@@ -101,9 +198,10 @@ fn renew(
     database: &mut Database,
     old: Arc<SaContext>,
     listed: SaContext,
+    counted: &mut Counted<'_>,
     grown: &mut dyn FnMut(&SaContext, Direction, Growth),
 ) -> Option<Change> {
-    let change = renewal(old, listed, grown)?;
+    let change = renewal(old, listed, counted, grown)?;
     if let Some(new) = &change.new {
         database.put(Arc::clone(new));
     }
@@ -114,6 +212,7 @@ fn renew(
 pub(crate) fn renewal(
     old: Arc<SaContext>,
     mut listed: SaContext,
+    counted: &mut Counted<'_>,
     grown: &mut dyn FnMut(&SaContext, Direction, Growth),
 ) -> Option<Change> {
     listed.id = old.id;
@@ -126,7 +225,7 @@ pub(crate) fn renewal(
         listed.state = old.state;
         listed.outbound = None;
     }
-    take_counters(&old, &mut listed, grown);
+    take_counters(&old, &mut listed, counted, grown);
     if listed == *old {
         return None;
     }
@@ -138,10 +237,11 @@ pub(crate) fn renewal(
 pub(crate) fn refreshed(
     old: &Arc<SaContext>,
     mut listed: SaContext,
+    counted: &mut Counted<'_>,
     grown: &mut dyn FnMut(&SaContext, Direction, Growth),
 ) -> Option<SaContext> {
     listed.id = old.id;
-    take_counters(old, &mut listed, grown);
+    take_counters(old, &mut listed, counted, grown);
     let mut new = SaContext::clone(old);
     for (slot, listed) in [(&mut new.inbound, listed.inbound), (&mut new.outbound, listed.outbound)] {
         let (Some(details), Some(listed)) = (slot, listed) else { continue };
@@ -174,6 +274,7 @@ pub(crate) fn refreshed(
 fn take_counters(
     old: &SaContext,
     listed: &mut SaContext,
+    counted: &mut Counted<'_>,
     grown: &mut dyn FnMut(&SaContext, Direction, Growth),
 ) {
     let fresh = std::mem::replace(&mut listed.counters, Arc::clone(&old.counters));
@@ -181,24 +282,20 @@ fn take_counters(
         let (before, now) = (old.details(direction), listed.details(direction));
         // A direction that is missing from the listing keeps its counters.
         if before.is_some() && now.is_none() {
+            counted.parted.leave(old, direction);
             continue;
         }
         let (cell, fresh) = (old.counters.direction(direction), fresh.direction(direction));
         if now.is_some() && !is_same_sa(old, listed, direction) {
-            if is_in(before, 1, now) {
+            if is_after_first(before, now) {
                 cell.asked.store(DirectionCounters::FINAL, Ordering::Relaxed);
                 continue;
             }
+            let elsewhere = DirectionCounters::default();
+            counted.raise(listed, direction, &elsewhere);
+            counted.parted.leave(old, direction);
             restart(old, direction);
-            let other = match direction {
-                Direction::Inbound => &old.outbound,
-                Direction::Outbound => &old.inbound,
-            };
-            if is_in(other.as_ref(), 0, now) {
-                // What it has counted for the other direction is in the totals already.
-                raise(cell, fresh);
-                continue;
-            }
+            raise(cell, &elsewhere);
         }
         if cell.asked.load(Ordering::Relaxed) != DirectionCounters::FINAL {
             grown(listed, direction, raise(cell, fresh));
@@ -209,13 +306,9 @@ fn take_counters(
 /// Returns whether a direction has the same SA in two values of a context. An SA is the same as long as its SPI, its protocol
 /// and its time of addition are; what it has counted tells nothing.
 fn is_same_sa(old: &SaContext, new: &SaContext, direction: Direction) -> bool {
-    let sa = |context: &SaContext| {
-        let first = context.details(direction)?.bundle.sas.first();
-        let added = first.linux.as_ref().map_or(0, |linux| linux.added);
-        Some((first.spi, first.transform.protocol(), added))
-    };
-    match (sa(old), sa(new)) {
-        (Some((spi, protocol, added)), Some((other_spi, other_protocol, other_added))) => {
+    match (first_sa(old, direction), first_sa(new, direction)) {
+        // The destination moves with a peer.
+        (Some(((spi, protocol, ..), added)), Some(((other_spi, other_protocol, ..), other_added))) => {
             (spi, protocol) == (other_spi, other_protocol)
                 && (added == other_added || added == 0 || other_added == 0)
         }
@@ -223,11 +316,11 @@ fn is_same_sa(old: &SaContext, new: &SaContext, direction: Direction) -> bool {
     }
 }
 
-/// Returns whether the first SA of a bundle is in another one, at a place or after it.
-fn is_in(other: Option<&SaDetails>, place: usize, bundle: Option<&SaDetails>) -> bool {
+/// Returns whether the first SA of a bundle was in it before, but not the first.
+fn is_after_first(before: Option<&SaDetails>, now: Option<&SaDetails>) -> bool {
     let key = |sa: &Sa| (sa.spi, sa.transform.protocol());
-    let first = bundle.map(|details| key(details.bundle.sas.first()));
-    other.is_some_and(|details| details.bundle.sas.iter().skip(place).any(|sa| Some(key(sa)) == first))
+    let first = now.map(|details| key(details.bundle.sas.first()));
+    before.is_some_and(|details| details.bundle.sas.iter().skip(1).any(|sa| Some(key(sa)) == first))
 }
 
 /// Lets a direction count from 0 again, as for a new SA; the totals go on.

@@ -111,29 +111,46 @@ impl Tally {
 
     /// Adds the traffic and failures of one direction.
     pub(crate) fn count(&mut self, context: &SaContext, direction: Direction, growth: Growth) {
+        if let Some(totals) = context.counters.totals.get() {
+            totals.direction(direction).add(growth.bytes, growth.packets);
+        }
+        self.total(context, direction, growth, |count, by| *count += by);
+    }
+
+    /// Takes back what one direction of a new context had counted in another one.
+    pub(crate) fn uncount(&mut self, context: &SaContext, direction: Direction, growth: Growth) {
+        self.total(context, direction, growth, |count, by| *count = count.saturating_sub(by));
+    }
+
+    fn total(
+        &mut self,
+        context: &SaContext,
+        direction: Direction,
+        growth: Growth,
+        by: impl Fn(&mut u64, u64),
+    ) {
         let Some(details) = context.details(direction) else { return };
         let totals = match direction {
             Direction::Inbound => &mut self.inbound,
             Direction::Outbound => &mut self.outbound,
         };
-        if let Some(totals) = context.counters.totals.get() {
-            totals.direction(direction).add(growth.bytes, growth.packets);
-        }
         let bytes = growth.bytes;
-        totals.packets += growth.packets;
+        by(&mut totals.packets, growth.packets);
         match context.traffic.mode.traffic_type() {
-            TrafficType::Transport => totals.transport_bytes += bytes,
-            TrafficType::Tunnel => totals.tunnel_bytes += bytes,
+            TrafficType::Transport => by(&mut totals.transport_bytes, bytes),
+            TrafficType::Tunnel => by(&mut totals.tunnel_bytes, bytes),
         }
-        totals.offload_bytes += if is_offloaded(details) { bytes } else { 0 };
+        if is_offloaded(details) {
+            by(&mut totals.offload_bytes, bytes);
+        }
         for sa in details.bundle.sas.iter() {
             match &sa.transform {
-                Transform::Ah(_) => totals.authenticated_ah_bytes += bytes,
-                Transform::EspAuth(_) => totals.authenticated_esp_bytes += bytes,
-                Transform::EspCipher(_) => totals.encrypted_bytes += bytes,
+                Transform::Ah(_) => by(&mut totals.authenticated_ah_bytes, bytes),
+                Transform::EspAuth(_) => by(&mut totals.authenticated_esp_bytes, bytes),
+                Transform::EspCipher(_) => by(&mut totals.encrypted_bytes, bytes),
                 Transform::EspAuthAndCipher(_) | Transform::EspAead(_) => {
-                    totals.authenticated_esp_bytes += bytes;
-                    totals.encrypted_bytes += bytes;
+                    by(&mut totals.authenticated_esp_bytes, bytes);
+                    by(&mut totals.encrypted_bytes, bytes);
                 }
                 _ => {}
             }
@@ -142,8 +159,8 @@ impl Tally {
             Protocol::Ah => &mut self.ah,
             _ => &mut self.esp,
         };
-        failures.authentication += growth.integrity_failures;
-        failures.replay += growth.replay_failures;
+        by(&mut failures.authentication, growth.integrity_failures);
+        by(&mut failures.replay, growth.replay_failures);
     }
 
     /// Returns the statistics, completed with the drops that the provider counts.

@@ -331,6 +331,84 @@ fn an_sa_that_outlives_the_first_of_its_bundle_counts_nothing() {
     assert_eq!(bed.session.statistics().unwrap().inbound.tunnel_bytes, 107);
 }
 
+/// A guess that is settled late gives SAs other partners. What they have counted stays counted once.
+#[test]
+fn sas_that_change_partners_count_nothing_again() {
+    let with = |inbound: Option<u32>, outbound: Option<u32>| {
+        let context = found(inbound, outbound);
+        // Each SA has counted as many bytes as its SPI says.
+        for (direction, spi) in [(Direction::Inbound, inbound), (Direction::Outbound, outbound)] {
+            let cell = context.counters.direction(direction);
+            cell.bytes.store(spi.unwrap_or(0).into(), Ordering::Relaxed);
+        }
+        context
+    };
+    let removed = |id| MirrorChange::Remove { id, counters: Vec::new() };
+    let begun = || {
+        let mut bed = bed(Engine::new());
+        let contexts =
+            [(Some(1000), Some(2000)), (Some(1001), Some(2001)), (Some(1002), None), (None, Some(2002))];
+        let ids = bed.apply(contexts.map(|(inbound, outbound)| put(None, with(inbound, outbound))).to_vec());
+        let [a, b, c, d] = ids[..] else { panic!("{ids:?}") };
+        (bed, [a, b, c, d])
+    };
+    let pair = |inbound, outbound| with(Some(inbound), Some(outbound));
+    type Case = (&'static str, fn([SaContextId; 4]) -> Vec<(Option<SaContextId>, Option<(u32, u32)>)>);
+    let cases: [Case; 5] = [
+        ("two swap", |[a, b, ..]| vec![(Some(a), Some((1000, 2001))), (Some(b), Some((1001, 2000)))]),
+        ("one goes, another joins", |[_, _, c, d]| vec![(Some(d), None), (Some(c), Some((1002, 2002)))]),
+        ("another joins, one goes", |[_, _, c, d]| vec![(Some(c), Some((1002, 2002))), (Some(d), None)]),
+        ("both go and come anew", |[_, _, c, d]| {
+            vec![(Some(c), None), (Some(d), None), (None, Some((1002, 2002)))]
+        }),
+        ("all in a circle", |[a, b, c, d]| {
+            vec![
+                (Some(d), None),
+                (Some(a), Some((1000, 2002))),
+                (Some(b), Some((1001, 2000))),
+                (Some(c), Some((1002, 2001))),
+            ]
+        }),
+    ];
+    for (name, changes) in cases {
+        let (mut bed, ids) = begun();
+        bed.apply(
+            changes(ids)
+                .into_iter()
+                .map(|(id, sas)| match sas {
+                    Some((inbound, outbound)) => put(id, pair(inbound, outbound)),
+                    None => removed(id.unwrap()),
+                })
+                .collect(),
+        );
+        let statistics = bed.session.statistics().unwrap();
+        let counted = statistics.inbound.tunnel_bytes + statistics.outbound.tunnel_bytes;
+        assert_eq!(counted, 1000 + 1001 + 1002 + 2000 + 2001 + 2002, "{name}");
+    }
+    // The directions were the other way round.
+    let (mut bed, [a, ..]) = begun();
+    let mut turned = pair(2000, 1000);
+    turned.traffic.endpoints = Endpoints::new(endpoints().remote(), endpoints().local()).unwrap();
+    bed.apply(vec![put(Some(a), turned)]);
+    let statistics = bed.session.statistics().unwrap();
+    let counted = statistics.inbound.tunnel_bytes + statistics.outbound.tunnel_bytes;
+    assert_eq!(counted, 1000 + 1001 + 1002 + 2000 + 2001 + 2002, "turned");
+    // By another listing, in any order.
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let (bed, _) = begun();
+        let listed = order
+            .map(|at| [(1000, 2002), (1001, 2000), (1002, 2001)][at])
+            .map(|(one, other)| pair(one, other));
+        bed.engine.mirror().replace(listed.into(), Completeness::Whole).unwrap();
+        let statistics = bed.session.statistics().unwrap();
+        assert_eq!(
+            (statistics.inbound.tunnel_bytes, statistics.outbound.tunnel_bytes),
+            (3003, 6003),
+            "{order:?}"
+        );
+    }
+}
+
 mod counting {
     //! Random schedules of traffic, readings, updates and rekeys against an exact model of what a kernel counts.
 
