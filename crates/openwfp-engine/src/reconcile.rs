@@ -24,8 +24,11 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
-/// Makes the database hold exactly the listed contexts. Returns the changes and the ids of the listed
-/// contexts, in their order. Calls `grown` with the growth of the counters of contexts that stay.
+/// What one direction of a context has counted.
+pub(crate) type Counts = (SaContextId, Direction, Growth);
+
+/// Makes the database hold exactly the listed contexts. Returns the changes, the ids of the listed contexts in
+/// their order, and what the SAs of new ones have counted in older ones. Calls `grown` with the growth of the counters of contexts that stay.
 ///
 /// A listed context continues one of the database if both have the same endpoints and mark and share an
 /// SA: it keeps the id, and its counters continue in the same cell. Contexts without an SPI must have
@@ -35,7 +38,7 @@ pub(crate) fn replace(
     listed: Vec<SaContext>,
     new_id: &dyn Fn() -> SaContextId,
     grown: &mut dyn FnMut(&SaContext, Direction, Growth),
-) -> (Vec<Change>, Vec<SaContextId>, Vec<(SaContextId, Direction, Growth)>) {
+) -> (Vec<Change>, Vec<SaContextId>, Vec<Counts>) {
     let mut changes = Vec::new();
     let before = database.clone();
     let (mut parted, mut moved) = (Parted::default(), Vec::new());
@@ -128,7 +131,7 @@ impl Counted<'_> {
     }
 
     /// Returns what the SAs of a new context have counted elsewhere.
-    pub(crate) fn counted(&mut self, context: &SaContext) -> Vec<(SaContextId, Direction, Growth)> {
+    pub(crate) fn counted(&mut self, context: &SaContext) -> Vec<Counts> {
         let mut counted = Vec::new();
         if self.database.len() > 0 || !self.parted.0.is_empty() {
             for (direction, _) in context.directions() {

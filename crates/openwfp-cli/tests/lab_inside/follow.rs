@@ -340,9 +340,28 @@ migrate('10.2.0.0','10.1.0.0',0,('10.0.0.2','10.0.0.1'),('10.0.0.7','10.0.0.1'))
     let before = replay.told;
     agree("m", &*session, &mut replay);
     assert_eq!(replay.told - before, 1, "a move of both directions is one change");
-    let [moved] = &contexts(&*session)[..] else { panic!("one pair") };
-    assert_eq!((moved.id, moved.state), (context.id, SaState::Complete));
-    assert_eq!(moved.selectors, context.selectors, "its policies moved with it");
+    let is_at = |remote: &str| {
+        let [moved] = &contexts(&*session)[..] else { panic!("one pair") };
+        assert_eq!((moved.id, moved.state), (context.id, SaState::Complete));
+        assert_eq!(moved.selectors, context.selectors, "its policies moved with it");
+        assert_eq!(moved.traffic.endpoints.remote().to_string(), remote);
+    };
+    is_at("10.0.0.7");
+    // Twice more, before anybody looks.
+    let (functions, _) = program.split_once("\nmigrate(").unwrap();
+    let mut twice = functions.to_owned();
+    for (from, to) in [(7, 8), (8, 9)] {
+        write!(
+            twice,
+            "\nmigrate('10.1.0.0','10.2.0.0',1,('10.0.0.1','10.0.0.{from}'),('10.0.0.1','10.0.0.{to}'))
+migrate('10.2.0.0','10.1.0.0',0,('10.0.0.{from}','10.0.0.1'),('10.0.0.{to}','10.0.0.1'))"
+        )
+        .unwrap();
+    }
+    std::fs::write("/run/migrate.py", twice).unwrap();
+    sh("ip netns exec m python3 /run/migrate.py");
+    agree("m", &*session, &mut replay);
+    is_at("10.0.0.9");
 }
 
 /// The events so far: what each tells.

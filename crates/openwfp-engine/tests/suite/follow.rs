@@ -331,6 +331,9 @@ fn an_sa_that_outlives_the_first_of_its_bundle_counts_nothing() {
     assert_eq!(bed.session.statistics().unwrap().inbound.tunnel_bytes, 107);
 }
 
+/// What happens to four contexts: those that are put, with their SPIs, and those that go.
+type Case = (&'static str, fn([SaContextId; 4]) -> Vec<(Option<SaContextId>, Option<(u32, u32)>)>);
+
 /// A guess that is settled late gives SAs other partners. What they have counted stays counted once.
 #[test]
 fn sas_that_change_partners_count_nothing_again() {
@@ -353,7 +356,6 @@ fn sas_that_change_partners_count_nothing_again() {
         (bed, [a, b, c, d])
     };
     let pair = |inbound, outbound| with(Some(inbound), Some(outbound));
-    type Case = (&'static str, fn([SaContextId; 4]) -> Vec<(Option<SaContextId>, Option<(u32, u32)>)>);
     let cases: [Case; 5] = [
         ("two swap", |[a, b, ..]| vec![(Some(a), Some((1000, 2001))), (Some(b), Some((1001, 2000)))]),
         ("one goes, another joins", |[_, _, c, d]| vec![(Some(d), None), (Some(c), Some((1002, 2002)))]),

@@ -51,6 +51,7 @@ use openwfp_api::object::net_event::NetEvent;
 use openwfp_api::object::net_event::NetEventDetail;
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -569,8 +570,10 @@ impl Following {
 
     /// Looks up moved states and policies in the kernel.
     fn look_into_moves(&mut self) -> Result<(), End> {
-        for moved in std::mem::take(&mut self.inventory.changes.moves) {
-            self.look_into(&moved)?;
+        let mut moves = std::mem::take(&mut self.inventory.changes.moves);
+        join_chains(&mut moves);
+        for moved in &moves {
+            self.look_into(moved)?;
         }
         Ok(())
     }
@@ -749,6 +752,17 @@ pub(super) fn complete<T>(
             Completeness::Whole => Completeness::Whole,
         };
         return Ok((made, completeness, attempt.into()));
+    }
+}
+
+/// Makes each move lead to where a later one goes on to: what moved twice is no longer where the first move led.
+fn join_chains(moves: &mut [Move]) {
+    let mut onward = HashMap::new();
+    for moved in moves.iter_mut().rev() {
+        let Move { from, to, protocol, mode, reqid } = *moved;
+        let key = |ends: (IpAddr, IpAddr)| (ends, protocol, mode, reqid);
+        moved.to = onward.get(&key(to)).copied().unwrap_or(to);
+        onward.insert(key(from), moved.to);
     }
 }
 
