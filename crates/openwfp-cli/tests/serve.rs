@@ -379,6 +379,35 @@ fn nobody_in_particular_opens_a_session_and_nothing_more_until_the_configuration
     let another = open(&Engine::at(&url.parse().unwrap()).unwrap());
     another.sa_context_create_enum(&EnumOptions::default()).unwrap();
     assert_eq!(code(another.sa_context_create_enum(&EnumOptions::default())), Code::RPC_E_OUT_OF_RESOURCES);
+    // Whatever clients have set, a reload ends as a start with the same file does.
+    let root = open(&place.engine());
+    let opened = SecurityDescriptor::default();
+    root.set_security_info(Securable::Engine, SecurityInformation::DACL, &opened).unwrap();
+    assert!(place.log().contains("everybody has every right now"), "{}", place.log());
+    assert!(session.key_access().is_ok());
+    daemon.reload();
+    assert_eq!(code(session.key_access()), denied);
+    assert!(session.sa_context_by_id(SaContextId(1)).is_ok());
+    // Without the key, the rights are those of a daemon without it.
+    std::fs::write(&file, format!("{text}\n[log]\nformat = \"json\"\n")).unwrap();
+    daemon.reload();
+    assert_eq!(code(session.sa_context_by_id(SaContextId(1))), denied);
+    assert!(open(&place.engine()).key_access().is_ok(), "root has its rights");
+    assert!(place.log().contains("restart the daemon to apply the changes of log.format"), "{}", place.log());
+    std::fs::write(&file, format!("{text}\n[access]\nengine = \"{list}\"\n{limits}")).unwrap();
+    daemon.reload();
+    // Who gives everybody everything is told so.
+    std::fs::write(&file, format!("{text}\n[access]\nsa_db = \"everyone\"\n")).unwrap();
+    let checked = output(wfp().args(["serve", "--check-config", "--config"]).arg(&file));
+    assert!(String::from_utf8_lossy(&checked.stderr).starts_with("warning: access.sa_db"));
+    daemon.reload();
+    assert!(
+        place.log().contains("access.sa_db = \\\"everyone\\\"")
+            || place.log().contains("access.sa_db = \"everyone\"")
+    );
+    assert!(session.sa_context_by_id(SaContextId(1)).is_ok());
+    std::fs::write(&file, format!("{text}\n[access]\nengine = \"{list}\"\n{limits}")).unwrap();
+    daemon.reload();
     // What is wrong is refused as a whole and logged.
     std::fs::write(&file, format!("{text}\n[access]\nengine = \"D:(A;;XX;;;WD)\"\n")).unwrap();
     daemon.reload();

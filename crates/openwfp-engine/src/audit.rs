@@ -81,6 +81,20 @@ pub(crate) fn denied(session: &SessionRecord, operation: Operation, error: &Erro
     changed(session, operation, None, || None, Some(error));
 }
 
+/// Warns of a descriptor without an access list: it gives everybody every right, and is easily set by mistake.
+pub(crate) fn opened(session: &SessionRecord, object: &str) {
+    let info = &session.info;
+    tracing::warn!(
+        target: "openwfp::audit",
+        session = info.number.0,
+        user = %info.user,
+        user_name = info.user_name.as_str(),
+        process_id = info.process_id,
+        object = object,
+        "everybody has every right now: the descriptor has no access list"
+    );
+}
+
 /// Records that the engine itself ended a context, or failed to.
 pub(crate) fn by_engine(operation: Operation, context: SaContextId, reason: &str, error: Option<&Error>) {
     told!(

@@ -33,6 +33,8 @@ use openwfp_api::Random;
 use openwfp_api::Result;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
+use openwfp_api::Securable;
+use openwfp_api::SecurityDescriptor;
 use openwfp_api::Session;
 use openwfp_api::SessionNumber;
 use openwfp_api::SessionOptions;
@@ -203,6 +205,11 @@ impl Engine {
     /// [`EngineBuilder::without_thread`].
     pub fn run_due(&self) -> Option<Duration> {
         self.0.run_due()
+    }
+
+    /// Returns the security descriptor that something has until somebody sets another one.
+    pub fn usual_security(&self, of: Securable) -> SecurityDescriptor {
+        Access::of_owner(self.0.owner).of(of).clone()
     }
 
     /// Returns the current gauges.

@@ -545,6 +545,9 @@ impl Session for LocalSession {
             self.engine.set_security_info(of, parts, descriptor)
         };
         audit::changed(&self.record, operation, None, || None, result.as_ref().err());
+        if result.is_ok() && parts.any(SecurityInformation::DACL) && descriptor.dacl.is_none() {
+            audit::opened(&self.record, &of.to_string());
+        }
         result
     }
 
@@ -559,8 +562,17 @@ impl Session for LocalSession {
         };
         self.admit(operation)?;
         let named = named(&step);
+        let security = match &step {
+            ObjectStep::Add(add) => &add.security,
+            ObjectStep::TunnelAdd(add) => &add.security,
+            _ => &None,
+        };
+        let opens = security.as_ref().is_some_and(|security| security.dacl.is_none());
         let result = self.engine.object_step(&self.record, step);
         audit::object(&self.record, operation, &named, result.as_ref().err());
+        if opens && result.is_ok() {
+            audit::opened(&self.record, &named);
+        }
         result
     }
 
@@ -695,6 +707,9 @@ impl Session for LocalSession {
         self.admit(operation)?;
         let result = self.engine.set_object_security(&self.record, kind, key, parts, descriptor);
         audit::object(&self.record, operation, &key.to_string(), result.as_ref().err());
+        if result.is_ok() && parts.any(SecurityInformation::DACL) && descriptor.dacl.is_none() {
+            audit::opened(&self.record, &key.to_string());
+        }
         result
     }
 

@@ -27,6 +27,8 @@ use openwfp_api::Error;
 use openwfp_api::FilterEngine;
 use openwfp_api::Mirror;
 use openwfp_api::Result;
+use openwfp_api::Securable;
+use openwfp_api::SecurityDescriptor;
 use openwfp_api::Session;
 pub use openwfp_api::SessionOptions;
 use openwfp_api::Sid;
@@ -151,6 +153,15 @@ impl Engine {
                 Ok(Engine(Kind::Here(of_snapshot(builder, &snapshot_of_kernel(target)?)?)))
             }
             _ => Engine::with(url, client),
+        }
+    }
+
+    /// Returns the security descriptor that something in this process's engine has until somebody sets another one; `None` for a
+    /// daemon's engine.
+    pub fn usual_security(&self, of: Securable) -> Option<SecurityDescriptor> {
+        match &self.0 {
+            Kind::Elsewhere(_) => None,
+            Kind::Here(engine) => Some(engine.usual_security(of)),
         }
     }
 

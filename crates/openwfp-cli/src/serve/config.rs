@@ -184,11 +184,18 @@ struct CertificateName(String);
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Access {
-    #[serde(deserialize_with = "optional::<_, SecurityDescriptor>")]
-    pub(crate) engine: Option<SecurityDescriptor>,
-    #[serde(deserialize_with = "optional::<_, SecurityDescriptor>")]
-    pub(crate) sa_db: Option<SecurityDescriptor>,
+    #[serde(deserialize_with = "optional::<_, AccessList>")]
+    pub(crate) engine: Option<AccessList>,
+    #[serde(deserialize_with = "optional::<_, AccessList>")]
+    pub(crate) sa_db: Option<AccessList>,
 }
+
+/// A security descriptor with an access list; without a list in it only if the configuration says [`EVERYONE`].
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct AccessList(pub(crate) SecurityDescriptor);
+
+/// What the configuration says in place of an access list to give everybody every right.
+const EVERYONE: &str = "everyone";
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -343,9 +350,18 @@ impl Text for CertificateName {
     }
 }
 
-impl Text for SecurityDescriptor {
-    fn read(text: &str) -> Result<SecurityDescriptor, String> {
-        text.parse().map_err(|error| without_code(&error))
+impl Text for AccessList {
+    fn read(text: &str) -> Result<AccessList, String> {
+        if text == EVERYONE {
+            return Ok(AccessList(SecurityDescriptor::default()));
+        }
+        let descriptor: SecurityDescriptor = text.parse().map_err(|error| without_code(&error))?;
+        match descriptor.dacl {
+            Some(_) => Ok(AccessList(descriptor)),
+            None => Err(format!(
+                "no access list in \"{text}\": it would give everybody every right. Add a part D:, or write \"{EVERYONE}\" if that is what you want."
+            )),
+        }
     }
 }
 
@@ -518,6 +534,52 @@ impl Config {
         Ok(())
     }
 
+    /// Returns what the operator ought to know of a valid configuration each time it takes effect.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let lists = [("access.engine", &self.access.engine), ("access.sa_db", &self.access.sa_db)];
+        let is_for_everyone =
+            |list: &Option<AccessList>| list.as_ref().is_some_and(|list| list.0.dacl.is_none());
+        lists
+            .into_iter()
+            .filter(|(_, list)| is_for_everyone(list))
+            .map(|(key, _)| {
+                format!(
+                    "{key} = \"{EVERYONE}\" gives every client every right, also to keys and to access lists"
+                )
+            })
+            .collect()
+    }
+
+    /// Returns the keys whose values differ and take effect only when the daemon starts. All others take effect at a reload.
+    pub(crate) fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
+        macro_rules! changed {
+            ($($key:literal $($field:ident).+),* $(,)?) => {
+                [$(($key, self.$($field).+ != new.$($field).+)),*]
+            };
+        }
+        let keys = changed! {
+            "engine" engine,
+            "state.directory" state.directory,
+            "state.runtime" state.runtime,
+            "policy.nftables" policy.nftables,
+            "policy.unenforced" policy.unenforced,
+            "listen.unix" listen.unix,
+            "listen.unix_mode" listen.unix_mode,
+            "listen.unix_group" listen.unix_group,
+            "listen.tls" listen.tls,
+            "listen.plaintext" listen.plaintext,
+            "listen.plaintext_user" listen.plaintext_user,
+            "limits.message_bytes" limits.message_bytes,
+            "limits.waiting_calls" limits.waiting_calls,
+            "timeouts.keepalive_interval" timeouts.keepalive_interval,
+            "timeouts.keepalive_timeout" timeouts.keepalive_timeout,
+            "timeouts.handshake" timeouts.handshake,
+            "log.format" log.format,
+        };
+        let tls = (self.tls.is_some() != new.tls.is_some()).then_some("tls");
+        keys.into_iter().filter_map(|(key, changed)| changed.then_some(key)).chain(tls).collect()
+    }
+
     pub(crate) fn server_options(&self) -> ServerOptions {
         ServerOptions {
             limits: self.limits.limits(),
@@ -619,6 +681,10 @@ mod tests {
             ("[limits]\nconnections = \"many\"", 2, "connections"),
             ("[listen]\nunix_mode = \"rw\"", 2, "mode"),
             ("\n\n[access]\nengine = \"D:(A;;XX;;;WD)\"", 4, "XX"),
+            ("[access]\nengine = \"\"", 2, "everybody"),
+            ("[access]\nsa_db = \"O:S-1-22-1-0\"", 2, "everyone"),
+            ("[access]\nengine = \"G:S-1-22-2-0\"", 2, "everyone"),
+            ("[access]\nengine = \"D:NO_ACCESS_CONTROL\"", 2, "flag"),
             ("[timeouts]\nstop = \"soon\"", 2, "soon"),
             ("[log]\nformat = \"xml\"", 2, "format"),
             ("[[tls.clients]]\nname = \"cn\"\nuser = \"0\"", 2, "dns:NAME"),
@@ -627,6 +693,70 @@ mod tests {
             let error = read(text, &[], &[]).unwrap_err();
             assert!(error.contains(&format!("line {line}")) && error.contains(word), "{error}");
         }
+    }
+
+    #[test]
+    fn whoever_gives_everybody_every_right_says_so() {
+        for variable in ["WFP_SERVE_ACCESS_ENGINE", "OPENWFP_SERVE_ACCESS_SA_DB"] {
+            let error = read("", &[(variable, "")], &[]).unwrap_err();
+            assert!(error.starts_with(variable) && error.contains("everybody"), "{error}");
+        }
+        assert!(read("", &[], &["access.engine="]).unwrap_err().contains("everybody"));
+        let config = read("[access]\nengine = \"everyone\"", &[], &[]).unwrap();
+        assert_eq!(config.access.engine, Some(AccessList(SecurityDescriptor::default())));
+        assert!(config.warnings()[0].starts_with("access.engine"), "{:?}", config.warnings());
+        let closed = read("[access]\nengine = \"D:\"", &[], &[]).unwrap();
+        assert!(closed.warnings().is_empty());
+    }
+
+    /// Each key takes effect at a reload, or is named as one that does not.
+    #[test]
+    fn no_change_of_a_key_is_passed_over_in_silence() {
+        let tls = "[tls]\ncert = \"a\"\nkey = \"b\"\nclient_ca = \"c\"\n";
+        // `tests/serve.rs` changes these while a daemon runs.
+        let reloaded = [
+            "tls.cert",
+            "tls.key",
+            "tls.client_ca",
+            "tls.client_crl",
+            "access.engine",
+            "access.sa_db",
+            "limits.connections",
+            "limits.connections_per_user",
+            "limits.sessions_per_user",
+            "limits.enumerators_per_session",
+            "limits.subscriptions_per_session",
+            "limits.requests_per_second",
+            "limits.page_entries",
+            "limits.page_bytes",
+            "timeouts.stop",
+            "log.level",
+            "state.flush_on_exit",
+        ];
+        let old = read(tls, &[], &[]).unwrap();
+        for key in KEYS {
+            let value = match *key {
+                "engine" => "memory:",
+                "policy.nftables" => "off",
+                "policy.unenforced" => "refuse",
+                "listen.unix_mode" => "0600",
+                "listen.tls" | "listen.plaintext" => "127.0.0.1:1",
+                "listen.unix_group" | "listen.plaintext_user" => "4711",
+                "access.engine" | "access.sa_db" => "D:",
+                "log.level" => "debug",
+                "log.format" => "json",
+                "state.flush_on_exit" => "true",
+                key if key.starts_with("limits.") => "77",
+                key if key.starts_with("timeouts.") => "77s",
+                _ => "/somewhere",
+            };
+            let new = read(tls, &[], &[&format!("{key}={value}")]).unwrap();
+            assert_ne!(new, old, "{key}");
+            let named = if reloaded.contains(key) { Vec::new() } else { vec![*key] };
+            assert_eq!(old.needs_restart(&new), named, "{key}");
+            assert_eq!(new.needs_restart(&old), named, "{key} removed");
+        }
+        assert_eq!(read("", &[], &[]).unwrap().needs_restart(&old), ["tls"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod log;
 
 use crate::args::ServeArgs;
 use crate::failure::Failure;
+use config::Access;
 use config::Config;
 use openwfp::Engine;
 use openwfp::EngineOptions;
@@ -39,6 +40,9 @@ pub(crate) fn serve(engines: &[NamedUrl], args: &ServeArgs) -> Result<(), Failur
         if let Some(tls) = &config.tls {
             tls.server().check()?;
         }
+        for warning in config.warnings() {
+            eprintln!("warning: {warning}");
+        }
         println!("the configuration is valid");
         return Ok(());
     }
@@ -67,7 +71,7 @@ pub(crate) fn serve(engines: &[NamedUrl], args: &ServeArgs) -> Result<(), Failur
         );
     }
     drop(engines);
-    if config.state.flush_on_exit {
+    if stop.state.flush_on_exit {
         flush(&config)?;
     }
     Ok(())
@@ -160,11 +164,12 @@ impl Daemon {
             engines.push((named.name.clone(), Engine::here(&named.url, options)?));
         }
         let engines = Engines::new(engines)?;
-        for (_, engine) in engines.iter() {
-            set_access(engine, &config, None)?;
-        }
+        config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         let server = Server::start(Arc::new(engines.clone()), config.server_options())?;
         let daemon = Daemon { config, engines, server };
+        if daemon.config.access != Access::default() {
+            daemon.set_access(&daemon.config.access)?;
+        }
         daemon.listen()?;
         Ok(daemon)
     }
@@ -249,7 +254,7 @@ impl Daemon {
                 () = alive, if watchdog.is_some() => tell(&[NotifyState::Watchdog]),
                 _ = hangup.recv() => {
                     tell(&[NotifyState::Reloading, NotifyState::monotonic_usec_now().map_err(failed)?]);
-                    match read(engines, args).and_then(|new| self.reload(&config, new, log)) {
+                    match read(engines, args).and_then(|new| self.reload(new, log)) {
                         Ok(new) => {
                             tracing::info!("configuration reloaded");
                             config = new;
@@ -262,33 +267,37 @@ impl Daemon {
         }
     }
 
+    /// Gives each engine the access lists of the configuration and, where it has none, the usual ones. What clients have set in
+    /// the meantime is replaced, as by a restart.
+    fn set_access(&self, access: &Access) -> Result<(), Error> {
+        for (_, engine) in self.engines.iter() {
+            let session = engine.open_session(SessionOptions::new().name("wfp serve").kernel_mode())?;
+            // The second inherits from the first.
+            for (securable, list) in [(Securable::Engine, &access.engine), (Securable::SaDb, &access.sa_db)] {
+                let Some(usual) = engine.usual_security(securable) else { continue };
+                // A list may name no owner or no group; these are then the usual ones.
+                let mut wanted = list.as_ref().map_or_else(|| usual.clone(), |list| list.0.clone());
+                (wanted.owner, wanted.group) = (wanted.owner.or(usual.owner), wanted.group.or(usual.group));
+                session.set_security_info(securable, parts(&wanted), &wanted)?;
+                tracing::info!(%securable, list = wanted.to_sddl(), "set an access list");
+            }
+        }
+        Ok(())
+    }
+
     /// Applies the keys that can change while the daemon runs: access lists, certificates, limits and the
     /// log level.
-    fn reload(&self, old: &Config, new: Config, log: &log::Handle) -> Result<Config, Error> {
+    fn reload(&self, new: Config, log: &log::Handle) -> Result<Config, Error> {
         if let Some(tls) = &new.tls {
             self.server.set_tls(&tls.server())?;
         }
-        for (_, engine) in self.engines.iter() {
-            set_access(engine, &new, Some(old))?;
-        }
+        self.set_access(&new.access)?;
         self.server.set_limits(new.limits.limits());
         log.set_level(&new.log.level);
-        let fixed = |config: &Config| {
-            (
-                config.engine.clone(),
-                config.state.clone(),
-                config.policy.clone(),
-                config.listen.clone(),
-                config.timeouts.clone(),
-                config.log.format,
-                config.limits.limits().message_bytes,
-                config.limits.limits().waiting_calls,
-            )
-        };
-        if fixed(old) != fixed(&new) || old.tls.is_some() != new.tls.is_some() {
-            tracing::warn!(
-                "restart the daemon to apply changes of engine, state, policy, listen, timeouts, log.format, limits.message_bytes and limits.waiting_calls, or to turn TLS on or off"
-            );
+        new.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+        let waiting = self.config.needs_restart(&new);
+        if !waiting.is_empty() {
+            tracing::warn!("restart the daemon to apply the changes of {}", waiting.join(", "));
         }
         Ok(new)
     }
@@ -324,22 +333,6 @@ fn open_store(state: &config::State, engine: &str) -> Result<Option<Arc<dyn Obje
             }
         }
     }
-}
-
-/// Sets the access lists of the configuration that differ from those before, so that lists which
-/// clients have set in the meantime stay.
-fn set_access(engine: &Engine, config: &Config, before: Option<&Config>) -> Result<(), Error> {
-    let lists = [
-        (Securable::Engine, &config.access.engine, before.and_then(|before| before.access.engine.as_ref())),
-        (Securable::SaDb, &config.access.sa_db, before.and_then(|before| before.access.sa_db.as_ref())),
-    ];
-    for (securable, wanted, before) in lists {
-        let Some(wanted) = wanted.as_ref().filter(|wanted| before != Some(*wanted)) else { continue };
-        let session = engine.open_session(SessionOptions::new().name("wfp serve").kernel_mode())?;
-        session.set_security_info(securable, parts(wanted), wanted)?;
-        tracing::info!(%securable, list = wanted.to_sddl(), "set an access list");
-    }
-    Ok(())
 }
 
 fn parts(descriptor: &SecurityDescriptor) -> SecurityInformation {
