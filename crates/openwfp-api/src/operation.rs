@@ -235,7 +235,7 @@ operations! {
     /// Reads the engine's security descriptor.
     EngineGetSecurityInfo = "FwpmEngineGetSecurityInfo", Engine Rights::READ_CONTROL, reads outside_transactions;
     /// Changes the engine's access list.
-    EngineSetSecurityInfo = "FwpmEngineSetSecurityInfo", Engine Rights::WRITE_DAC, writes outside_transactions;
+    EngineSetSecurityInfo = "FwpmEngineSetSecurityInfo", Engine Rights::WRITE_DAC, writes outside_transactions on_object;
     /// Creates an enumerator of sessions.
     SessionCreateEnumHandle = "FwpmSessionCreateEnumHandle", Engine Rights::ENUM.and(Rights::READ), reads outside_transactions;
     /// Claims the next page of an enumerator of sessions.
@@ -295,7 +295,7 @@ operations! {
     /// Reads the security descriptor of the SA database.
     SaDbGetSecurityInfo = "IPsecSaDbGetSecurityInfo", SaDb Rights::READ_CONTROL, reads outside_transactions;
     /// Changes the access list of the SA database.
-    SaDbSetSecurityInfo = "IPsecSaDbSetSecurityInfo", SaDb Rights::WRITE_DAC, writes outside_transactions;
+    SaDbSetSecurityInfo = "IPsecSaDbSetSecurityInfo", SaDb Rights::WRITE_DAC, writes outside_transactions on_object;
     /// Adds a provider.
     ProviderAdd = "FwpmProviderAdd", Provider Rights::ADD, writes;
     /// Deletes a provider.
@@ -425,7 +425,7 @@ operations! {
     /// Reads the security descriptor of net events.
     NetEventsGetSecurityInfo = "FwpmNetEventsGetSecurityInfo", NetEvents Rights::READ_CONTROL, reads outside_transactions;
     /// Changes the access list of net events.
-    NetEventsSetSecurityInfo = "FwpmNetEventsSetSecurityInfo", NetEvents Rights::WRITE_DAC, writes outside_transactions;
+    NetEventsSetSecurityInfo = "FwpmNetEventsSetSecurityInfo", NetEvents Rights::WRITE_DAC, writes outside_transactions on_object;
 }
 
 /// A call on objects, independent of their kind.

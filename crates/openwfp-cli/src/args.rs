@@ -206,22 +206,22 @@ pub(crate) enum Command {
     /// List and show the kernel's IPsec policies, and explain what happens to a packet
     #[command(subcommand)]
     Policy(PolicyCommand),
-    /// List and show filters
+    /// List, show and delete filters
     #[command(subcommand)]
     Filter(ObjectCommand<FilterListArgs>),
-    /// List and show provider contexts (IKE and IPsec policies)
+    /// List, show and delete provider contexts (IKE and IPsec policies)
     #[command(subcommand)]
     Context(ObjectCommand<ProvidedListArgs>),
-    /// List and show providers (the owners of objects)
+    /// List, show and delete providers (the owners of objects)
     #[command(subcommand)]
     Provider(ObjectCommand<ObjectListArgs>),
-    /// List and show sublayers
+    /// List, show and delete sublayers
     #[command(subcommand)]
     Sublayer(ObjectCommand<ProvidedListArgs>),
     /// List and show layers, with the fields that conditions can test
     #[command(subcommand)]
-    Layer(ObjectCommand<ObjectListArgs>),
-    /// List and show callouts
+    Layer(LayerCommand),
+    /// List, show and delete callouts
     #[command(subcommand)]
     Callout(ObjectCommand<CalloutListArgs>),
     /// Run the daemon, which serves engines to local and remote clients
@@ -242,7 +242,8 @@ impl Args {
             Command::Policy(command) => command.client().output,
             Command::Filter(command) => command.client().output,
             Command::Context(command) | Command::Sublayer(command) => command.client().output,
-            Command::Provider(command) | Command::Layer(command) => command.client().output,
+            Command::Provider(command) => command.client().output,
+            Command::Layer(command) => command.client().output,
             Command::Callout(command) => command.client().output,
             Command::Serve(serve) => serve.output,
             Command::Flush(flush) => flush.output,
@@ -305,6 +306,16 @@ impl<L: ListOfObjects> ObjectCommand<L> {
         match self {
             ObjectCommand::List(list) => &list.paging().client,
             ObjectCommand::Show(show) => &show.client,
+            ObjectCommand::Delete(delete) => &delete.client,
+        }
+    }
+}
+
+impl LayerCommand {
+    fn client(&self) -> &ClientArgs {
+        match self {
+            LayerCommand::List(list) => &list.paging().client,
+            LayerCommand::Show(show) => &show.client,
         }
     }
 }
@@ -314,7 +325,18 @@ impl<L: ListOfObjects> ObjectCommand<L> {
 pub(crate) enum ObjectCommand<L: ClapArgs> {
     /// List them
     List(L),
-    /// Show one in full
+    /// Show one in full, with its access list
+    Show(ObjectShowArgs),
+    /// Delete some, after a confirmation; root also those that it may not change
+    Delete(ObjectDeleteArgs),
+}
+
+/// What can be done with layers, all of which are built in.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LayerCommand {
+    /// List them
+    List(ObjectListArgs),
+    /// Show one in full, with its access list
     Show(ObjectShowArgs),
 }
 
@@ -431,6 +453,18 @@ pub(crate) struct ObjectShowArgs {
     pub(crate) name: ObjectName,
     #[command(flatten)]
     pub(crate) output: FormatArgs,
+    #[command(flatten, next_help_heading = GLOBAL)]
+    pub(crate) client: ClientArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ObjectDeleteArgs {
+    /// Ids, keys, or names in Windows' headers
+    #[arg(value_name = "ID", required = true, value_parser = object_name)]
+    pub(crate) names: Vec<ObjectName>,
+    /// Do not ask for confirmation
+    #[arg(long)]
+    pub(crate) yes: bool,
     #[command(flatten, next_help_heading = GLOBAL)]
     pub(crate) client: ClientArgs,
 }

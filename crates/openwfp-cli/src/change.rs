@@ -96,7 +96,7 @@ fn count(number: usize) -> String {
 }
 
 /// Asks the user on the terminal.
-fn confirm(out: &mut dyn Write, question: &str) -> Result<(), Failure> {
+pub(crate) fn confirm(out: &mut dyn Write, question: &str) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() {
         let what = "nothing was changed: stdin is not a terminal, so nobody can confirm";
         return Err(Error::new(Code::FWP_E_INVALID_PARAMETER, what)

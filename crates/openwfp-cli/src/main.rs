@@ -18,8 +18,10 @@ use args::Args;
 use args::ClientArgs;
 use args::Color;
 use args::Command;
+use args::LayerCommand;
 use args::ListOfObjects;
 use args::ObjectCommand;
+use args::ObjectShowArgs;
 use args::PolicyCommand;
 use args::SaCommand;
 use args::ServeArgs;
@@ -61,7 +63,8 @@ fn run(args: &Args) -> Result<(), Failure> {
         Command::Provider(command) => objects(args, ObjectKind::Provider, command),
         Command::Context(command) => objects(args, ObjectKind::ProviderContext, command),
         Command::Sublayer(command) => objects(args, ObjectKind::SubLayer, command),
-        Command::Layer(command) => objects(args, ObjectKind::Layer, command),
+        Command::Layer(LayerCommand::List(list)) => list_objects(args, ObjectKind::Layer, list),
+        Command::Layer(LayerCommand::Show(show)) => show_object(args, ObjectKind::Layer, show),
         Command::Callout(command) => objects(args, ObjectKind::Callout, command),
         Command::Policy(command) => {
             let engine = client::engine_to_read(args, command.client())?.1;
@@ -105,11 +108,21 @@ fn objects<L: ListOfObjects>(
     command: &ObjectCommand<L>,
 ) -> Result<(), Failure> {
     match command {
-        ObjectCommand::List(list) => {
-            object::list(&engine(args, &list.paging().client)?.1, &list.template(kind), list.paging())
+        ObjectCommand::List(list) => list_objects(args, kind, list),
+        ObjectCommand::Show(show) => show_object(args, kind, show),
+        ObjectCommand::Delete(delete) => {
+            let (url, engine) = engine(args, &delete.client)?;
+            object::delete(&url, &engine, kind, delete)
         }
-        ObjectCommand::Show(show) => object::show(&engine(args, &show.client)?.1, kind, show),
     }
+}
+
+fn list_objects<L: ListOfObjects>(args: &Args, kind: ObjectKind, list: &L) -> Result<(), Failure> {
+    object::list(&engine(args, &list.paging().client)?.1, &list.template(kind), list.paging())
+}
+
+fn show_object(args: &Args, kind: ObjectKind, show: &ObjectShowArgs) -> Result<(), Failure> {
+    object::show(&engine(args, &show.client)?.1, kind, show)
 }
 
 fn engine(args: &Args, own: &ClientArgs) -> Result<(EngineUrl, Engine), Failure> {

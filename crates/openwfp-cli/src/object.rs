@@ -1,8 +1,10 @@
 //! `wfp filter`, `provider`, `context`, `sublayer`, `layer` and `callout`, which list and show objects.
 
 use crate::args::Format;
+use crate::args::ObjectDeleteArgs;
 use crate::args::ObjectPagingArgs;
 use crate::args::ObjectShowArgs;
+use crate::change::confirm;
 use crate::failure::Failure;
 use crate::format;
 use crate::format::rows::Column;
@@ -11,9 +13,12 @@ use crate::format::words;
 use anstyle::AnsiColor;
 use anstyle::Style;
 use openwfp::Engine;
+use openwfp::EngineUrl;
 use openwfp::SessionOptions;
 use openwfp::api::Code;
+use openwfp::api::Error;
 use openwfp::api::Guid;
+use openwfp::api::SecurityInformation;
 use openwfp::api::Session;
 use openwfp::api::guids;
 use openwfp::api::object::ActionType;
@@ -243,9 +248,45 @@ pub(crate) fn show(engine: &Engine, kind: ObjectKind, args: &ObjectShowArgs) -> 
                 writeln!(out, "effect {}{reason}{}", effect_cell(effect), words::escaped(&effect.reason))?;
             }
             write_fields(&mut out, &content(&object), 0)?;
+            // Not everybody who may read an object may read its access list.
+            if let Ok(access) = session.object_security_info(kind, object.key(), SecurityInformation::ALL) {
+                writeln!(out, "access {}", access.to_sddl())?;
+            }
         }
         Format::Json => writeln!(out, "{:#}", whole_json(&object, effect))?,
         Format::Jsonl => writeln!(out, "{}", whole_json(&object, effect))?,
+    }
+    Ok(())
+}
+
+/// Deletes objects, one after the other until one cannot be deleted.
+pub(crate) fn delete(
+    url: &EngineUrl,
+    engine: &Engine,
+    kind: ObjectKind,
+    args: &ObjectDeleteArgs,
+) -> Result<(), Failure> {
+    if !matches!(url, EngineUrl::Remote { .. }) {
+        let what = format!("{url} is an engine of this command alone, which has only built-in objects");
+        return Err(Error::new(Code::ERROR_NOT_SUPPORTED, what)
+            .with_remedy("Name the engine of a daemon.")
+            .into());
+    }
+    let session = engine.open_session(SessionOptions::new().name("wfp delete"))?;
+    let objects =
+        args.names.iter().map(|name| session.object_get(kind, *name)).collect::<Result<Vec<_>, Error>>()?;
+    let named = |object: &Object| format!("{kind} {} {}", object.key(), words::escaped(object.name()));
+    if !args.yes {
+        let mut out = anstream::stdout().lock();
+        for object in &objects {
+            writeln!(out, "{}", named(object))?;
+        }
+        let them = if objects.len() == 1 { "it".to_owned() } else { format!("these {}", objects.len()) };
+        confirm(&mut out, &format!("delete {them}?"))?;
+    }
+    for object in &objects {
+        session.object_delete(kind, ObjectName::Key(object.key()))?;
+        anstream::println!("deleted: {}", named(object));
     }
     Ok(())
 }

@@ -56,14 +56,22 @@ impl Directory {
         }
     }
 
+    fn run(&self, arguments: &[&str]) -> std::process::Output {
+        let mut wfp = Command::new(env!("CARGO_BIN_EXE_wfp"));
+        wfp.args(["--engine", &self.url()]).args(arguments).stdin(Stdio::null()).output().unwrap()
+    }
+
     fn wfp(&self, arguments: &[&str]) -> String {
-        let output = Command::new(env!("CARGO_BIN_EXE_wfp"))
-            .args(["--engine", &self.url()])
-            .args(arguments)
-            .output()
-            .unwrap();
+        let output = self.run(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// What a command says that fails.
+    fn fails(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(!output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
+        String::from_utf8(output.stderr).unwrap()
     }
 }
 
@@ -244,5 +252,21 @@ fn people_see_objects_and_why_a_packet_is_tunnelled() {
         assert!(layer["key"].as_str().unwrap().starts_with("FWPM_LAYER_"), "{line}");
     }
     assert!(Path::new(&directory.0).join("state/objects.redb").exists());
+    // What a user hides from everybody else, root sees and deletes.
+    let hidden = "O:S-1-22-1-4711D:P(A;;0xf0fff;;;S-1-22-1-4711)".parse().unwrap();
+    let key_of_filter = session.object_get(ObjectKind::Filter, ObjectName::Id(filter)).unwrap().key();
+    session
+        .set_object_security_info(ObjectKind::Filter, key_of_filter, SecurityInformation::DACL, &hidden)
+        .unwrap();
+    let shown = directory.wfp(&["filter", "show", &filter.to_string()]);
+    assert!(shown.contains("\naccess O:") && shown.contains("S-1-22-1-4711"), "{shown}");
+    let asked = directory.fails(&["filter", "delete", &filter.to_string()]);
+    assert!(asked.contains("Pass --yes"), "{asked}");
+    let used = directory.fails(&["context", "delete", &context.to_string(), "--yes"]);
+    assert!(used.contains("is used by the filter") && used.contains("FWP_E_IN_USE"), "{used}");
+    let deleted = directory.wfp(&["filter", "delete", &filter.to_string(), "--yes"]);
+    assert!(deleted.starts_with("deleted: filter ") && deleted.ends_with(" branch\n"), "{deleted}");
+    directory.wfp(&["context", "delete", &context.to_string(), "--yes"]);
+    assert!(directory.wfp(&["filter", "list"]).ends_with("0 filters\n"));
     kill(&mut daemon);
 }

@@ -47,7 +47,7 @@ impl Access {
     }
 
     pub(crate) fn rights_of(&self, principal: &Principal, on: Securable) -> Rights {
-        self.of(on).rights_of(principal)
+        rights_of(principal, self.of(on))
     }
 
     pub(crate) fn of(&self, securable: Securable) -> &SecurityDescriptor {
@@ -65,7 +65,7 @@ impl Access {
         own: Option<&SecurityDescriptor>,
     ) -> Rights {
         match own {
-            Some(own) => own.rights_of(principal),
+            Some(own) => rights_of(principal, own),
             None => self.rights_of(principal, Securable::Objects(kind)),
         }
     }
@@ -96,6 +96,31 @@ impl Access {
         for descriptor in below {
             inherit_from(engine, descriptor);
         }
+    }
+}
+
+/// Rights that root has whatever a descriptor says, so that nothing can be hidden from who runs the machine: it finds and deletes
+/// what others have added, and takes its ownership, which includes to change the access list. Keys are not among them.
+const OF_ROOT: Rights = Rights::OPEN
+    .and(Rights::ENUM)
+    .and(Rights::READ)
+    .and(Rights::DELETE)
+    .and(Rights::READ_CONTROL)
+    .and(Rights::WRITE_OWNER);
+
+/// Returns all rights that a principal has on what has this descriptor.
+pub(crate) fn rights_of(principal: &Principal, descriptor: &SecurityDescriptor) -> Rights {
+    let given = descriptor.rights_of(principal);
+    if principal.is(&Sid::ROOT) { given.and(OF_ROOT) } else { given }
+}
+
+/// Returns the rights that it takes to set parts of a descriptor.
+pub(crate) fn rights_to_set(parts: SecurityInformation) -> Rights {
+    let takes_over = parts.any(SecurityInformation::OWNER.and(SecurityInformation::GROUP));
+    match (parts.any(SecurityInformation::DACL), takes_over) {
+        (false, true) => Rights::WRITE_OWNER,
+        (true, true) => Rights::WRITE_DAC.and(Rights::WRITE_OWNER),
+        (_, false) => Rights::WRITE_DAC,
     }
 }
 

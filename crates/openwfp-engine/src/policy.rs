@@ -1,6 +1,7 @@
 //! Applies changes of objects, checks rights on them and stores persistent ones; classification, net
 //! events and options.
 
+use crate::access::rights_to_set;
 use crate::admit;
 use crate::change::Change;
 use crate::commit::open_transaction;
@@ -323,12 +324,11 @@ impl Shared {
         parts: SecurityInformation,
         new: &SecurityDescriptor,
     ) -> Result {
-        let old = self.object(record, kind, ObjectName::Key(key), ObjectCall::SetSecurityInfo)?;
+        let name = ObjectName::Key(key);
+        let old = self.read(record, |database| database.objects.find(kind, name).cloned());
+        let old = old.ok_or_else(|| name.not_found(kind))?;
+        self.may(record, rights_to_set(parts), kind, old.security.as_ref())?;
         rules::check_owner(&old, record.number(), record.info.dynamic)?;
-        let takes_over = parts.any(SecurityInformation::OWNER.and(SecurityInformation::GROUP));
-        if takes_over {
-            self.may(record, Rights::WRITE_OWNER, kind, old.security.as_ref())?;
-        }
         let inherited = || lock(&self.access).of(openwfp_api::Securable::Objects(kind)).clone();
         let mut security = old.security.clone().unwrap_or_else(inherited);
         crate::access::replace(&mut security, parts, new)?;

@@ -1,5 +1,6 @@
 //! A session with the engine in this process.
 
+use crate::access::rights_to_set;
 use crate::admit;
 use crate::audit;
 use crate::change::not_found;
@@ -520,7 +521,7 @@ impl Session for LocalSession {
             Securable::Objects(kind) => Operation::on_objects(kind, ObjectCall::GetSecurityInfo)?,
         };
         self.admit(operation)?;
-        self.check_rights_on(of, operation)?;
+        self.check_rights_on(of, operation, operation.rules().rights)?;
         Ok(self.engine.security_info(of, parts))
     }
 
@@ -537,13 +538,8 @@ impl Session for LocalSession {
             Securable::Objects(kind) => Operation::on_objects(kind, ObjectCall::SetSecurityInfo)?,
         };
         self.admit(operation)?;
-        self.check_rights_on(of, operation)?;
-        let takes_over = parts.any(SecurityInformation::OWNER.and(SecurityInformation::GROUP));
-        let result = if takes_over && !self.record.rights_on(of).contain(Rights::WRITE_OWNER) {
-            Err(admit::denied(&self.record, Rights::WRITE_OWNER, &of.to_string()))
-        } else {
-            self.engine.set_security_info(of, parts, descriptor)
-        };
+        self.check_rights_on(of, operation, rights_to_set(parts))?;
+        let result = self.engine.set_security_info(of, parts, descriptor);
         audit::changed(&self.record, operation, None, || None, result.as_ref().err());
         if result.is_ok() && parts.any(SecurityInformation::DACL) && descriptor.dacl.is_none() {
             audit::opened(&self.record, &of.to_string());
@@ -727,9 +723,8 @@ impl Session for LocalSession {
 impl LocalSession {
     /// Checks a call's rights on a securable as a whole. For kinds of objects, admission leaves the check
     /// to the object that the call names.
-    fn check_rights_on(&self, of: Securable, operation: Operation) -> Result {
-        let rules = operation.rules();
-        let missing = rules.rights.without(self.record.rights_on(of));
+    fn check_rights_on(&self, of: Securable, operation: Operation, rights: Rights) -> Result {
+        let missing = rights.without(self.record.rights_on(of));
         if missing == Rights::NONE {
             return Ok(());
         }

@@ -92,7 +92,9 @@ impl Queue {
     pub(crate) fn push_object(&self, event: &ObjectEvent, entry: &Entry) -> bool {
         let on = Securable::Objects(event.object.kind());
         let read = match &entry.security {
-            Some(own) if !self.session.info.kernel_mode => own.rights_of(&self.session.principal),
+            Some(own) if !self.session.info.kernel_mode => {
+                crate::access::rights_of(&self.session.principal, own)
+            }
             _ => self.session.rights_on(on),
         };
         let wanted = self.options.kinds.contain(event.kind)

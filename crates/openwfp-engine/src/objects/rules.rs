@@ -75,6 +75,9 @@ pub(crate) fn apply(
             Ok(0)
         }
         ObjectStep::TunnelAdd(add) => {
+            for kind in [ObjectKind::ProviderContext, ObjectKind::Filter] {
+                (means.may)(Rights::ADD, kind, None)?;
+            }
             let security = add.security.clone();
             let key = match add.tunnel.key {
                 key if key == Guid::default() => (means.new_key)()?,

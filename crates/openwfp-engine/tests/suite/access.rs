@@ -1,6 +1,16 @@
 //! Who may do what: rights per principal, and security descriptors.
 use super::common::*;
+use super::objects::equal;
+use super::objects::filter;
+use super::objects::key;
+use super::objects::net;
 use crate::connect::connect;
+use openwfp_api::guids::condition;
+use openwfp_api::object::policy::*;
+use openwfp_api::object::step::*;
+use openwfp_api::object::template::ObjectTemplate;
+use openwfp_api::object::*;
+use openwfp_api::record::Address;
 use openwfp_api::*;
 use openwfp_engine::Engine;
 use std::sync::Arc;
@@ -70,6 +80,82 @@ fn rights_count_as_of_now_and_without_open_there_is_no_session() {
     let refused = connect(&engine, options).err().unwrap();
     assert_eq!(refused.code(), Code::ERROR_ACCESS_DENIED);
     assert!(refused.what().contains("OPEN") && refused.what().contains("S-1-22-1-1001"), "{refused}");
+}
+
+/// Who may add provider contexts, but no filters, adds none with a tunnel policy either.
+#[test]
+fn a_call_that_adds_several_objects_needs_the_right_for_each() {
+    let engine = engine();
+    let (owner, other) = (session_of(&engine, OWNER), session_of(&engine, OTHER));
+    let count = |kind| {
+        let enumerator = owner.object_create_enum(&ObjectTemplate::all(kind)).unwrap();
+        owner.object_enum(enumerator, 10_000).unwrap().accept().len()
+    };
+    let kinds = [ObjectKind::ProviderContext, ObjectKind::Filter];
+    let before = kinds.map(count);
+    let grant = |kind, sddl: &str| set(&*owner, Securable::Objects(kind), sddl).unwrap();
+    for kind in [ObjectKind::ProviderContext, ObjectKind::SubLayer, ObjectKind::Layer, ObjectKind::Callout] {
+        grant(kind, "D:(A;;0xf0fff;;;S-1-22-1-1001)");
+    }
+    let tunnel = || {
+        let local = ["192.0.2.1", "192.0.2.2"].map(|text| text.parse().unwrap());
+        let endpoints =
+            TunnelEndpoints { local: Address(local[0]), remote: Address(local[1]), ..Default::default() };
+        let policy = Policy::Ikev2QmTunnel(TunnelPolicy { endpoints, ..Default::default() });
+        let tunnel = ProviderContext { name: "tunnel".into(), policy, ..Default::default() };
+        let conditions = vec![equal(condition::IP_REMOTE_ADDRESS, net("10.2.0.0/16"))];
+        ObjectStep::TunnelAdd(Box::new(TunnelAdd { tunnel, conditions, ..Default::default() }))
+    };
+    let refused = other.object_step(tunnel()).unwrap_err();
+    assert_eq!(refused.code(), Code::ERROR_ACCESS_DENIED, "{refused}");
+    assert!(refused.what().contains("ADD") && refused.what().contains("filter"), "{refused}");
+    assert_eq!(kinds.map(count), before);
+    grant(ObjectKind::Filter, "D:(A;;0x3;;;S-1-22-1-1001)");
+    other.object_step(tunnel()).unwrap();
+    assert!(count(ObjectKind::Filter) > before[1]);
+}
+
+/// A user who may add objects gives one an access list that names nobody else.
+#[test]
+fn nothing_can_be_hidden_from_root() {
+    let engine = engine();
+    let (owner, other, root) =
+        (session_of(&engine, OWNER), session_of(&engine, OTHER), session_of(&engine, 0));
+    let kind = ObjectKind::Filter;
+    set(&*owner, Securable::Engine, "D:(A;CI;0xf0fff;;;S-1-22-1-1000)(A;CI;0xf0fff;;;S-1-22-1-1001)")
+        .unwrap();
+    let security = "O:S-1-22-1-1001D:P(A;;0xf0fff;;;S-1-22-1-1001)".parse().ok();
+    let hide = |number| {
+        let object = Object::Filter(filter(number));
+        other
+            .object_step(ObjectStep::Add(Box::new(ObjectAdd { object, security: security.clone() })))
+            .unwrap();
+    };
+    (1..=2).for_each(hide);
+    assert_eq!(code(owner.object_get(kind, ObjectName::Key(key(1)))), Code::ERROR_ACCESS_DENIED);
+    // Also where root is named nowhere, it sees and deletes the filter.
+    let enumerator = root.object_create_enum(&ObjectTemplate::all(kind)).unwrap();
+    let seen: Vec<Guid> =
+        root.object_enum(enumerator, 10_000).unwrap().accept().iter().map(|object| object.key()).collect();
+    assert!(seen.contains(&key(1)) && seen.contains(&key(2)));
+    root.object_get(kind, ObjectName::Key(key(1))).unwrap();
+    root.object_delete(kind, ObjectName::Key(key(1))).unwrap();
+    assert_eq!(code(other.object_get(kind, ObjectName::Key(key(1)))), Code::FWP_E_FILTER_NOT_FOUND);
+    // Or it takes the ownership, which lets it change the access list.
+    let read = root.object_security_info(kind, key(2), SecurityInformation::ALL).unwrap();
+    assert_eq!(read.owner, Some(Sid::unix_user(OTHER)));
+    let list: SecurityDescriptor = "O:S-1-22-1-0D:(A;;0xf0fff;;;S-1-22-1-0)".parse().unwrap();
+    let change = |parts| root.set_object_security_info(kind, key(2), parts, &list);
+    assert_eq!(code(change(SecurityInformation::DACL)), Code::ERROR_ACCESS_DENIED);
+    change(SecurityInformation::OWNER).unwrap();
+    change(SecurityInformation::DACL).unwrap();
+    assert_eq!(code(other.object_get(kind, ObjectName::Key(key(2)))), Code::ERROR_ACCESS_DENIED);
+    // So it does with the engine as a whole. Keys are no part of it.
+    assert_eq!(code(root.key_access()), Code::ERROR_ACCESS_DENIED);
+    assert_eq!(code(set(&*root, Securable::Engine, "D:")), Code::ERROR_ACCESS_DENIED);
+    root.set_security_info(Securable::Engine, SecurityInformation::OWNER, &list).unwrap();
+    set(&*root, Securable::Engine, "D:(A;CI;0xf0fff;;;S-1-22-1-0)").unwrap();
+    root.key_access().unwrap();
 }
 
 #[test]
