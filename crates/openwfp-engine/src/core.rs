@@ -38,7 +38,7 @@ use openwfp_api::SaContext;
 use openwfp_api::SaContextEvent;
 use openwfp_api::SaContextId;
 use openwfp_api::SessionNumber;
-use openwfp_api::object::net_event::NetEvent;
+use openwfp_api::Version;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -204,10 +204,10 @@ impl Core {
         }
     }
 
-    /// Notifies subscribers of a net event.
-    pub(crate) fn announce_net_event(&mut self, event: &Arc<NetEvent>) {
-        let version = self.newest.version;
-        self.subscriptions.retain(|queue| queue.push_net_event(event, version));
+    /// Returns the newest version and the subscriptions to net events.
+    pub(crate) fn net_event_queues(&self) -> (Version, Vec<Arc<Queue>>) {
+        let queues = self.subscriptions.iter().filter(|queue| queue.is_about_net_events()).cloned();
+        (self.newest.version, queues.collect())
     }
 
     /// Notifies subscribers of an event of an SA context that nothing in the database shows. It has a version of its own, so

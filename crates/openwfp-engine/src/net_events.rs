@@ -2,6 +2,7 @@
 
 use crate::objects::conditions::Conditions;
 use openwfp_api::Guid;
+use openwfp_api::Result;
 use openwfp_api::guids::condition;
 use openwfp_api::object::net_event::NetEvent;
 use openwfp_api::object::net_event::NetEventTemplate;
@@ -32,10 +33,9 @@ impl NetEvents {
         event
     }
 
-    /// Returns the events that a template selects, oldest first.
-    pub(crate) fn select(&self, template: &NetEventTemplate) -> Vec<Arc<NetEvent>> {
-        let wanted = Wanted::new(template);
-        self.kept.iter().filter(|event| wanted.selects(event)).cloned().collect()
+    /// Returns the stored events, oldest first.
+    pub(crate) fn all(&self) -> Vec<Arc<NetEvent>> {
+        self.kept.iter().cloned().collect()
     }
 }
 
@@ -46,8 +46,13 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    pub(crate) fn new(template: &NetEventTemplate) -> Wanted {
-        Wanted { template: template.clone(), conditions: Conditions::new(&template.conditions) }
+    /// Compiles a template.
+    ///
+    /// # Errors
+    /// `RPC_S_INVALID_BOUND` if it has too many conditions.
+    pub(crate) fn new(template: &NetEventTemplate) -> Result<Wanted> {
+        let conditions = Conditions::of_template(&template.conditions)?;
+        Ok(Wanted { template: template.clone(), conditions })
     }
 
     pub(crate) fn selects(&self, event: &NetEvent) -> bool {

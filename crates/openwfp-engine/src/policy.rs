@@ -7,6 +7,7 @@ use crate::change::Change;
 use crate::commit::open_transaction;
 use crate::core::Origin;
 use crate::database::Database;
+use crate::net_events::Wanted;
 use crate::objects::Entry;
 use crate::objects::Lifetime;
 use crate::objects::ObjectChange;
@@ -42,7 +43,6 @@ use openwfp_api::object::ObjectKind;
 use openwfp_api::object::ObjectName;
 use openwfp_api::object::net_event::NetEvent;
 use openwfp_api::object::net_event::NetEventDetail;
-use openwfp_api::object::net_event::NetEventTemplate;
 use openwfp_api::object::packet::Packet;
 use openwfp_api::object::packet::Verdict;
 use openwfp_api::object::step::ObjectStep;
@@ -363,8 +363,18 @@ impl Shared {
             event.time = self.clock.wall();
         }
         self.add_layer(&mut event);
-        let event = lock(&self.net_events).keep(event);
-        self.core().announce_net_event(&event);
+        // One event after the other, in the order of their ids, but without the core's lock: others need it meanwhile.
+        let mut events = lock(&self.net_events);
+        let event = events.keep(event);
+        let (version, queues) = self.core().net_event_queues();
+        let mut is_closed = false;
+        for queue in queues {
+            is_closed |= !queue.push_net_event(&event, version);
+        }
+        drop(events);
+        if is_closed {
+            self.core().subscriptions.retain(|queue| queue.is_open());
+        }
     }
 
     /// Sets the layer of an event about a filter to the filter's, unless the reporter knows it.
@@ -383,8 +393,11 @@ impl Shared {
         }
     }
 
-    pub(crate) fn net_events(&self, template: &NetEventTemplate) -> Vec<Arc<NetEvent>> {
-        lock(&self.net_events).select(template)
+    pub(crate) fn net_events(&self, wanted: &Wanted) -> Vec<Arc<NetEvent>> {
+        // What a template selects can take long to find out, so not with the lock.
+        let mut events = lock(&self.net_events).all();
+        events.retain(|event| wanted.selects(event));
+        events
     }
 
     pub(crate) fn option(&self, option: EngineOption) -> u32 {

@@ -14,6 +14,7 @@ use openwfp_api::Direction;
 use openwfp_api::EnumOptions;
 use openwfp_api::Guid;
 use openwfp_api::Principal;
+use openwfp_api::Result;
 use openwfp_api::Rights;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
@@ -268,9 +269,17 @@ impl Reader {
 }
 
 impl ObjectSelection {
-    pub(crate) fn new(template: &ObjectTemplate, kind: ObjectKind, reader: Reader) -> ObjectSelection {
-        let conditions = Conditions::new(&template.conditions);
-        ObjectSelection { template: template.clone(), kind, conditions, reader }
+    /// Compiles a template.
+    ///
+    /// # Errors
+    /// `RPC_S_INVALID_BOUND` if it has too many conditions.
+    pub(crate) fn new(
+        template: &ObjectTemplate,
+        kind: ObjectKind,
+        reader: Reader,
+    ) -> Result<ObjectSelection> {
+        let conditions = Conditions::of_template(&template.conditions)?;
+        Ok(ObjectSelection { template: template.clone(), kind, conditions, reader })
     }
 
     /// Returns the position of the object after which the template starts.

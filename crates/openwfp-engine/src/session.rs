@@ -10,6 +10,8 @@ use crate::enumerator::Evict;
 use crate::enumerator::Walk;
 use crate::events;
 use crate::events::Queue;
+use crate::net_events::Wanted;
+use crate::objects::conditions::Conditions;
 use crate::record::SessionRecord;
 use crate::selection::NetEventSelection;
 use crate::selection::ObjectSelection;
@@ -55,6 +57,7 @@ use openwfp_api::StepOutcome;
 use openwfp_api::SubscriptionId;
 use openwfp_api::SubscriptionInfo;
 use openwfp_api::SubscriptionOptions;
+use openwfp_api::Topic;
 use openwfp_api::TopicKind;
 use openwfp_api::TransactionMode;
 use openwfp_api::Version;
@@ -145,6 +148,9 @@ impl Handles {
     }
 }
 
+/// Maximum length of the queue of a subscription, in notifications.
+const QUEUE_LENGTH_MAX: usize = 1 << 20;
+
 impl LocalSession {
     pub(crate) fn new(record: Arc<SessionRecord>, engine: Arc<Shared>) -> LocalSession {
         LocalSession { record, engine, handles: Mutex::new(Some(Handles::default())) }
@@ -225,13 +231,25 @@ impl LocalSession {
             let what = "the queue length of a subscription must be at least 1";
             return Err(Error::new(Code::FWP_E_OUT_OF_BOUNDS, what));
         }
+        if options.queue_length > QUEUE_LENGTH_MAX {
+            let what = format!(
+                "the queue of a subscription may have {QUEUE_LENGTH_MAX} notifications, not {}",
+                options.queue_length
+            );
+            return Err(Error::new(Code::RPC_S_INVALID_BOUND, what));
+        }
+        let net_events = match &options.topic {
+            Topic::NetEvents(template) => Some(Wanted::new(template)?),
+            Topic::Objects(template) => Conditions::of_template(&template.conditions).map(|_| None)?,
+            _ => None,
+        };
         let mut handles = lock(&self.handles);
         let handles = handles.as_mut().ok_or_else(|| closed(operation))?;
         handles.forget_ended();
         handles.check_room(&self.record, true)?;
         let mut queue = None;
         handles.insert(self.number(), |id| {
-            let new = Arc::new(Queue::new(id, options.clone(), Arc::clone(&self.record)));
+            let new = Arc::new(Queue::new(id, options.clone(), net_events, Arc::clone(&self.record)));
             queue = Some(Arc::clone(&new));
             Handle::Subscription(new)
         })?;
@@ -595,7 +613,9 @@ impl Session for LocalSession {
                     .with_remedy("It may have been deleted. List again from the start."));
             }
         }
-        let selection = ObjectSelection::new(template, kind, self.reader());
+        // Nothing of a template is read but its kind until its sender is known to have the right to send one.
+        self.check_rights_of(operation)?;
+        let selection = ObjectSelection::new(template, kind, self.reader())?;
         if kind == ObjectKind::Filter && template.flags & (ENUM_SORTED | ENUM_BEST_TERMINATING_MATCH) != 0 {
             let new = |snapshot: Snapshot, ()| {
                 let filters = selection.sorted(&snapshot.database.objects);
@@ -668,8 +688,10 @@ impl Session for LocalSession {
     }
 
     fn net_event_create_enum(&self, template: &NetEventTemplate) -> Result<EnumId> {
+        self.check_rights_of(Operation::NetEventCreateEnumHandle)?;
+        let wanted = Wanted::new(template)?;
         let new = |snapshot, ()| {
-            let events = self.engine.net_events(template);
+            let events = self.engine.net_events(&wanted);
             Enumerator::new(NetEventSelection { events }, snapshot, None)
         };
         self.open_enum(Operation::NetEventCreateEnumHandle, |_, _| (), new, Handle::NetEvents)
@@ -731,6 +753,14 @@ impl LocalSession {
         let error = admit::denied(&self.record, missing, &of.to_string());
         audit::denied(&self.record, operation, &error);
         Err(error)
+    }
+
+    /// Checks the rights that a call needs, before anything in its arguments is looked at that may be long. The call is still to
+    /// be admitted.
+    fn check_rights_of(&self, operation: Operation) -> Result {
+        let rules = operation.rules();
+        let missing = rules.rights.without(self.record.rights_on(rules.on));
+        if missing == Rights::NONE || rules.on_object { Ok(()) } else { self.admit(operation) }
     }
 
     fn reader(&self) -> Reader {

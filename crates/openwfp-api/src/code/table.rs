@@ -51,6 +51,9 @@ codes! {
     Win32 ERROR_INTERNAL_ERROR = 0x0000_054F, STATUS_INTERNAL_ERROR = 0xC000_00E5;
         "The engine failed internally."
         "If the error's text names the store, check its disk; otherwise report the text as a defect of the engine."
+    Win32 RPC_S_INVALID_BOUND = 0x0000_06C6, RPC_NT_INVALID_BOUND = 0xC002_0023;
+        "A list or a text is longer than it may be."
+        "The error's text names the field and its limit. Send less at a time."
     Wfp FWP_E_CALLOUT_NOT_FOUND = 0x8032_0001, STATUS_FWP_CALLOUT_NOT_FOUND = 0xC022_0001;
         "The callout does not exist."
         "The callout's key or id is wrong, or it was deleted or never added; add the callout first."

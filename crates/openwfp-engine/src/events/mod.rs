@@ -45,6 +45,8 @@ use std::time::Duration;
 pub(crate) struct Queue {
     pub(crate) id: SubscriptionId,
     pub(crate) options: SubscriptionOptions,
+    /// The compiled template of a subscription to net events.
+    net_events: Option<Wanted>,
     pub(crate) session: Arc<SessionRecord>,
     state: Mutex<State>,
     changed: Condvar,
@@ -65,9 +67,18 @@ impl Queue {
     pub(crate) fn new(
         id: SubscriptionId,
         options: SubscriptionOptions,
+        net_events: Option<Wanted>,
         session: Arc<SessionRecord>,
     ) -> Queue {
-        Queue { id, options, session, state: Mutex::default(), changed: Condvar::new() }
+        Queue { id, options, net_events, session, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    pub(crate) fn is_about_net_events(&self) -> bool {
+        self.net_events.is_some()
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        !lock(&self.state).closed
     }
 
     /// Queues an event of a context if the subscriber wants it; returns whether the queue is still open.
@@ -120,7 +131,7 @@ impl Queue {
 
     /// Queues a net event if the subscriber wants it; returns whether the queue is still open.
     pub(crate) fn push_net_event(&self, event: &Arc<NetEvent>, version: Version) -> bool {
-        let wanted = matches!(&self.options.topic, Topic::NetEvents(template) if Wanted::new(template).selects(event))
+        let wanted = self.net_events.as_ref().is_some_and(|wanted| wanted.selects(event))
             && self.session.rights_on(Securable::NetEvents).contain(Rights::SUBSCRIBE);
         self.add(wanted, version, || false, || Notification::Net(Arc::clone(event)))
     }

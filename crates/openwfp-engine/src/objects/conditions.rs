@@ -13,6 +13,7 @@ use openwfp_api::object::packet::Packet;
 use openwfp_api::object::value::Value;
 use openwfp_api::object::value::data_type_name;
 use openwfp_api::record::Network;
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 /// The compiled conditions of a filter: the alternatives for each field.
@@ -37,6 +38,21 @@ pub(crate) enum Test {
     BeginsNot(Vec<u8>),
 }
 
+/// Maximum number of conditions of one filter.
+pub(crate) const FILTER_CONDITIONS_MAX: usize = 16_384;
+/// Maximum number of conditions of the template of an enumerator or a subscription: they are compared with those of each filter.
+pub(crate) const TEMPLATE_CONDITIONS_MAX: usize = 1024;
+
+/// Checks the number of conditions before any work is done with them.
+pub(crate) fn check_count(conditions: &[FilterCondition], limit: usize, of: &str) -> Result {
+    if conditions.len() <= limit {
+        return Ok(());
+    }
+    let what = format!("filterCondition has {} conditions, but {of} may have only {limit}", conditions.len());
+    Err(Error::new(Code::RPC_S_INVALID_BOUND, what)
+        .with_remedy("Use several, or fewer and wider conditions."))
+}
+
 /// Returns the IP version of an address value: one address, a network or a range.
 pub(super) fn ip_version(value: &Value) -> Option<IpVersion> {
     match value {
@@ -50,14 +66,24 @@ pub(super) fn ip_version(value: &Value) -> Option<IpVersion> {
 impl Conditions {
     pub(crate) fn new(conditions: &[FilterCondition]) -> Conditions {
         let mut fields: Vec<(Guid, Vec<Test>)> = Vec::new();
+        let mut places = HashMap::new();
         for condition in conditions {
-            let test = Test::new(condition);
-            match fields.iter_mut().find(|(field, _)| *field == condition.field) {
-                Some((_, tests)) => tests.push(test),
-                None => fields.push((condition.field, vec![test])),
+            let place = *places.entry(condition.field).or_insert(fields.len());
+            if place == fields.len() {
+                fields.push((condition.field, Vec::new()));
             }
+            fields[place].1.push(Test::new(condition));
         }
         Conditions { fields }
+    }
+
+    /// Compiles the conditions of a template.
+    ///
+    /// # Errors
+    /// `RPC_S_INVALID_BOUND` above [`TEMPLATE_CONDITIONS_MAX`].
+    pub(crate) fn of_template(conditions: &[FilterCondition]) -> Result<Conditions> {
+        check_count(conditions, TEMPLATE_CONDITIONS_MAX, "a template")?;
+        Ok(Conditions::new(conditions))
     }
 
     /// Returns the alternatives for a field.

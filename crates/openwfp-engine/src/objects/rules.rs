@@ -78,6 +78,7 @@ pub(crate) fn apply(
             for kind in [ObjectKind::ProviderContext, ObjectKind::Filter] {
                 (means.may)(Rights::ADD, kind, None)?;
             }
+            conditions::check_count(&add.conditions, conditions::FILTER_CONDITIONS_MAX, "a filter")?;
             let security = add.security.clone();
             let key = match add.tunnel.key {
                 key if key == Guid::default() => (means.new_key)()?,
@@ -139,6 +140,7 @@ fn add_object(
         return Err(Error::new(Code::FWP_E_ALREADY_EXISTS, what));
     }
     if let Object::Filter(filter) = &mut object {
+        conditions::check_count(&filter.conditions, conditions::FILTER_CONDITIONS_MAX, "a filter")?;
         complete_filter(objects, filter)?;
     }
     check_references(objects, &object, lifetime, means)?;

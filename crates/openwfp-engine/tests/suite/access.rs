@@ -6,9 +6,11 @@ use super::objects::key;
 use super::objects::net;
 use crate::connect::connect;
 use openwfp_api::guids::condition;
+use openwfp_api::object::net_event::NetEventTemplate;
 use openwfp_api::object::policy::*;
 use openwfp_api::object::step::*;
 use openwfp_api::object::template::ObjectTemplate;
+use openwfp_api::object::value::Value;
 use openwfp_api::object::*;
 use openwfp_api::record::Address;
 use openwfp_api::*;
@@ -156,6 +158,46 @@ fn nothing_can_be_hidden_from_root() {
     root.set_security_info(Securable::Engine, SecurityInformation::OWNER, &list).unwrap();
     set(&*root, Securable::Engine, "D:(A;CI;0xf0fff;;;S-1-22-1-0)").unwrap();
     root.key_access().unwrap();
+}
+
+/// What a client may not do costs the engine nothing, however much it sends; what it may do has a limit that the error names.
+#[test]
+fn rights_come_before_long_arguments_and_limits_before_work() {
+    let engine = engine();
+    let (owner, other) = (session_of(&engine, OWNER), session_of(&engine, OTHER));
+    let conditions = |count: u32| {
+        let one = |number| equal(Guid::new(number, 0, 0, [0; 8]), Value::Uint32(number));
+        (0..count).map(one).collect::<Vec<_>>()
+    };
+    let of_filters =
+        |count| ObjectTemplate { conditions: conditions(count), ..ObjectTemplate::all(ObjectKind::Filter) };
+    let of_events = |count| NetEventTemplate { conditions: conditions(count), ..Default::default() };
+    let topics = |count| [Topic::Objects(of_filters(count)), Topic::NetEvents(of_events(count))];
+    let follow = |session: &dyn Session, topic| {
+        session.events(&SubscriptionOptions { topic, ..SubscriptionOptions::all() }).map(drop)
+    };
+    let denied = Code::ERROR_ACCESS_DENIED;
+    assert_eq!(code(other.object_create_enum(&of_filters(100_000))), denied);
+    assert_eq!(code(other.net_event_create_enum(&of_events(100_000))), denied);
+    topics(100_000).into_iter().for_each(|topic| assert_eq!(code(follow(&*other, topic)), denied));
+    let bound = |result: Result, limit: &str| {
+        let error = result.unwrap_err();
+        assert_eq!(error.code(), Code::RPC_S_INVALID_BOUND, "{error}");
+        assert!(error.what().contains("filterCondition") && error.what().contains(limit), "{error}");
+    };
+    bound(owner.object_create_enum(&of_filters(1025)).map(drop), "1024");
+    bound(owner.net_event_create_enum(&of_events(1025)).map(drop), "1024");
+    topics(1025).into_iter().for_each(|topic| bound(follow(&*owner, topic), "1024"));
+    let mut long = filter(9);
+    long.conditions = conditions(16_385);
+    bound(owner.object_add(Object::Filter(long)).map(drop), "16384");
+    // At the limit they work.
+    owner.object_create_enum(&of_filters(1024)).unwrap();
+    owner.net_event_create_enum(&of_events(1024)).unwrap();
+    topics(1024).into_iter().for_each(|topic| follow(&*owner, topic).unwrap());
+    let endless = SubscriptionOptions { queue_length: usize::MAX, ..SubscriptionOptions::all() };
+    let error = owner.events(&endless).err().unwrap();
+    assert!(error.code() == Code::RPC_S_INVALID_BOUND && error.what().contains("1048576"), "{error}");
 }
 
 #[test]
