@@ -4,6 +4,7 @@
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use openwfp::Engine;
+use openwfp::EngineUrl;
 use openwfp::SessionOptions;
 use openwfp::Update;
 use openwfp::Watcher;
@@ -413,6 +414,32 @@ fn nobody_in_particular_opens_a_session_and_nothing_more_until_the_configuration
     daemon.reload();
     assert!(place.log().contains("keeping the old one"), "{}", place.log());
     assert!(session.sa_context_by_id(SaContextId(1)).is_ok());
+}
+
+/// Whatever a client sends, the log has lines of the daemon only.
+#[test]
+fn no_client_writes_lines_of_the_log() {
+    let place = Place::new();
+    let file = config(&place, &sample(), "");
+    let daemon = place.serve(wfp().args(["serve", "--config"]).arg(&file));
+    let forged =
+        "x\r\n2026-01-01T00:00:00.000000Z  INFO openwfp::audit: operation=FORGED outcome=ok\n\x1b[2J";
+    let EngineUrl::Remote { target, .. } = place.url().parse().unwrap() else { panic!("a daemon") };
+    let options = openwfp::rpc::ClientOptions { engine: forged.to_owned(), ..Default::default() };
+    let refused = openwfp::rpc::RemoteEngine::new(target, options).open_session(SessionOptions::new());
+    assert!(refused.is_err());
+    let session = open(&place.engine());
+    let name = forged.to_owned();
+    let provider = object::Provider { name, description: forged.to_owned(), ..Default::default() };
+    session.object_add(object::Object::Provider(provider)).unwrap();
+    drop(session);
+    daemon.stop();
+    let log = place.log();
+    assert!(log.lines().count() > 2, "{log}");
+    for line in log.lines() {
+        assert!(line.starts_with("20") && !line.starts_with("2026-01-01T00:00:00.0"), "{line:?}");
+        assert!(line.chars().all(|c| !c.is_control()), "{line:?}");
+    }
 }
 
 fn free_port() -> u16 {

@@ -12,9 +12,13 @@ use openwfp::api::Spi;
 use std::time::Duration;
 use std::time::SystemTime;
 
-/// Returns other people's text with its control characters escaped.
+/// Returns other people's text with everything escaped that does not print as itself: control characters, and those that end
+/// lines or turn the direction of writing.
 pub(crate) fn escaped(text: &str) -> String {
-    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let is_hidden = |c: char| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let escape = |c: char| {
+        if c.is_control() || is_hidden(c) { c.escape_default().to_string() } else { c.to_string() }
+    };
     text.chars().map(escape).collect()
 }
 
