@@ -386,8 +386,13 @@ fn nobody_in_particular_opens_a_session_and_nothing_more_until_the_configuration
     root.set_security_info(Securable::Engine, SecurityInformation::DACL, &opened).unwrap();
     assert!(place.log().contains("everybody has every right now"), "{}", place.log());
     assert!(session.key_access().is_ok());
+    let filters = Securable::Objects(object::ObjectKind::Filter);
+    root.set_security_info(filters, SecurityInformation::DACL, &opened).unwrap();
+    assert!(session.security_info(filters, SecurityInformation::DACL).unwrap().dacl.is_none());
     daemon.reload();
     assert_eq!(code(session.key_access()), denied);
+    assert_eq!(code(session.security_info(filters, SecurityInformation::DACL)), denied);
+    assert!(root.security_info(filters, SecurityInformation::DACL).unwrap().dacl.is_some());
     assert!(session.sa_context_by_id(SaContextId(1)).is_ok());
     // Without the key, the rights are those of a daemon without it.
     std::fs::write(&file, format!("{text}\n[log]\nformat = \"json\"\n")).unwrap();

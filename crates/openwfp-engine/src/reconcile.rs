@@ -86,8 +86,8 @@ impl Parted {
     /// Notes what the first SA of a direction has counted that leaves a context.
     pub(crate) fn leave(&mut self, context: &SaContext, direction: Direction) {
         let cell = context.counters.direction(direction);
+        // Also one that has counted nothing: its place may be another SA's soon.
         if let Some((key, added)) = first_sa(context, direction)
-            && cell.traffic() != (0, 0)
             && self.0.len() < PARTED_MAX
         {
             let counted = DirectionCounters::default();
@@ -117,6 +117,10 @@ impl Counted<'_> {
             && is_same(of)
         {
             return raise(cell, &counted);
+        }
+        if self.parted.0.len() >= PARTED_MAX {
+            // What is still in a context may have left it.
+            return Growth::default();
         }
         let (spi, protocol, destination, _) = key;
         for id in self.database.ids_with_sa(spi, protocol, destination) {
@@ -228,7 +232,7 @@ pub(crate) fn renewal(
         listed.state = old.state;
         listed.outbound = None;
     }
-    take_counters(&old, &mut listed, counted, grown);
+    take_counters(&old, &mut listed, Listed::Whole, counted, grown);
     if listed == *old {
         return None;
     }
@@ -244,7 +248,7 @@ pub(crate) fn refreshed(
     grown: &mut dyn FnMut(&SaContext, Direction, Growth),
 ) -> Option<SaContext> {
     listed.id = old.id;
-    take_counters(old, &mut listed, counted, grown);
+    take_counters(old, &mut listed, Listed::InPart, counted, grown);
     let mut new = SaContext::clone(old);
     for (slot, listed) in [(&mut new.inbound, listed.inbound), (&mut new.outbound, listed.outbound)] {
         let (Some(details), Some(listed)) = (slot, listed) else { continue };
@@ -273,10 +277,18 @@ pub(crate) fn refreshed(
     (new != **old).then_some(new)
 }
 
+/// Whether a listed context has all SAs that it is going to have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Listed {
+    Whole,
+    InPart,
+}
+
 /// Makes a new value of a context share the counters of the old one, and updates them.
 fn take_counters(
     old: &SaContext,
     listed: &mut SaContext,
+    how: Listed,
     counted: &mut Counted<'_>,
     grown: &mut dyn FnMut(&SaContext, Direction, Growth),
 ) {
@@ -291,7 +303,9 @@ fn take_counters(
         let (cell, fresh) = (old.counters.direction(direction), fresh.direction(direction));
         if now.is_some() && !is_same_sa(old, listed, direction) {
             if is_after_first(before, now) {
-                cell.asked.store(DirectionCounters::FINAL, Ordering::Relaxed);
+                if how == Listed::Whole {
+                    cell.asked.store(DirectionCounters::FINAL, Ordering::Relaxed);
+                }
                 continue;
             }
             let elsewhere = DirectionCounters::default();

@@ -522,6 +522,9 @@ impl Config {
 
     /// Checks rules that concern several keys.
     fn check(&self) -> Result<(), String> {
+        if self.limits.page_entries == 0 {
+            return Err("limits.page_entries must be at least 1, or no listing would end".into());
+        }
         if self.listen.tls.is_some() && self.tls.is_none() {
             return Err("listen.tls needs a section [tls] with cert, key and client_ca".into());
         }

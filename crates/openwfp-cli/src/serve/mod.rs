@@ -17,6 +17,7 @@ use openwfp::NftablesUse;
 use openwfp::RedbStore;
 use openwfp::SessionOptions;
 use openwfp::Unenforced;
+use openwfp::api::Ace;
 use openwfp::api::Code;
 use openwfp::api::Error;
 use openwfp::api::Securable;
@@ -272,12 +273,20 @@ impl Daemon {
     fn set_access(&self, access: &Access) -> Result<(), Error> {
         for (_, engine) in self.engines.iter() {
             let session = engine.open_session(SessionOptions::new().name("wfp serve").kernel_mode())?;
-            // The second inherits from the first.
-            for (securable, list) in [(Securable::Engine, &access.engine), (Securable::SaDb, &access.sa_db)] {
+            // The engine comes first: the others inherit from it.
+            for securable in Securable::all() {
                 let Some(usual) = engine.usual_security(securable) else { continue };
+                let list = match securable {
+                    Securable::Engine => access.engine.as_ref(),
+                    Securable::SaDb => access.sa_db.as_ref(),
+                    _ => None,
+                };
                 // A list may name no owner or no group; these are then the usual ones.
-                let mut wanted = list.as_ref().map_or_else(|| usual.clone(), |list| list.0.clone());
+                let mut wanted = list.map_or_else(|| usual.clone(), |list| list.0.clone());
                 (wanted.owner, wanted.group) = (wanted.owner.or(usual.owner), wanted.group.or(usual.group));
+                if own(session.security_info(securable, SecurityInformation::ALL)?) == own(wanted.clone()) {
+                    continue;
+                }
                 session.set_security_info(securable, parts(&wanted), &wanted)?;
                 tracing::info!(%securable, list = wanted.to_sddl(), "set an access list");
             }
@@ -333,6 +342,15 @@ fn open_store(state: &config::State, engine: &str) -> Result<Option<Arc<dyn Obje
             }
         }
     }
+}
+
+/// Returns a descriptor without what it has inherited.
+fn own(mut descriptor: SecurityDescriptor) -> SecurityDescriptor {
+    if let Some(dacl) = &mut descriptor.dacl {
+        dacl.aces.retain(|ace| ace.flags & Ace::INHERITED == 0);
+    }
+    descriptor.auto_inherited = false;
+    descriptor
 }
 
 fn parts(descriptor: &SecurityDescriptor) -> SecurityInformation {

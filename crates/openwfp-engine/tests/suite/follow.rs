@@ -198,6 +198,13 @@ fn a_bundle_of_two_keeps_both_sas_when_the_providers_word_of_the_first_comes_bef
     assert_eq!(refresh(vec![sa(256)]), [(esp, true), (by_ah, false)]);
     assert_eq!(refresh(vec![ah(256)]), [(esp, true), (by_ah, true)], "what was known stays known");
     assert_eq!(refresh(vec![sa(256), ah(256)]), [(esp, true), (by_ah, true)]);
+    let count = CounterUpdate { spi: Spi::new(256), ..CounterUpdate::traffic(id, Direction::Inbound, 70, 1) };
+    bed.apply(vec![MirrorChange::Counted(vec![count])]);
+    assert_eq!(
+        bed.session.sa_context_by_id(id).unwrap().counters.inbound.traffic(),
+        (70, 1),
+        "ESP still counts"
+    );
 }
 
 #[test]
@@ -395,6 +402,26 @@ fn sas_that_change_partners_count_nothing_again() {
     let statistics = bed.session.statistics().unwrap();
     let counted = statistics.inbound.tunnel_bytes + statistics.outbound.tunnel_bytes;
     assert_eq!(counted, 1000 + 1001 + 1002 + 2000 + 2001 + 2002, "turned");
+    // An SA that has counted nothing takes nothing over from another one.
+    let idle = |inbound, outbound, bytes| {
+        let context = found(Some(inbound), Some(outbound));
+        context.counters.outbound.bytes.store(bytes, Ordering::Relaxed);
+        context
+    };
+    for by_listing in [true, false] {
+        let mut bed = self::bed(Engine::new());
+        let ids = bed.apply(vec![put(None, idle(1000, 2000, 0)), put(None, idle(1001, 2001, 500))]);
+        let swapped = [idle(1000, 2001, 500), idle(1001, 2000, 0)];
+        if by_listing {
+            bed.engine.mirror().replace(swapped.into(), Completeness::Whole).unwrap();
+        } else {
+            bed.apply(ids.iter().zip(swapped).map(|(id, context)| put(Some(*id), context)).collect());
+        }
+        let counted =
+            |id: SaContextId| bed.session.sa_context_by_id(id).unwrap().counters.outbound.traffic().0;
+        assert_eq!([counted(ids[0]), counted(ids[1])], [500, 0], "by listing: {by_listing}");
+        assert_eq!(bed.session.statistics().unwrap().outbound.tunnel_bytes, 500);
+    }
     // By another listing, in any order.
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
         let (bed, _) = begun();
