@@ -47,7 +47,11 @@ impl Access {
     }
 
     pub(crate) fn rights_of(&self, principal: &Principal, on: Securable) -> Rights {
-        rights_of(principal, self.of(on))
+        match on {
+            Securable::Objects(_) => rights_on_object(principal, self.of(on)),
+            _ if principal.is(&Sid::ROOT) => self.of(on).rights_of(principal).and(OF_ROOT),
+            _ => self.of(on).rights_of(principal),
+        }
     }
 
     pub(crate) fn of(&self, securable: Securable) -> &SecurityDescriptor {
@@ -65,7 +69,7 @@ impl Access {
         own: Option<&SecurityDescriptor>,
     ) -> Rights {
         match own {
-            Some(own) => rights_of(principal, own),
+            Some(own) => rights_on_object(principal, own),
             None => self.rights_of(principal, Securable::Objects(kind)),
         }
     }
@@ -99,19 +103,16 @@ impl Access {
     }
 }
 
-/// Rights that root has whatever a descriptor says, so that nothing can be hidden from who runs the machine: it finds and deletes
-/// what others have added, and takes its ownership, which includes to change the access list. Keys are not among them.
-const OF_ROOT: Rights = Rights::OPEN
-    .and(Rights::ENUM)
-    .and(Rights::READ)
-    .and(Rights::DELETE)
-    .and(Rights::READ_CONTROL)
-    .and(Rights::WRITE_OWNER);
+/// Rights that root has on everything, whatever a descriptor says: to take the ownership, which includes to change the access list.
+const OF_ROOT: Rights = Rights::OPEN.and(Rights::READ_CONTROL).and(Rights::WRITE_OWNER);
 
-/// Returns all rights that a principal has on what has this descriptor.
-pub(crate) fn rights_of(principal: &Principal, descriptor: &SecurityDescriptor) -> Rights {
+/// Rights that root has on objects besides, so that nobody can hide one from who runs the machine. Keys are not among them.
+const OF_ROOT_ON_OBJECTS: Rights = OF_ROOT.and(Rights::ENUM).and(Rights::READ).and(Rights::DELETE);
+
+/// Returns all rights that a principal has on an object, or on a kind of objects, with this descriptor.
+pub(crate) fn rights_on_object(principal: &Principal, descriptor: &SecurityDescriptor) -> Rights {
     let given = descriptor.rights_of(principal);
-    if principal.is(&Sid::ROOT) { given.and(OF_ROOT) } else { given }
+    if principal.is(&Sid::ROOT) { given.and(OF_ROOT_ON_OBJECTS) } else { given }
 }
 
 /// Returns the rights that it takes to set parts of a descriptor.

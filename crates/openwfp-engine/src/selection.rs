@@ -1,6 +1,6 @@
 //! Selections: the entries that an enumerator returns, compiled once when it is created.
 
-use crate::access::rights_of;
+use crate::access::rights_on_object;
 use crate::database::Database;
 use crate::database::Side;
 use crate::database::holds;
@@ -257,7 +257,7 @@ impl Reader {
     /// Returns the object, without keys unless the reader sees them; `None` if it may not be read.
     fn read(&self, entry: &Entry) -> Option<Arc<Object>> {
         if let (Some(principal), Some(own)) = (&self.principal, &entry.security)
-            && !rights_of(principal, own).contain(Rights::READ)
+            && !rights_on_object(principal, own).contain(Rights::READ)
         {
             return None;
         }

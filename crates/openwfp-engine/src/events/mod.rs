@@ -104,7 +104,7 @@ impl Queue {
         let on = Securable::Objects(event.object.kind());
         let read = match &entry.security {
             Some(own) if !self.session.info.kernel_mode => {
-                crate::access::rights_of(&self.session.principal, own)
+                crate::access::rights_on_object(&self.session.principal, own)
             }
             _ => self.session.rights_on(on),
         };
