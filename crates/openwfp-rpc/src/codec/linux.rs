@@ -25,10 +25,15 @@ pub(crate) fn put_linux(writer: &mut Writer<'_>, linux: &LinuxSa) {
     writer.uint(7, linux.first_used);
     writer.uint(8, linux.soft_add_seconds);
     writer.uint(9, linux.hard_add_seconds);
-    if let Some(extras) = &linux.extras {
-        writer.message(10, |writer| put_extras(writer, extras));
+    if linux.extras.is_some() || linux.guessed_direction {
+        writer.message(10, |writer| {
+            if let Some(extras) = &linux.extras {
+                put_extras(writer, extras);
+            }
+            // Version 1 has it here.
+            writer.uint(18, linux.guessed_direction);
+        });
     }
-    writer.uint(11, linux.guessed_direction);
 }
 
 pub(crate) fn get_linux(reader: Reader<'_>) -> Result<LinuxSa> {
@@ -44,8 +49,11 @@ pub(crate) fn get_linux(reader: Reader<'_>) -> Result<LinuxSa> {
             7 => linux.first_used = value.u64()?,
             8 => linux.soft_add_seconds = value.u64()?,
             9 => linux.hard_add_seconds = value.u64()?,
-            10 => linux.extras = Some(Box::new(get_extras(value.message()?)?)),
-            11 => linux.guessed_direction = value.u64()? != 0,
+            10 => {
+                let (extras, guessed_direction) = get_extras(value.message()?)?;
+                linux.guessed_direction = guessed_direction;
+                linux.extras = Some(extras).filter(|extras| *extras != LinuxExtras::default()).map(Box::new);
+            }
             _ => {}
         }
         Ok(())
@@ -109,8 +117,9 @@ fn put_extras(writer: &mut Writer<'_>, extras: &LinuxExtras) {
     }
 }
 
-fn get_extras(reader: Reader<'_>) -> Result<LinuxExtras> {
-    let mut extras = LinuxExtras::default();
+/// Returns the properties, and whether the direction is a guess.
+fn get_extras(reader: Reader<'_>) -> Result<(LinuxExtras, bool)> {
+    let (mut extras, mut guessed_direction) = (LinuxExtras::default(), false);
     let (mut names, mut unknown) = (Vec::new(), Vec::new());
     reader.fields(|field, value| {
         match field {
@@ -131,13 +140,14 @@ fn get_extras(reader: Reader<'_>) -> Result<LinuxExtras> {
             15 => extras.replay = Some(Box::new(get_replay(value.message()?)?)),
             16 => names.push(value.text()?.into()),
             17 => unknown.push(get_unknown(value.message()?)?),
+            18 => guessed_direction = value.u64()? != 0,
             _ => {}
         }
         Ok(())
     })?;
     extras.algorithm_names = names.into();
     extras.unknown = unknown.into();
-    Ok(extras)
+    Ok((extras, guessed_direction))
 }
 
 fn put_limits(writer: &mut Writer<'_>, limits: &Limits) {
