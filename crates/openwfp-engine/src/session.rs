@@ -11,7 +11,7 @@ use crate::enumerator::Walk;
 use crate::events;
 use crate::events::Queue;
 use crate::net_events::Wanted;
-use crate::objects::conditions::Conditions;
+use crate::objects::conditions;
 use crate::record::SessionRecord;
 use crate::selection::NetEventSelection;
 use crate::selection::ObjectSelection;
@@ -199,7 +199,7 @@ impl LocalSession {
         &self,
         operation: Operation,
         look: impl FnOnce(&Database, bool) -> T,
-        new: impl FnOnce(Snapshot, T) -> Enumerator<W>,
+        new: impl FnOnce(Snapshot, T) -> Result<Enumerator<W>>,
         handle: fn(Arc<Enumerator<W>>) -> Handle,
     ) -> Result<EnumId> {
         self.admit(operation)?;
@@ -209,7 +209,7 @@ impl LocalSession {
         room(&lock(&self.handles))?;
         let (snapshot, found) = self.engine.snapshot(&self.record, look);
         let key = snapshot.key();
-        let enumerator = Arc::new(new(snapshot, found));
+        let enumerator = Arc::new(new(snapshot, found)?);
         if self.engine.evicts() {
             let holder: Weak<dyn Evict> = Arc::downgrade(&(Arc::clone(&enumerator) as Arc<dyn Evict>));
             Snapshot::held_by(self.engine.snapshots(), key, holder);
@@ -240,7 +240,10 @@ impl LocalSession {
         }
         let net_events = match &options.topic {
             Topic::NetEvents(template) => Some(Wanted::new(template)?),
-            Topic::Objects(template) => Conditions::of_template(&template.conditions).map(|_| None)?,
+            Topic::Objects(template) => {
+                conditions::check_template(&template.conditions)?;
+                None
+            }
             _ => None,
         };
         let mut handles = lock(&self.handles);
@@ -344,7 +347,7 @@ impl Session for LocalSession {
 
     fn session_create_enum(&self) -> Result<EnumId> {
         let new = |snapshot, ()| {
-            Enumerator::new(SessionSelection { sessions: self.engine.session_infos() }, snapshot, None)
+            Ok(Enumerator::new(SessionSelection { sessions: self.engine.session_infos() }, snapshot, None))
         };
         self.open_enum(Operation::SessionCreateEnumHandle, |_, _| (), new, Handle::Sessions)
     }
@@ -426,7 +429,7 @@ impl Session for LocalSession {
         };
         let new = |snapshot: Snapshot, with_spi| {
             let selection = Selection::new(options, with_spi, &snapshot.database);
-            Enumerator::new(selection, snapshot, options.after)
+            Ok(Enumerator::new(selection, snapshot, options.after))
         };
         self.open_enum(Operation::SaContextCreateEnumHandle, look, new, Handle::Contexts)
     }
@@ -463,7 +466,7 @@ impl Session for LocalSession {
 
     fn sa_create_enum(&self, options: &SaEnumOptions) -> Result<EnumId> {
         let new =
-            |snapshot, ()| Enumerator::new(SaSelection { direction: options.direction }, snapshot, None);
+            |snapshot, ()| Ok(Enumerator::new(SaSelection { direction: options.direction }, snapshot, None));
         self.open_enum(Operation::SaCreateEnumHandle, |_, _| (), new, Handle::Sas)
     }
 
@@ -559,9 +562,11 @@ impl Session for LocalSession {
         self.check_rights_on(of, operation, rights_to_set(parts))?;
         let result = self.engine.set_security_info(of, parts, descriptor);
         audit::changed(&self.record, operation, None, || None, result.as_ref().err());
-        if result.is_ok() && parts.any(SecurityInformation::DACL) && descriptor.dacl.is_none() {
-            audit::opened(&self.record, &of.to_string());
-        }
+        self.warn_if_open(
+            &of.to_string(),
+            Some(descriptor).filter(|_| parts.any(SecurityInformation::DACL)),
+            &result,
+        );
         result
     }
 
@@ -577,16 +582,13 @@ impl Session for LocalSession {
         self.admit(operation)?;
         let named = named(&step);
         let security = match &step {
-            ObjectStep::Add(add) => &add.security,
-            ObjectStep::TunnelAdd(add) => &add.security,
-            _ => &None,
+            ObjectStep::Add(add) => add.security.clone(),
+            ObjectStep::TunnelAdd(add) => add.security.clone(),
+            _ => None,
         };
-        let opens = security.as_ref().is_some_and(|security| security.dacl.is_none());
         let result = self.engine.object_step(&self.record, step);
         audit::object(&self.record, operation, &named, result.as_ref().err());
-        if opens && result.is_ok() {
-            audit::opened(&self.record, &named);
-        }
+        self.warn_if_open(&named, security.as_ref(), &result);
         result
     }
 
@@ -613,19 +615,18 @@ impl Session for LocalSession {
                     .with_remedy("It may have been deleted. List again from the start."));
             }
         }
-        // Nothing of a template is read but its kind until its sender is known to have the right to send one.
-        self.check_rights_of(operation)?;
-        let selection = ObjectSelection::new(template, kind, self.reader())?;
         if kind == ObjectKind::Filter && template.flags & (ENUM_SORTED | ENUM_BEST_TERMINATING_MATCH) != 0 {
             let new = |snapshot: Snapshot, ()| {
+                let selection = ObjectSelection::new(template, kind, self.reader())?;
                 let filters = selection.sorted(&snapshot.database.objects);
-                Enumerator::new(SortedFilters { filters }, snapshot, None)
+                Ok(Enumerator::new(SortedFilters { filters }, snapshot, None))
             };
             return self.open_enum(operation, |_, _| (), new, Handle::SortedFilters);
         }
         let new = |snapshot: Snapshot, ()| {
+            let selection = ObjectSelection::new(template, kind, self.reader())?;
             let start = selection.start(&snapshot.database.objects);
-            Enumerator::new(selection, snapshot, start)
+            Ok(Enumerator::new(selection, snapshot, start))
         };
         self.open_enum(operation, |_, _| (), new, Handle::Objects)
     }
@@ -688,11 +689,9 @@ impl Session for LocalSession {
     }
 
     fn net_event_create_enum(&self, template: &NetEventTemplate) -> Result<EnumId> {
-        self.check_rights_of(Operation::NetEventCreateEnumHandle)?;
-        let wanted = Wanted::new(template)?;
         let new = |snapshot, ()| {
-            let events = self.engine.net_events(&wanted);
-            Enumerator::new(NetEventSelection { events }, snapshot, None)
+            let events = self.engine.net_events(&Wanted::new(template)?);
+            Ok(Enumerator::new(NetEventSelection { events }, snapshot, None))
         };
         self.open_enum(Operation::NetEventCreateEnumHandle, |_, _| (), new, Handle::NetEvents)
     }
@@ -725,9 +724,11 @@ impl Session for LocalSession {
         self.admit(operation)?;
         let result = self.engine.set_object_security(&self.record, kind, key, parts, descriptor);
         audit::object(&self.record, operation, &key.to_string(), result.as_ref().err());
-        if result.is_ok() && parts.any(SecurityInformation::DACL) && descriptor.dacl.is_none() {
-            audit::opened(&self.record, &key.to_string());
-        }
+        self.warn_if_open(
+            &key.to_string(),
+            Some(descriptor).filter(|_| parts.any(SecurityInformation::DACL)),
+            &result,
+        );
         result
     }
 
@@ -755,12 +756,11 @@ impl LocalSession {
         Err(error)
     }
 
-    /// Checks the rights that a call needs, before anything in its arguments is looked at that may be long. The call is still to
-    /// be admitted.
-    fn check_rights_of(&self, operation: Operation) -> Result {
-        let rules = operation.rules();
-        let missing = rules.rights.without(self.record.rights_on(rules.on));
-        if missing == Rights::NONE || rules.on_object { Ok(()) } else { self.admit(operation) }
+    /// Warns of a descriptor that has just been set if it has no access list.
+    fn warn_if_open<T>(&self, object: &str, set: Option<&SecurityDescriptor>, result: &Result<T>) {
+        if result.is_ok() && set.is_some_and(|descriptor| descriptor.dacl.is_none()) {
+            audit::opened(&self.record, object);
+        }
     }
 
     fn reader(&self) -> Reader {

@@ -43,6 +43,11 @@ pub(crate) const FILTER_CONDITIONS_MAX: usize = 16_384;
 /// Maximum number of conditions of the template of an enumerator or a subscription: they are compared with those of each filter.
 pub(crate) const TEMPLATE_CONDITIONS_MAX: usize = 1024;
 
+/// Checks the number of a template's conditions.
+pub(crate) fn check_template(conditions: &[FilterCondition]) -> Result {
+    check_count(conditions, TEMPLATE_CONDITIONS_MAX, "a template")
+}
+
 /// Checks the number of conditions before any work is done with them.
 pub(crate) fn check_count(conditions: &[FilterCondition], limit: usize, of: &str) -> Result {
     if conditions.len() <= limit {
@@ -82,7 +87,7 @@ impl Conditions {
     /// # Errors
     /// `RPC_S_INVALID_BOUND` above [`TEMPLATE_CONDITIONS_MAX`].
     pub(crate) fn of_template(conditions: &[FilterCondition]) -> Result<Conditions> {
-        check_count(conditions, TEMPLATE_CONDITIONS_MAX, "a template")?;
+        check_template(conditions)?;
         Ok(Conditions::new(conditions))
     }
 
