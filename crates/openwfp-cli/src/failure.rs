@@ -1,5 +1,6 @@
 //! Why a command failed, how that is printed, and the exit code for it.
 
+use crate::format::printable::Printable;
 use std::io;
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -9,6 +10,8 @@ use std::process::ExitCode;
 pub(crate) enum Failure {
     /// The engine refused the call or could not be reached.
     Engine(openwfp::api::Error),
+    /// The configuration is wrong. The text may have lines of its own, such as an excerpt of the file.
+    Configuration(String),
     /// The output could not be written.
     Output(io::Error),
     /// The listing was printed, but it is incomplete.
@@ -23,11 +26,16 @@ impl Failure {
     /// The message for stderr; none where the reader of the output has gone, as `| head` does.
     pub(crate) fn message(&self) -> Option<String> {
         match self {
-            Failure::Engine(error) => Some(error.to_string()),
+            // It may be a daemon's text.
+            Failure::Engine(error) => Some(Printable(&error.to_string()).to_string()),
+            Failure::Configuration(text) => {
+                let lines: Vec<String> = text.lines().map(|line| Printable(line).to_string()).collect();
+                Some(lines.join("\n"))
+            }
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
             Failure::Output(error) => Some(format!("cannot write the output: {error}")),
             Failure::Incomplete(why) => {
-                Some(format!("the listing is incomplete: {why}. Run the command again."))
+                Some(format!("the listing is incomplete: {}. Run the command again.", Printable(why)))
             }
             Failure::Declined | Failure::Negative => None,
         }
@@ -37,9 +45,11 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-            Failure::Engine(_) | Failure::Output(_) | Failure::Declined | Failure::Negative => {
-                ExitCode::from(1)
-            }
+            Failure::Engine(_)
+            | Failure::Configuration(_)
+            | Failure::Output(_)
+            | Failure::Declined
+            | Failure::Negative => ExitCode::from(1),
             Failure::Incomplete(_) => ExitCode::from(3),
         }
     }

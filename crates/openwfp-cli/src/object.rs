@@ -7,6 +7,8 @@ use crate::args::ObjectShowArgs;
 use crate::change::confirm;
 use crate::failure::Failure;
 use crate::format;
+use crate::format::printable::Json;
+use crate::format::printable::Printable;
 use crate::format::rows::Column;
 use crate::format::rows::Rows;
 use crate::format::words;
@@ -111,6 +113,7 @@ fn write_page(
             if is_first {
                 write!(out, "{{\"objects\": [")?;
             }
+            let mut out = Json(out);
             for (place, (object, effect)) in with_effects().enumerate() {
                 let comma = if is_first && place == 0 { "" } else { "," };
                 write!(out, "{comma}\n  {}", whole_json(object, effect))?;
@@ -253,8 +256,8 @@ pub(crate) fn show(engine: &Engine, kind: ObjectKind, args: &ObjectShowArgs) -> 
                 writeln!(out, "access {}", access.to_sddl())?;
             }
         }
-        Format::Json => writeln!(out, "{:#}", whole_json(&object, effect))?,
-        Format::Jsonl => writeln!(out, "{}", whole_json(&object, effect))?,
+        Format::Json => writeln!(Json(out), "{:#}", whole_json(&object, effect))?,
+        Format::Jsonl => writeln!(Json(out), "{}", whole_json(&object, effect))?,
     }
     Ok(())
 }
@@ -306,14 +309,15 @@ pub(crate) fn explain_in_words(
         if let Ok(object) = session.object_get(ObjectKind::Filter, ObjectName::Id(decision.filter_id))
             && let Some(filter) = object.as_filter()
         {
-            writeln!(out, "    \"{}\": {}", filter.name, sentence(filter))?;
+            writeln!(out, "    \"{}\": {}", Printable(&filter.name), sentence(filter))?;
         }
         if let Some(key) = decision.provider_context
             && let Ok(object) = session.object_get(ObjectKind::ProviderContext, ObjectName::Key(key))
             && let Some(context) = object.as_provider_context()
         {
             let kind = context_type_name(context.policy.context_type());
-            writeln!(out, "    policy: provider context {} \"{}\", {kind}", context.id, context.name)?;
+            let (id, name) = (context.id, Printable(&context.name));
+            writeln!(out, "    policy: provider context {id} \"{name}\", {kind}")?;
             if let Some(tunnel) = context.policy.tunnel() {
                 writeln!(out, "    tunnel: {} to {}", tunnel.endpoints.local.0, tunnel.endpoints.remote.0)?;
             }
@@ -344,7 +348,10 @@ fn columns(kind: ObjectKind) -> Vec<Column> {
 fn row(object: &Object, effect: Option<&FilterEffect>) -> Vec<String> {
     let key = name_of(object.key());
     match object {
-        Object::Provider(provider) => vec![key, format!("{:#x}", provider.flags), provider.name.clone()],
+        Object::Provider(provider) => {
+            let flags = format!("{:#x}", provider.flags);
+            vec![key, flags, provider.name.clone()]
+        }
         Object::ProviderContext(context) => {
             let kind = context_type_name(context.policy.context_type()).to_owned();
             vec![context.id.to_string(), context.key.to_string(), kind, context.name.clone()]
@@ -472,7 +479,7 @@ fn plain(shown: &Shown) -> String {
         Shown::Number(value) => value.to_string(),
         Shown::Signed(value) => value.to_string(),
         Shown::Float(value) => value.to_string(),
-        Shown::Text(value) => value.clone(),
+        Shown::Text(value) => Printable(value).to_string(),
         other => to_json(other).to_string(),
     }
 }

@@ -6,6 +6,7 @@ use crate::args::PolicyListArgs;
 use crate::args::PolicyShowArgs;
 use crate::failure::Failure;
 use crate::format;
+use crate::format::printable::Json;
 use crate::format::rows::Column;
 use crate::format::rows::Rows;
 use crate::format::words;
@@ -266,7 +267,9 @@ pub(crate) fn list(engine: &Engine, args: &PolicyListArgs) -> Result<(), Failure
 }
 
 fn to_text(policy: &Policy) -> std::io::Result<String> {
-    serde_json::to_string(policy).map_err(std::io::Error::from)
+    let mut text = Vec::new();
+    serde_json::to_writer(Json(&mut text), policy)?;
+    String::from_utf8(text).map_err(std::io::Error::other)
 }
 
 fn write_page(
@@ -349,8 +352,8 @@ pub(crate) fn show(engine: &Engine, args: &PolicyShowArgs) -> Result<(), Failure
     let mut out = anstream::stdout().lock();
     match args.output.output {
         Format::Json => {
-            let text = serde_json::to_string_pretty(&alone(&policy)).map_err(std::io::Error::from)?;
-            return Ok(writeln!(out, "{text}")?);
+            serde_json::to_writer_pretty(Json(&mut out), &alone(&policy)).map_err(std::io::Error::from)?;
+            return Ok(writeln!(out)?);
         }
         Format::Jsonl => return Ok(writeln!(out, "{}", to_text(&alone(&policy))?)?),
         Format::Table | Format::Wide => {}
@@ -424,8 +427,8 @@ pub(crate) fn explain(engine: &Engine, args: &ExplainArgs) -> Result<(), Failure
             }
             in_words(&mut out, &*session, &packet, &explanation)?;
         }
-        Format::Json => writeln!(out, "{:#}", to_json(&explanation))?,
-        Format::Jsonl => writeln!(out, "{}", to_json(&explanation))?,
+        Format::Json => writeln!(Json(out), "{:#}", to_json(&explanation))?,
+        Format::Jsonl => writeln!(Json(out), "{}", to_json(&explanation))?,
     }
     match explanation.outcome {
         Outcome::Protected => Ok(()),

@@ -144,7 +144,7 @@ fn row(kind: EventKind, changed: &Changed) -> String {
     let what = match context.acquire() {
         Some(packet) => format!("  {}", words::packet(packet)),
         None if changed.fields.is_empty() => String::new(),
-        None => format!("  {}", json::describe(changed)),
+        None => format!("  {}", words::escaped(&json::describe(changed))),
     };
     format!(
         "{:<24}  {:<11}  {:>6}  {:<8}  {:<15}  {:<15}  {:<10}  {:<10}  {:>12}  {:>12}{what}",

@@ -1,6 +1,7 @@
 //! The JSON of SA contexts, which `docs/json.md` documents. Its version is [`VERSION`].
 
 use super::words;
+use crate::format::printable::Json;
 use crate::sa::End;
 use crate::sa::Listing;
 use openwfp::api::ContextFields;
@@ -65,7 +66,7 @@ impl Listing for Document {
                 writeln!(out, "{{\"version\":{VERSION},\"contexts\":[")?;
                 self.started = true;
             }
-            serde_json::to_writer(&mut *out, &Context::new(context, self.keys.as_ref(), None))?;
+            serde_json::to_writer(Json(&mut *out), &Context::new(context, self.keys.as_ref(), None))?;
         }
         Ok(())
     }
@@ -125,7 +126,10 @@ pub(crate) fn write_event(out: &mut dyn Write, event: &str, time: &str, changed:
     let before = members(changed.before.as_deref(), changed.fields).into_iter();
     let before = before.map(|(name, value)| (name.to_owned(), value)).collect();
     let changed = changed.fields.names().collect();
-    serde_json::to_writer(&mut *out, &Event { version: VERSION, event, time, changed, before, context })?;
+    serde_json::to_writer(
+        Json(&mut *out),
+        &Event { version: VERSION, event, time, changed, before, context },
+    )?;
     writeln!(out)
 }
 
@@ -170,8 +174,8 @@ pub(crate) fn write_one(
 ) -> io::Result<()> {
     let value = Context::new(context, keys, Some(VERSION));
     match layout {
-        Layout::Pretty => serde_json::to_writer_pretty(&mut *out, &value)?,
-        Layout::Line => serde_json::to_writer(&mut *out, &value)?,
+        Layout::Pretty => serde_json::to_writer_pretty(Json(&mut *out), &value)?,
+        Layout::Line => serde_json::to_writer(Json(&mut *out), &value)?,
     }
     writeln!(out)
 }

@@ -1,6 +1,7 @@
 //! Formats of SA contexts: tables, single contexts, JSON.
 
 pub(crate) mod json;
+pub(crate) mod printable;
 pub(crate) mod rows;
 pub(crate) mod show;
 pub(crate) mod table;

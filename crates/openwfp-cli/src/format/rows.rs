@@ -1,6 +1,8 @@
 //! The layout of tables, written page by page. The first page decides the columns and their widths. If a later page needs wider
 //! ones, the heading is written again above it.
 
+use crate::format::printable::Printable;
+use crate::format::printable::is_printable;
 use anstyle::Style;
 use std::io;
 use std::io::Write;
@@ -34,9 +36,14 @@ pub(crate) struct Cells {
 }
 
 impl Cells {
-    /// Adds the cell that a function writes.
+    /// Adds the cell that a function writes, escaped.
     pub(crate) fn add(&mut self, write: impl FnOnce(&mut String)) {
+        let start = self.text.len();
         write(&mut self.text);
+        if !is_printable(&self.text[start..]) {
+            let cell = Printable(&self.text[start..]).to_string();
+            self.text.replace_range(start.., &cell);
+        }
         self.ends.push(self.text.len());
     }
 

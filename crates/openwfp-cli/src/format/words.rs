@@ -1,5 +1,6 @@
 //! Formatting that all formats share: selectors, times, durations, keys.
 
+use crate::format::printable::Printable;
 use openwfp::api::Key;
 use openwfp::api::KeyAccess;
 use openwfp::api::LinuxSa;
@@ -12,14 +13,9 @@ use openwfp::api::Spi;
 use std::time::Duration;
 use std::time::SystemTime;
 
-/// Returns other people's text with everything escaped that does not print as itself: control characters, and those that end
-/// lines or turn the direction of writing.
+/// Returns other people's text as it is to be printed.
 pub(crate) fn escaped(text: &str) -> String {
-    let is_hidden = |c: char| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    let escape = |c: char| {
-        if c.is_control() || is_hidden(c) { c.escape_default().to_string() } else { c.to_string() }
-    };
-    text.chars().map(escape).collect()
+    Printable(text).to_string()
 }
 
 /// Returns the packet that an acquire needs an SA for, such as `10.1.0.1[icmp/8(0)] => 10.2.0.1[icmp/8(0)]`.
