@@ -274,14 +274,36 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Returns where to look for `nft`. A daemon's search path may lack the directories of administrators; that of a set-user-id or
+/// setcap program is its caller's, who must not choose what it runs.
+fn search_path(for_another: bool, own: Option<String>) -> String {
+    const USUAL: &str = "/usr/sbin:/sbin:/usr/bin:/bin";
+    match own.filter(|_| !for_another) {
+        Some(own) => format!("{own}:{USUAL}"),
+        None => USUAL.to_owned(),
+    }
+}
+
+/// Whether this program has rights that its caller has not (`AT_SECURE`, getauxval(3)). Yes, if the kernel does not tell.
+fn runs_for_another() -> bool {
+    const AT_SECURE: usize = 23;
+    const WORD: usize = size_of::<usize>();
+    let Ok(entries) = std::fs::read("/proc/self/auxv") else { return true };
+    let number = |bytes: &[u8]| bytes.try_into().map(usize::from_ne_bytes).unwrap_or_default();
+    let mut entries =
+        entries.chunks_exact(2 * WORD).map(|entry| (number(&entry[..WORD]), number(&entry[WORD..])));
+    entries.find(|(kind, _)| *kind == AT_SECURE).is_none_or(|(_, value)| value != 0)
+}
+
 /// Runs `nft`; returns the number of its process, and what it has written.
 fn nft(arguments: &[&str], input: &[u8]) -> Result<(u32, Output)> {
     let failed =
         |error: &io::Error| Error::new(Code::ERROR_NOT_SUPPORTED, format!("cannot run nft: {error}"));
     let mut command = Command::new("nft");
-    // A daemon's search path may lack the directories of administrators.
-    let path = std::env::var("PATH").unwrap_or_default();
-    command.args(arguments).env("PATH", format!("{path}:/usr/sbin:/sbin"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("PATH", search_path(runs_for_another(), std::env::var("PATH").ok()));
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
