@@ -199,3 +199,168 @@ fn whichever_write_fails_the_engine_and_its_store_stay_equal_and_no_object_is_ha
         assert!(fails_at != 2 || !kept.1.contains(&3) && !kept.1.contains(&4), "all or nothing");
     }
 }
+
+/// Fills a store with objects and closes it.
+fn filled(file: &File) {
+    let store = file.store();
+    let (_engine, session) = open(&store);
+    for number in 1..40 {
+        session.object_add(provider(number, FLAG_PERSISTENT)).unwrap();
+    }
+}
+
+#[test]
+fn a_truncated_store_is_refused_with_a_remedy_or_moved_aside() {
+    let file = File::new();
+    filled(&file);
+    let whole = std::fs::read(&file.0).unwrap();
+    for length in (1..whole.len()).step_by(whole.len() / 41) {
+        std::fs::write(&file.0, &whole[..length]).unwrap();
+        let error = RedbStore::open(&file.0).map(drop).unwrap_err();
+        assert_eq!(error.code(), Code::FWP_E_INVALID_PARAMETER, "{length}: {error}");
+        assert!(error.remedy().unwrap().contains("move it away"), "{length}: {error}");
+    }
+    std::fs::write(&file.0, &whole[..whole.len() / 2]).unwrap();
+    let (store, damaged) = RedbStore::open_or_replace(&file.0).unwrap();
+    assert!(store.load().unwrap().is_empty());
+    let (aside, error) = damaged.unwrap();
+    assert_eq!(std::fs::read(&aside).unwrap(), whole[..whole.len() / 2]);
+    assert!(error.what().contains("truncated"), "{error}");
+    std::fs::remove_file(aside).unwrap();
+    drop(store);
+    let (store, damaged) = RedbStore::open_or_replace(&file.0).unwrap();
+    assert!(damaged.is_none() && store.load().unwrap().is_empty());
+}
+
+/// What a failing disk changes is never read as what was written. Bits in parts of the file that hold nothing may change.
+#[test]
+fn what_a_disk_has_changed_is_noticed() {
+    let file = File::new();
+    filled(&file);
+    let (whole, kept) = (std::fs::read(&file.0).unwrap(), file.store().load().unwrap());
+    let mut noticed = 0;
+    let holds: Vec<usize> = whole
+        .windows(16)
+        .enumerate()
+        .filter(|(_, part)| part.iter().all(|byte| *byte != 0))
+        .map(|(place, _)| place)
+        .collect();
+    for place in holds.iter().step_by(holds.len() / 200) {
+        let mut changed = whole.clone();
+        changed[place + 8] ^= 0x40;
+        std::fs::write(&file.0, &changed).unwrap();
+        match RedbStore::open(&file.0).and_then(|store| store.load()) {
+            Ok(objects) => assert_eq!(objects, kept, "{place}"),
+            Err(error) => {
+                assert!(error.remedy().is_some(), "{error}");
+                noticed += 1;
+            }
+        }
+    }
+    assert!(noticed >= 20, "{noticed}");
+}
+
+#[test]
+fn a_store_of_the_first_layout_gets_its_checksums() {
+    let file = File::new();
+    filled(&file);
+    let kept = file.store().load().unwrap();
+    {
+        // As an earlier version wrote it.
+        let objects: redb::TableDefinition<'_, &[u8], &[u8]> = redb::TableDefinition::new("objects");
+        let about: redb::TableDefinition<'_, &str, u64> = redb::TableDefinition::new("about");
+        let database = redb::Database::open(&file.0).unwrap();
+        let transaction = database.begin_write().unwrap();
+        {
+            use redb::ReadableTable;
+            let mut table = transaction.open_table(objects).unwrap();
+            let all: Vec<_> = table
+                .iter()
+                .unwrap()
+                .map(|entry| entry.unwrap())
+                .map(|(key, value)| (key.value().to_vec(), value.value().to_vec()))
+                .collect();
+            for (key, value) in all {
+                table.insert(&*key, &value[..value.len() - 4]).unwrap();
+            }
+            transaction.open_table(about).unwrap().insert("version", 1).unwrap();
+        }
+        transaction.commit().unwrap();
+    }
+    assert_eq!(file.store().load().unwrap(), kept);
+    assert_eq!(file.store().load().unwrap(), kept, "and again");
+}
+
+#[test]
+fn only_the_owner_can_read_a_store_and_nobody_else_could_have_written_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let file = File::new();
+    filled(&file);
+    let mode = || std::fs::metadata(&file.0).unwrap().permissions().mode() & 0o777;
+    let set = |mode| std::fs::set_permissions(&file.0, PermissionsExt::from_mode(mode)).unwrap();
+    assert_eq!(mode(), 0o600);
+    set(0o644);
+    drop(file.store());
+    assert_eq!(mode(), 0o600);
+    set(0o666);
+    let error = RedbStore::open(&file.0).map(drop).unwrap_err();
+    assert_eq!(error.code(), Code::ERROR_ACCESS_DENIED, "{error}");
+    assert!(error.remedy().unwrap().contains("chmod 600"), "{error}");
+    set(0o600);
+    let link = File::new();
+    std::os::unix::fs::symlink(&file.0, &link.0).unwrap();
+    let error = RedbStore::open(&link.0).map(drop).unwrap_err();
+    assert!(error.what().contains("symbolic link"), "{error}");
+    let fifo = File::new();
+    nix::unistd::mkfifo(&fifo.0, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let error = RedbStore::open(&fifo.0).map(drop).unwrap_err();
+    assert!(error.what().contains("regular file"), "{error}");
+}
+
+/// A disk without room, as a limit on the length of files: what does not fit changes nothing, and once there is room again, the
+/// same store takes it. In a process of its own, because the limit is the process's.
+#[test]
+fn a_store_works_again_once_there_is_room() {
+    const CHILD: &str = "OPENWFP_STORE_WITHOUT_ROOM";
+    use nix::sys::resource::Resource;
+    if std::env::var_os(CHILD).is_none() {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_store_works_again_once_there_is_room", "--nocapture"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    // The system sends SIGXFSZ at the limit, which would end the process; blocked, the write fails.
+    let mut signals = nix::sys::signal::SigSet::empty();
+    signals.add(nix::sys::signal::Signal::SIGXFSZ);
+    signals.thread_block().unwrap();
+    let file = File::new();
+    filled(&file);
+    let store = file.store();
+    let kept = store.load().unwrap();
+    let length = std::fs::metadata(&file.0).unwrap().len();
+    let (_, hard) = nix::sys::resource::getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+    let limit = |length| nix::sys::resource::setrlimit(Resource::RLIMIT_FSIZE, length, hard).unwrap();
+    limit(length);
+    let big = |number| StoredObject {
+        object: Object::Provider(Provider {
+            key: key(number),
+            name: "n".repeat(60_000),
+            ..Provider::default()
+        }),
+        ..kept[0].clone()
+    };
+    let failed =
+        (100..200).find_map(|number| store.commit(&[big(number)], &[]).err().map(|error| (number, error)));
+    let (number, error) = failed.expect("the limit is reached");
+    assert_eq!(error.code(), Code::ERROR_INTERNAL_ERROR, "{error}");
+    assert!(store.commit(&[big(number)], &[]).is_err(), "still no room");
+    limit(hard);
+    store.commit(&[big(number)], &[]).unwrap();
+    let objects = store.load().unwrap();
+    assert_eq!(objects.len(), kept.len() + usize::try_from(number - 100).unwrap() + 1);
+    drop(store);
+    assert_eq!(file.store().load().unwrap(), objects);
+}
