@@ -3,7 +3,6 @@
 //! Run it with `cargo run -p openwfp-xfrm --example capture -- DIRECTORY`. The files contain the keys
 //! of the SAs, so take captures only on machines whose keys are disposable.
 
-use std::fs;
 use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -12,9 +11,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Some(why) = raw.lost {
         return Err(why.into());
     }
-    fs::create_dir_all(&directory)?;
-    fs::write(directory.join(openwfp_xfrm::capture::STATES), raw.states)?;
-    fs::write(directory.join(openwfp_xfrm::capture::POLICIES), raw.policies.unwrap_or_default())?;
-    fs::write(directory.join(openwfp_xfrm::capture::ADDRESSES), raw.addresses.unwrap_or_default())?;
+    openwfp_xfrm::capture::write(&directory, &raw)?;
     Ok(())
 }

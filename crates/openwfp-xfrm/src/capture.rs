@@ -4,9 +4,12 @@ use crate::dumps::Dumps;
 use crate::error;
 use crate::snapshot::Origin;
 use crate::snapshot::Snapshot;
+use openwfp_api::Code;
+use openwfp_api::Error;
 use openwfp_api::Result;
 use std::fs;
 use std::io;
+use std::io::Write;
 use std::path::Path;
 
 /// File name of the dump of states.
@@ -34,6 +37,43 @@ pub fn read(directory: &Path) -> Result<Snapshot> {
         ..Dumps::default()
     };
     Ok(Snapshot { dumps, origin: Origin::Capture(directory.to_owned()) })
+}
+
+/// Writes a capture to a directory, which is created if need be. Only the owner can read the files: they contain keys.
+///
+/// # Errors
+/// `ERROR_ACCESS_DENIED` without permission, `FWP_E_INVALID_PARAMETER` if a file cannot be written for any other reason.
+pub fn write(directory: &Path, dumps: &Dumps) -> Result {
+    let file = |e: &io::Error, path: &Path| {
+        let code = match e.kind() {
+            io::ErrorKind::PermissionDenied => Code::ERROR_ACCESS_DENIED,
+            _ => Code::FWP_E_INVALID_PARAMETER,
+        };
+        Error::new(code, format!("cannot write {}: {e}", path.display()))
+    };
+    fs::create_dir_all(directory).map_err(|e| file(&e, directory))?;
+    let parts = [
+        (STATES, Some(&dumps.states[..])),
+        (POLICIES, dumps.policies.as_deref()),
+        (ADDRESSES, dumps.addresses.as_deref()),
+    ];
+    for (name, bytes) in parts {
+        let path = directory.join(name);
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(target_os = "linux")]
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, nix::libc::O_NOFOLLOW);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let written = options.open(&path).and_then(|mut file| {
+            // A file that was there keeps its permissions otherwise.
+            #[cfg(unix)]
+            file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+            file.write_all(bytes.unwrap_or_default())
+        });
+        written.map_err(|e| file(&e, &path))?;
+    }
+    Ok(())
 }
 
 fn optional(path: &Path) -> Result<Option<Vec<u8>>> {

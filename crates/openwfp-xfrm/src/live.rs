@@ -72,6 +72,8 @@ pub struct Options {
     /// Directory of the journal of states that this engine installed [default: `/run/openwfp`]. Without one
     /// there is no journal.
     pub runtime: Option<PathBuf>,
+    /// Group that may read the journal [default: the process's own].
+    pub runtime_group: Option<u32>,
     /// Whether to take over or remove, at start, what earlier engines left behind [default: false].
     pub recover: bool,
 }
@@ -84,6 +86,7 @@ impl Default for Options {
             counter_events: false,
             counter_interval: Duration::from_secs(30),
             runtime: Some(PathBuf::from("/run/openwfp")),
+            runtime_group: None,
             recover: false,
         }
     }

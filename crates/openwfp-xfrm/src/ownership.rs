@@ -14,6 +14,10 @@
 //! spd HEX                  a policy of a filter: the payload of its deletion
 //! nospd HEX                that policy is gone
 //! ```
+//!
+//! Each line ends with ` #` and the CRC-32 of what stands before it, in hexadecimal. A line whose checksum does not match counts
+//! for nothing, and neither does an unfinished last line: an installation that it announces was never started. Journals of
+//! versions that knew no checksums have none in any line.
 
 use crate::table::StateIdentity;
 use crate::table::identity;
@@ -34,7 +38,11 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::fs::OpenOptions;
 use std::io;
+use std::io::Read;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -94,6 +102,10 @@ struct Journal {
     path: PathBuf,
     file: File,
     lines: usize,
+    /// Length of what was written whole, in bytes.
+    length: u64,
+    /// Group that may read the journal.
+    group: Option<u32>,
 }
 
 /// A context that a dead engine left behind, with what is needed to delete it.
@@ -109,15 +121,17 @@ impl Ownership {
     ///
     /// # Errors
     /// `RPC_E_OUT_OF_RESOURCES` if the file cannot be written.
-    pub(crate) fn keep_journal(&self, directory: &Path, namespace: u64) -> Result {
+    pub(crate) fn keep_journal(&self, directory: &Path, namespace: u64, group: Option<u32>) -> Result {
         let path = directory.join(format!("xfrm-{namespace}-{}.journal", unique()));
         let failed = |error: &io::Error| failed(&path, error);
         std::fs::create_dir_all(directory).map_err(|e| failed(&e))?;
-        let file = OpenOptions::new().append(true).create_new(true).open(&path).map_err(|e| failed(&e))?;
+        let mut options = OpenOptions::new();
+        let file = options.append(true).create_new(true).mode(MODE).open(&path).map_err(|e| failed(&e))?;
+        share(&file, group).map_err(|e| failed(&e))?;
         // The lock is released when the engine dies: whoever can lock the file knows that it is gone.
         file.try_lock().map_err(|e| failed(&e.into()))?;
         let mut owned = self.lock();
-        owned.journal = Some(Journal { path: path.clone(), file, lines: 0 });
+        owned.journal = Some(Journal { path: path.clone(), file, lines: 0, length: 0, group });
         owned.rewrite().map_err(|e| failed(&e))
     }
 
@@ -212,7 +226,7 @@ impl Ownership {
         let mut owned = self.lock();
         if whole && let Some(context) = owned.contexts.get_mut(&key) {
             context.whole = true;
-            let _ = owned.write(&format!("whole {key}\n"));
+            let _ = owned.write(&line(&format!("whole {key}")));
         }
     }
 
@@ -232,7 +246,7 @@ impl Ownership {
             owned.contexts.remove(&key);
             owned.acquires.remove(&key);
             unused.extend(owned.release(policies));
-            let _ = owned.write(&format!("gone {key}\n"));
+            let _ = owned.write(&line(&format!("gone {key}")));
         }
         unused
     }
@@ -322,11 +336,9 @@ impl Ownership {
     pub(crate) fn note_gone(&self, old: &SaId, new: &SaId) {
         let mut owned = self.lock();
         if let Some(OwnedSa { key, .. }) = owned.sas.get(&identity(new, 0)).copied() {
-            let mut line = format!("not {key} ");
             let mut payload = Vec::new();
             old.emit(&mut payload);
-            hex(&mut line, &payload);
-            let _ = owned.write(&line);
+            let _ = owned.write(&line(&format!("not {key} {}", hex(&payload))));
         }
     }
 
@@ -391,8 +403,7 @@ impl Owned {
             self.rewrite().map_err(|e| failed(&path, &e))?;
         }
         let Some(journal) = &mut self.journal else { return Ok(()) };
-        journal.lines += lines.lines().count();
-        journal.file.write_all(lines.as_bytes()).map_err(|e| failed(&journal.path, &e))
+        journal.append(lines).map_err(|e| failed(&journal.path, &e))
     }
 
     /// Replaces the file with one that holds only current facts.
@@ -406,21 +417,54 @@ impl Owned {
             }
             context.policies.iter().for_each(|id| policy_line(&mut lines, *key, id));
             if context.whole {
-                lines.push_str(&format!("whole {key}\n"));
+                lines.push_str(&line(&format!("whole {key}")));
             }
         }
         self.spd.iter().for_each(|id| spd_line(&mut lines, "spd", id));
         let Some(journal) = &mut self.journal else { return Ok(()) };
         let new = journal.path.with_extension("new");
-        let mut file = OpenOptions::new().append(true).create(true).truncate(false).open(&new)?;
-        file.set_len(0)?;
+        drop(std::fs::remove_file(&new));
+        let mut file = OpenOptions::new().append(true).create_new(true).mode(MODE).open(&new)?;
+        share(&file, journal.group)?;
         file.try_lock()?;
         file.write_all(lines.as_bytes())?;
         std::fs::rename(&new, &journal.path)?;
         journal.file = file;
         journal.lines = lines.lines().count();
+        journal.length = lines.len() as u64;
         Ok(())
     }
+}
+
+impl Journal {
+    /// Adds lines, all or none. What an earlier attempt has left of a line on a full disk is removed first.
+    fn append(&mut self, lines: &str) -> io::Result<()> {
+        if self.file.metadata()?.len() != self.length {
+            self.file.set_len(self.length)?;
+        }
+        if let Err(error) = self.file.write_all(lines.as_bytes()) {
+            // If this fails, too, the next attempt does it.
+            drop(self.file.set_len(self.length));
+            return Err(error);
+        }
+        self.lines += lines.lines().count();
+        self.length += lines.len() as u64;
+        Ok(())
+    }
+}
+
+/// Permissions of a journal: it names peers, SPIs and selectors.
+const MODE: u32 = 0o640;
+
+/// Lets only the engine's user and a group read a journal.
+fn share(file: &File, group: Option<u32>) -> io::Result<()> {
+    // Without the right to give files away, the journal keeps the process's own group.
+    if let Some(group) = group
+        && std::os::unix::fs::fchown(file, None, Some(group)).is_err()
+    {
+        return file.set_permissions(PermissionsExt::from_mode(0o600));
+    }
+    file.set_permissions(PermissionsExt::from_mode(MODE))
 }
 
 /// What a journal of a dead engine lists.
@@ -438,11 +482,17 @@ pub(crate) struct Left {
 pub(crate) fn leftovers(directory: &Path, namespace: u64) -> Result<Vec<Left>> {
     let mut found = Vec::new();
     for path in journals(directory, namespace)? {
-        if is_alive(&path) {
-            continue;
+        let Some(mut file) = open(&path).filter(|file| file.try_lock().is_ok()) else { continue };
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|e| failed(&path, &e))?;
+        let (contexts, spd, damaged) = parse(&bytes);
+        if damaged > 0 {
+            tracing::warn!(
+                journal = %path.display(),
+                damaged,
+                "the record of an earlier engine's SAs has damaged lines: SAs of that engine may remain in the kernel"
+            );
         }
-        let text = std::fs::read_to_string(&path).map_err(|e| failed(&path, &e))?;
-        let (contexts, spd) = parse(&text);
         found.push(Left { path, contexts, spd });
     }
     Ok(found)
@@ -468,16 +518,49 @@ pub(crate) fn journals(directory: &Path, namespace: u64) -> Result<Vec<PathBuf>>
 
 /// Returns whether the engine that keeps a journal still runs, or the journal is gone.
 pub(crate) fn is_alive(journal: &Path) -> bool {
-    File::open(journal).map_or(true, |file| file.try_lock().is_err())
+    open(journal).is_none_or(|file| file.try_lock().is_err())
 }
 
-/// Returns the contexts of a journal and the policies of filters. Ignores an unfinished last line: an installation that it
-/// announces was never started.
-fn parse(text: &str) -> (Vec<Leftover>, HashSet<PolicyId>) {
+/// Opens a journal to read it; `None` if it is gone, or is none: a FIFO, a symbolic link, or the file of another user, whose
+/// lines would make this engine delete states.
+fn open(path: &Path) -> Option<File> {
+    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let found = file.and_then(|file| Ok((file.metadata()?, file)));
+    let (about, file) = match found {
+        Ok(found) => found,
+        Err(error) => {
+            if error.kind() != io::ErrorKind::NotFound {
+                tracing::warn!(journal = %path.display(), "left alone a journal that cannot be read: {error}");
+            }
+            return None;
+        }
+    };
+    let is_ours = about.uid() == nix::unistd::geteuid().as_raw() || about.uid() == 0;
+    if !about.is_file() || !is_ours || about.mode() & 0o022 != 0 {
+        tracing::warn!(
+            journal = %path.display(),
+            "left alone what has the name of a journal: it is no file of this user that only it can write"
+        );
+        return None;
+    }
+    Some(file)
+}
+
+/// Returns the contexts of a journal, the policies of filters, and the number of damaged lines, which count for nothing.
+fn parse(journal: &[u8]) -> (Vec<Leftover>, HashSet<PolicyId>, usize) {
     let mut spd = HashSet::new();
     let mut contexts: BTreeMap<&str, Leftover> = BTreeMap::new();
-    let finished = text.rfind('\n').map_or("", |end| &text[..end]);
-    for line in finished.lines() {
+    let finished = journal.iter().rposition(|byte| *byte == b'\n').map_or(&[][..], |end| &journal[..end]);
+    let lines = || finished.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let has_checksums = lines().any(|line| checked(line).is_some());
+    let mut damaged = 0;
+    for line in lines() {
+        let text = if has_checksums { checked(line) } else { std::str::from_utf8(line).ok() };
+        let Some(line) = text else {
+            damaged += 1;
+            continue;
+        };
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
             ["sa", key, direction, hex] => {
@@ -499,7 +582,24 @@ fn parse(text: &str) -> (Vec<Leftover>, HashSet<PolicyId>) {
             _ => {}
         }
     }
-    (contexts.into_values().collect(), spd)
+    (contexts.into_values().collect(), spd, damaged)
+}
+
+/// Returns a line without its checksum, if it has one that matches.
+fn checked(line: &[u8]) -> Option<&str> {
+    let (text, sum) = std::str::from_utf8(line).ok()?.rsplit_once(" #")?;
+    (sum == checksum(text)).then_some(text)
+}
+
+/// Returns the CRC-32 of a text, in hexadecimal.
+fn checksum(text: &str) -> String {
+    format!("{:08x}", crc32fast::hash(text.as_bytes()))
+}
+
+/// Returns a line of a journal: a text and its checksum.
+fn line(text: &str) -> String {
+    let sum = checksum(text);
+    format!("{text} #{sum}\n")
 }
 
 fn policy_of(hex: &str) -> Option<PolicyId> {
@@ -512,10 +612,9 @@ fn message(payload: &[u8]) -> Message<'_> {
 
 fn sa_line(lines: &mut String, key: u64, direction: Direction, id: &SaId) {
     let direction = if direction == Direction::Inbound { "in" } else { "out" };
-    lines.push_str(&format!("sa {key} {direction} "));
     let mut payload = Vec::new();
     id.emit(&mut payload);
-    hex(lines, &payload);
+    lines.push_str(&line(&format!("sa {key} {direction} {}", hex(&payload))));
 }
 
 fn policy_line(lines: &mut String, key: u64, id: &PolicyId) {
@@ -523,17 +622,16 @@ fn policy_line(lines: &mut String, key: u64, id: &PolicyId) {
 }
 
 fn spd_line(lines: &mut String, word: &str, id: &PolicyId) {
-    let _ = write!(lines, "{word} ");
     let mut payload = Vec::new();
     id.emit(&mut payload);
-    hex(lines, &payload);
+    lines.push_str(&line(&format!("{word} {}", hex(&payload))));
 }
 
-fn hex(lines: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        let _ = write!(lines, "{byte:02x}");
-    }
-    lines.push('\n');
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn bytes(hex: &str) -> Option<Vec<u8>> {
@@ -596,7 +694,7 @@ mod tests {
     fn a_later_engine_finds_what_one_left_behind_and_nothing_of_one_that_lives() {
         let directory = Directory::new();
         let engine = Ownership::default();
-        engine.keep_journal(&directory.0, 7).unwrap();
+        engine.keep_journal(&directory.0, 7, None).unwrap();
         let begin = |key, direction, spi| engine.begin(key, direction, &[sa(spi)], &[policy(8)]).unwrap();
         assert_eq!(begin(1, Direction::Inbound, 256), [policy(8)], "nobody had it");
         assert_eq!(begin(1, Direction::Outbound, 300), []);
@@ -619,7 +717,7 @@ mod tests {
     fn a_context_that_moved_is_found_under_its_new_names() {
         let directory = Directory::new();
         let engine = Ownership::default();
-        engine.keep_journal(&directory.0, 7).unwrap();
+        engine.keep_journal(&directory.0, 7, None).unwrap();
         engine.begin(1, Direction::Inbound, &[sa(256)], &[]).unwrap();
         engine.begin(1, Direction::Outbound, &[sa(300)], &[]).unwrap();
         engine.done(1, &[sa(256), sa(300)], true);
@@ -646,7 +744,7 @@ mod tests {
     fn the_journal_stays_short_however_much_comes_and_goes() {
         let directory = Directory::new();
         let engine = Ownership::default();
-        engine.keep_journal(&directory.0, 1).unwrap();
+        engine.keep_journal(&directory.0, 1, None).unwrap();
         engine.begin(1, Direction::Inbound, &[sa(1)], &[]).unwrap();
         for round in 2..20_000 {
             engine.begin(round, Direction::Inbound, &[sa(2)], &[]).unwrap();
@@ -664,9 +762,67 @@ mod tests {
         let mut text = String::new();
         sa_line(&mut text, 1, Direction::Inbound, &sa(256));
         sa_line(&mut text, 2, Direction::Inbound, &sa(257));
-        assert_eq!(parse(&text).0.len(), 2);
+        assert_eq!(parse(text.as_bytes()).0.len(), 2);
         for cut in 1..text.len() / 2 {
-            assert_eq!(parse(&text[..text.len() - cut]).0.len(), 1, "{cut}");
+            assert_eq!(parse(&text.as_bytes()[..text.len() - cut]).0.len(), 1, "{cut}");
         }
+    }
+
+    /// Whatever a failing disk makes of a journal, no line passes for another one, and the others count.
+    #[test]
+    fn a_damaged_line_counts_for_nothing_and_the_others_do() {
+        let mut text = String::new();
+        for number in 0..3 {
+            sa_line(&mut text, number, Direction::Inbound, &sa(256 + u32::try_from(number).unwrap()));
+        }
+        let one = text.len() / 3;
+        for place in 0..text.len() {
+            for bit in 0..8 {
+                let mut bytes = text.clone().into_bytes();
+                bytes[place] ^= 1 << bit;
+                let (contexts, _, damaged) = parse(&bytes);
+                // A line break that is gone makes one line of two.
+                let lost = if (place + 1) % one == 0 { 1..3 } else { 1..2 };
+                assert!(lost.contains(&(3 - contexts.len())), "{place} {bit}: {}", contexts.len());
+                assert!(damaged >= 1 || place + 1 == text.len(), "{place} {bit}");
+            }
+        }
+        // What an earlier version wrote has no checksums.
+        let old: String =
+            text.lines().map(|line| line.split(" #").next().unwrap().to_owned() + "\n").collect();
+        assert_eq!(parse(old.as_bytes()).0.len(), 3);
+    }
+
+    #[test]
+    fn what_a_full_disk_leaves_of_a_line_is_removed() {
+        let directory = Directory::new();
+        let engine = Ownership::default();
+        engine.keep_journal(&directory.0, 7, None).unwrap();
+        engine.begin(1, Direction::Inbound, &[sa(256)], &[]).unwrap();
+        let path = engine.lock().journal.as_ref().unwrap().path.clone();
+        // As a write leaves it that a full disk has cut off, and a truncation that failed, too.
+        let mut torn = OpenOptions::new().append(true).open(&path).unwrap();
+        torn.write_all(b"sa 2 in 0a0000").unwrap();
+        engine.begin(3, Direction::Inbound, &[sa(258)], &[]).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+        drop(engine);
+        let found = leftovers(&directory.0, 7).unwrap();
+        assert_eq!(found[0].contexts.len(), 2);
+        assert_eq!(parse(&std::fs::read(&path).unwrap()).2, 0);
+    }
+
+    #[test]
+    fn what_only_has_the_name_of_a_journal_is_left_alone() {
+        let directory = Directory::new();
+        let named = |name: &str| directory.0.join(format!("xfrm-7-{name}.journal"));
+        nix::unistd::mkfifo(&named("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", named("link")).unwrap();
+        std::fs::write(named("rubbish"), b"sa 1 in 00\xff\n\x80\n").unwrap();
+        std::fs::write(named("open"), b"").unwrap();
+        std::fs::set_permissions(named("open"), PermissionsExt::from_mode(0o666)).unwrap();
+        assert!(is_alive(&named("fifo")) && is_alive(&named("link")) && is_alive(&named("open")));
+        let found = leftovers(&directory.0, 7).unwrap();
+        assert_eq!(found.len(), 1);
+        assert!(found[0].contexts.is_empty());
     }
 }

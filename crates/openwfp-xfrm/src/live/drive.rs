@@ -167,7 +167,8 @@ impl Driver {
     fn begin_journal(&self) {
         self.journal.call_once(|| {
             if let Some(directory) = &self.options.runtime
-                && let Err(error) = self.ownership.keep_journal(directory, self.number())
+                && let Err(error) =
+                    self.ownership.keep_journal(directory, self.number(), self.options.runtime_group)
             {
                 tracing::warn!(%error, "after a crash, a new engine will not recognise the SAs of this one");
             }
