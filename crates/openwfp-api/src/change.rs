@@ -207,6 +207,17 @@ impl SaContextStep {
     }
 }
 
+impl BatchMode {
+    /// Checks the number of steps of a batch.
+    ///
+    /// # Errors
+    /// `RPC_S_INVALID_BOUND` for more than [`bounds::BATCH_STEPS`](crate::bounds::BATCH_STEPS).
+    pub fn check_count(steps: usize) -> Result {
+        crate::bounds::check("the list of steps of a batch", steps, crate::bounds::BATCH_STEPS)
+            .map_err(|error| error.with_remedy("Use several batches."))
+    }
+}
+
 /// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepOutcome {

@@ -9,6 +9,7 @@
 //! [`SaDetails::bundle`], and so on. Attributes that Linux has and WFP lacks are in [`LinuxSa`].
 #![forbid(unsafe_code)]
 
+pub mod bounds;
 mod change;
 mod claim;
 mod code;
@@ -32,6 +33,7 @@ mod spd;
 mod statistics;
 mod template;
 mod time;
+mod waits;
 mod wfp;
 
 pub use change::{
@@ -70,9 +72,11 @@ pub use sa::transform::{
     EspAuthAndCipher, Transform, TransformType, WfpAuth, WfpCipher, WfpTransform,
 };
 pub use security::{Ace, AceKind, Acl, Principal, SecurityDescriptor, SecurityInformation, Sid};
-pub use session::{EngineOption, Session, SessionInfo, SessionNumber, TransactionMode};
+pub use session::{EngineOption, OpenTransaction, Session, SessionInfo, SessionNumber, TransactionMode};
 pub use spd::{PolicyDirection, Protection, SpdAction, SpdChange, SpdEntry};
 pub use statistics::{Drops, ProtocolDrops, ProviderDrops, SaStatistics, Statistics, TrafficStatistics};
 pub use template::{AddressMatch, AddressRange, ContextTemplate};
 pub use time::{Clock, Random, Timestamp};
+#[doc(hidden)]
+pub use waits::Waits;
 pub use wfp::{WfpAlgorithm, check_authn_service, dynamic_session};

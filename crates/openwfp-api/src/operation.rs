@@ -46,24 +46,63 @@ impl Rights {
     /// All rights.
     pub const ALL: Rights = Rights(0xF_0FFF);
 
-    const NAMES: &[(Rights, &str)] = &[
-        (Rights::ADD, "ADD"),
-        (Rights::ADD_LINK, "ADD_LINK"),
-        (Rights::BEGIN_READ_TXN, "BEGIN_READ_TXN"),
-        (Rights::BEGIN_WRITE_TXN, "BEGIN_WRITE_TXN"),
-        (Rights::CLASSIFY, "CLASSIFY"),
-        (Rights::ENUM, "ENUM"),
-        (Rights::OPEN, "OPEN"),
-        (Rights::READ, "READ"),
-        (Rights::READ_STATS, "READ_STATS"),
-        (Rights::SUBSCRIBE, "SUBSCRIBE"),
-        (Rights::WRITE, "WRITE"),
-        (Rights::READ_KEYS, "READ_KEYS"),
-        (Rights::DELETE, "DELETE"),
-        (Rights::READ_CONTROL, "READ_CONTROL"),
-        (Rights::WRITE_DAC, "WRITE_DAC"),
-        (Rights::WRITE_OWNER, "WRITE_OWNER"),
+    /// What those may do who only look: list, read, watch, and ask what happens to a packet.
+    pub const OF_READERS: Rights = Rights(
+        Rights::OPEN.0
+            | Rights::ENUM.0
+            | Rights::READ.0
+            | Rights::READ_STATS.0
+            | Rights::SUBSCRIBE.0
+            | Rights::CLASSIFY.0
+            | Rights::BEGIN_READ_TXN.0
+            | Rights::READ_CONTROL.0,
+    );
+    /// What those may do who also change SA contexts and objects.
+    pub const OF_OPERATORS: Rights = Rights(
+        Rights::OF_READERS.0
+            | Rights::ADD.0
+            | Rights::ADD_LINK.0
+            | Rights::WRITE.0
+            | Rights::DELETE.0
+            | Rights::BEGIN_WRITE_TXN.0,
+    );
+    /// What those may do who also decide who may do what. Keys are not among these rights.
+    pub const OF_ADMINISTRATORS: Rights =
+        Rights(Rights::OF_OPERATORS.0 | Rights::WRITE_DAC.0 | Rights::WRITE_OWNER.0);
+
+    /// Each right with its name, and what it allows.
+    const NAMES: &[(Rights, &str, &str)] = &[
+        (Rights::ADD, "ADD", "add"),
+        (Rights::ADD_LINK, "ADD_LINK", "refer to"),
+        (Rights::BEGIN_READ_TXN, "BEGIN_READ_TXN", "begin a read-only transaction"),
+        (Rights::BEGIN_WRITE_TXN, "BEGIN_WRITE_TXN", "begin a read/write transaction"),
+        (Rights::CLASSIFY, "CLASSIFY", "classify packets"),
+        (Rights::ENUM, "ENUM", "list"),
+        (Rights::OPEN, "OPEN", "open a session"),
+        (Rights::READ, "READ", "read"),
+        (Rights::READ_STATS, "READ_STATS", "read statistics"),
+        (Rights::SUBSCRIBE, "SUBSCRIBE", "watch"),
+        (Rights::WRITE, "WRITE", "change"),
+        (Rights::READ_KEYS, "READ_KEYS", "read keys"),
+        (Rights::DELETE, "DELETE", "delete"),
+        (Rights::READ_CONTROL, "READ_CONTROL", "read the access list"),
+        (Rights::WRITE_DAC, "WRITE_DAC", "change the access list"),
+        (Rights::WRITE_OWNER, "WRITE_OWNER", "take the ownership"),
     ];
+
+    /// Returns what these rights allow, in words, such as `list and read`.
+    pub fn in_words(self) -> String {
+        let words: Vec<&str> = Rights::NAMES
+            .iter()
+            .filter(|(right, ..)| self.contain(*right))
+            .map(|(.., words)| *words)
+            .collect();
+        match words.split_last() {
+            None => "do this".to_owned(),
+            Some((only, [])) => (*only).to_owned(),
+            Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        }
+    }
 
     /// Returns the union of both sets of rights.
     #[must_use]
@@ -88,7 +127,7 @@ impl fmt::Display for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut left = *self;
         let mut join = "";
-        for (right, name) in Rights::NAMES {
+        for (right, name, _) in Rights::NAMES {
             if self.contain(*right) {
                 write!(f, "{join}{name}")?;
                 left = left.without(*right);
@@ -296,6 +335,8 @@ operations! {
     SaDbGetSecurityInfo = "IPsecSaDbGetSecurityInfo", SaDb Rights::READ_CONTROL, reads outside_transactions;
     /// Changes the access list of the SA database.
     SaDbSetSecurityInfo = "IPsecSaDbSetSecurityInfo", SaDb Rights::WRITE_DAC, writes outside_transactions on_object;
+    /// Ends another session. OpenWFP extension.
+    SessionEnd = "(session end)", Engine Rights::NONE, writes;
     /// Adds a provider.
     ProviderAdd = "FwpmProviderAdd", Provider Rights::ADD, writes;
     /// Deletes a provider.
@@ -492,7 +533,7 @@ mod tests {
             let call = rules.wfp_name.strip_prefix("IPsecSaContext");
             let changes = confined
                 || rules.wfp_name.contains("SetSecurityInfo")
-                || matches!(rules.wfp_name, "(net event)" | "FwpmEngineSetOption")
+                || matches!(rules.wfp_name, "(net event)" | "(session end)" | "FwpmEngineSetOption")
                 || rules.wfp_name.ends_with("Add")
                 || rules.wfp_name.ends_with("DeleteByKey")
                 || matches!(

@@ -47,6 +47,10 @@ pub struct SessionOptions {
     pub subscriptions_max: usize,
     /// The name of the engine to open, where several are served; empty selects the first.
     pub engine: String,
+    /// Where the client is: `unix`, or the address and port of a network client; empty in the engine's own process.
+    pub origin: String,
+    /// The maximum time for which the session may keep a read/write transaction open, if it is less than the engine's.
+    pub transaction_time_max: Duration,
 }
 
 /// An engine that sessions can be opened with: one in this process, or a client of a remote one.
@@ -92,6 +96,8 @@ impl SessionOptions {
             enumerators_max: SessionOptions::ENUMERATORS_MAX,
             subscriptions_max: SessionOptions::SUBSCRIPTIONS_MAX,
             engine: String::new(),
+            origin: String::new(),
+            transaction_time_max: Duration::MAX,
         }
     }
 
@@ -155,6 +161,18 @@ impl SessionOptions {
     /// Selects an engine by name, where a daemon serves several; default: the first.
     pub fn engine(mut self, name: impl Into<String>) -> SessionOptions {
         self.engine = name.into();
+        self
+    }
+
+    /// Sets where the client is: `unix`, or the address and port of a network client.
+    pub fn origin(mut self, origin: impl Into<String>) -> SessionOptions {
+        self.origin = origin.into();
+        self
+    }
+
+    /// Sets the maximum time for which the session may keep a read/write transaction open.
+    pub fn transaction_time_max(mut self, time: Duration) -> SessionOptions {
+        self.transaction_time_max = time;
         self
     }
 

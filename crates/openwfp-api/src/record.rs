@@ -10,6 +10,7 @@ use crate::Result;
 use crate::SecurityDescriptor;
 use crate::Sid;
 use crate::Timestamp;
+use crate::bounds;
 use crate::protobuf::Reader;
 use crate::protobuf::Value;
 use crate::protobuf::Writer;
@@ -227,6 +228,7 @@ impl<T: Field> Field for Vec<T> {
     }
 
     fn take(&mut self, value: Value<'_>) -> Result {
+        bounds::check_room(bounds::UNNAMED, self.len(), bounds::LIST)?;
         let mut one = T::default();
         one.take(value)?;
         self.push(one);
@@ -240,6 +242,11 @@ impl<T: Field> Field for Vec<T> {
     fn kind(schema: &mut Schema) -> String {
         format!("repeated {}", T::kind(schema))
     }
+}
+
+#[doc(hidden)]
+pub fn in_field(error: crate::Error, record: &str, field: &str) -> crate::Error {
+    bounds::in_field(error, record, field)
 }
 
 /// Maximum nesting depth of boxed records. Only boxed records can contain themselves.
@@ -331,6 +338,16 @@ fn signed<T: TryFrom<i64>>(value: Value<'_>) -> Result<T> {
     T::try_from(value.u64()?.cast_signed()).map_err(|_| malformed("a number is out of its field's range"))
 }
 
+fn text(value: Value<'_>) -> Result<&str> {
+    let text = value.text()?;
+    bounds::check(bounds::UNNAMED, text.len(), bounds::TEXT).map(|()| text)
+}
+
+fn blob(value: Value<'_>) -> Result<Blob> {
+    let bytes = value.bytes()?;
+    bounds::check(bounds::UNNAMED, bytes.len(), bounds::BYTES).map(|()| Blob::from(bytes))
+}
+
 fn array<const N: usize>(value: Value<'_>) -> Result<[u8; N]> {
     value.bytes()?.try_into().map_err(|_| malformed("a field has the wrong number of bytes"))
 }
@@ -381,8 +398,8 @@ fields! {
     i64: "int64", |v| *v == 0, |v, n, w| w.always_uint(n, v.cast_unsigned()), signed, |v| Shown::Signed(*v);
     f32: "double", |v| v.to_bits() == 0, |v, n, w| w.always_fixed64(n, f64::from(*v).to_bits()), single, |v| Shown::Float((*v).into());
     f64: "double", |v| v.to_bits() == 0, |v, n, w| w.always_fixed64(n, v.to_bits()), double, |v| Shown::Float(*v);
-    String: "string", String::is_empty, |v, n, w| w.always_bytes(n, v.as_bytes()), |v| v.text().map(str::to_owned), |v| Shown::Text(v.clone());
-    Blob: "bytes", |v| v.0.is_empty(), |v, n, w| w.always_bytes(n, &v.0), |v| v.bytes().map(Blob::from), |v| Shown::Text(hex(&v.0));
+    String: "string", String::is_empty, |v, n, w| w.always_bytes(n, v.as_bytes()), |v| text(v).map(str::to_owned), |v| Shown::Text(v.clone());
+    Blob: "bytes", |v| v.0.is_empty(), |v, n, w| w.always_bytes(n, &v.0), |v| blob(v), |v| Shown::Text(hex(&v.0));
     [u8; 6]: "bytes", |v| *v == [0; 6], |v, n, w| w.always_bytes(n, v), array, |v| Shown::Text(hex(v));
     [u8; 16]: "bytes", |v| *v == [0; 16], |v, n, w| w.always_bytes(n, v), array, |v| Shown::Text(hex(v));
     [u8; 20]: "bytes", |v| *v == [0; 20], |v, n, w| w.always_bytes(n, v), array, |v| Shown::Text(hex(v));
@@ -390,7 +407,7 @@ fields! {
     Timestamp: "uint64", |v| v.0 == 0, |v, n, w| w.always_uint(n, v.0), |v| v.u64().map(Timestamp), |v| Shown::Number(v.0);
     Sid: "bytes", |v| *v == Sid::default(), |v, n, w| w.always_bytes(n, &v.to_bytes()), |v| Sid::parse(v.bytes()?).map(|(sid, _)| sid), |v| Shown::Text(v.to_string());
     SecurityDescriptor: "string", |v| *v == SecurityDescriptor::default(), |v, n, w| w.always_bytes(n, v.to_sddl().as_bytes()),
-        |v| v.text()?.parse(), |v| Shown::Text(v.to_sddl());
+        |v| text(v)?.parse(), |v| Shown::Text(v.to_sddl());
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "it was one")]
@@ -518,7 +535,9 @@ macro_rules! records {
             #[allow(unused_variables, reason = "of records without fields")]
             fn take(&mut self, number: u32, value: $crate::protobuf::Value<'_>) -> $crate::Result {
                 match number {
-                    $($number => $crate::record::Field::take(&mut self.$field, value),)*
+                    $($number => $crate::record::Field::take(&mut self.$field, value).map_err(|error| {
+                        $crate::record::in_field(error, stringify!($name), stringify!($field))
+                    }),)*
                     _ => Ok(()),
                 }
             }

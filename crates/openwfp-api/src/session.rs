@@ -49,7 +49,7 @@ use crate::object::template::ObjectTemplate;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The number of a session: never 0, and unique for the lifetime of its engine.
+/// The number of a session: never 0, and unique among the open sessions of its engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionNumber(pub u32);
 
@@ -79,6 +79,20 @@ pub struct SessionInfo {
     pub kernel_mode: bool,
     /// When the session was opened. OpenWFP extension.
     pub opened: Timestamp,
+    /// Where the client is: `unix`, or the address and port of a network client; empty in the engine's own process. OpenWFP
+    /// extension.
+    pub origin: String,
+    /// The session's open transaction, if any. OpenWFP extension.
+    pub transaction: Option<OpenTransaction>,
+}
+
+/// An open transaction of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenTransaction {
+    /// Its access mode.
+    pub mode: TransactionMode,
+    /// When it began.
+    pub began: Timestamp,
 }
 
 /// The access mode of a transaction. WFP: the `flags` of `FwpmTransactionBegin0`.
@@ -183,6 +197,13 @@ pub trait Session: Send + Sync {
     /// # Errors
     /// As [`Session::sa_context_enum`].
     fn session_enum(&self, id: EnumId, limit: u32) -> Result<Claim<Arc<SessionInfo>>>;
+
+    /// Ends another session: its transaction is aborted, its subscriptions end, and the objects of a dynamic session are deleted.
+    /// Its next call fails with `FWP_E_SESSION_ABORTED`. A session of the caller's own user needs no right. OpenWFP extension.
+    ///
+    /// # Errors
+    /// `FWP_E_NOT_FOUND` if no such session is open; `ERROR_ACCESS_DENIED` without the right `DELETE` on the engine.
+    fn session_end(&self, number: SessionNumber) -> Result;
 
     /// Begins a transaction. Until it ends, the session reads a single version of the database. In a
     /// read/write transaction, only this session sees its own writes. WFP: `FwpmTransactionBegin0`.

@@ -2,11 +2,12 @@
 //!
 //! Without a server name, the first of these: the engine that `OPENWFP_ENGINE` names, this machine's
 //! daemon if its socket exists, an empty engine in this process. All sessions with the same engine in
-//! this process share it.
+//! this process share it. Set-user-id and setcap programs ignore these variables.
 //!
 //! A server name (`HOST`, `HOST:PORT` or a URL) selects that engine; the first two forms mean mutual
 //! TLS. TLS uses the files that `OPENWFP_CERT`, `OPENWFP_KEY` and `OPENWFP_CA` name.
 
+use crate::fork::PerProcess;
 use openwfp::Engine;
 use openwfp::EngineUrl;
 use openwfp::SessionOptions;
@@ -20,11 +21,10 @@ use std::collections::HashMap;
 use std::env::VarError;
 use std::ffi::CStr;
 use std::sync::Arc;
-use std::sync::LazyLock;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-static ENGINES: LazyLock<Mutex<HashMap<EngineUrl, Engine>>> = LazyLock::new(Mutex::default);
+static ENGINES: PerProcess<Mutex<HashMap<EngineUrl, Engine>>> = PerProcess::new(Mutex::default);
 
 /// Opens a session with the engine that the server name or the environment selects.
 ///
@@ -46,8 +46,12 @@ pub(crate) fn open_session(server: Option<String>, options: SessionOptions) -> R
     engine_at(url)?.open_session(options)
 }
 
-/// Returns an environment variable; `None` if it is unset or empty.
+/// Returns an environment variable; `None` if it is unset or empty, and in a set-user-id or setcap program, whose caller must not
+/// choose the engine that it trusts, nor the files that it reads.
 fn variable(name: &str) -> Result<Option<String>> {
+    if runs_for_another() {
+        return Ok(None);
+    }
     match std::env::var(name) {
         Ok(value) if !value.is_empty() => Ok(Some(value)),
         Ok(_) | Err(VarError::NotPresent) => Ok(None),
@@ -55,6 +59,12 @@ fn variable(name: &str) -> Result<Option<String>> {
             Err(Error::new(Code::FWP_E_INVALID_PARAMETER, format!("{name} is not UTF-8")))
         }
     }
+}
+
+/// Whether this program has rights that its caller has not, as `secure_getenv(3)` asks.
+fn runs_for_another() -> bool {
+    // SAFETY: the call reads a number that the kernel gave to this process.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
 /// Returns the TLS files that the environment names; `None` if it names none.
@@ -75,7 +85,7 @@ fn certificate() -> Result<Option<ClientTls>> {
 
 fn engine_at(url: EngineUrl) -> Result<Engine> {
     // Held while the engine is created, so that two threads cannot create two.
-    let mut engines = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut engines = ENGINES.get().lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(engine) = engines.get(&url) {
         return Ok(engine.clone());
     }

@@ -3,6 +3,7 @@
 //! A handle is never dereferenced, so a closed or invented one, or one of another library, causes an
 //! error and nothing worse. No number is used twice in a process.
 
+use crate::fork::PerProcess;
 use openwfp_api::Code;
 use openwfp_api::EnumId;
 use openwfp_api::Error;
@@ -11,7 +12,6 @@ use openwfp_api::Session;
 use openwfp_api::object::ObjectKind;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::LazyLock;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::RwLockReadGuard;
@@ -53,7 +53,7 @@ struct Table {
     count: u64,
 }
 
-static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(|| {
+static TABLE: PerProcess<RwLock<Table>> = PerProcess::new(|| {
     // If the system's generator fails, std's hash keys and the process id suffice: handles only guard
     // against mistakes.
     let seed = getrandom::u64().unwrap_or_else(|_| {
@@ -63,11 +63,11 @@ static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(|| {
 });
 
 fn read() -> RwLockReadGuard<'static, Table> {
-    TABLE.read().unwrap_or_else(PoisonError::into_inner)
+    TABLE.get().read().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn write() -> RwLockWriteGuard<'static, Table> {
-    TABLE.write().unwrap_or_else(PoisonError::into_inner)
+    TABLE.get().write().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Table {

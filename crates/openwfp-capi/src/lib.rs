@@ -21,8 +21,10 @@ pub mod doors;
 mod engines;
 mod exports;
 mod flavour;
+mod fork;
 mod handle;
 mod memory;
+mod peer;
 mod read;
 mod wide;
 mod write;
@@ -30,6 +32,7 @@ mod write;
 pub use boundary::last_error_text;
 pub use flavour::{Flavour, Kernel, User};
 pub use memory::free;
+pub use peer::peer_groups;
 
 /// The types in the exports' signatures.
 pub mod abi {

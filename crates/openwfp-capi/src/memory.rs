@@ -33,7 +33,7 @@ static BLOCKS: LazyLock<[Mutex<HashMap<usize, Given, foldhash::fast::RandomState
     LazyLock::new(|| std::array::from_fn(|_| Mutex::default()));
 const SHARDS: usize = 16;
 
-struct Given {
+pub(crate) struct Given {
     start: NonNull<u8>,
     layout: Layout,
     keys: Range<usize>,
@@ -42,7 +42,15 @@ struct Given {
 // SAFETY: a block is plain memory that belongs to the owner of this value; it is not tied to a thread.
 unsafe impl Send for Given {}
 
-fn shard(address: usize) -> MutexGuard<'static, HashMap<usize, Given, foldhash::fast::RandomState>> {
+/// The lock of one shard.
+pub(crate) type Held = MutexGuard<'static, HashMap<usize, Given, foldhash::fast::RandomState>>;
+
+/// Takes all locks of the table of blocks.
+pub(crate) fn hold() -> impl Iterator<Item = Held> {
+    BLOCKS.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn shard(address: usize) -> Held {
     BLOCKS[(address / 64) % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -97,6 +97,8 @@ fn under_valgrind(program: &Path, arguments: &[&str], engine: Option<&str>) -> S
         "--leak-check=full",
         "--errors-for-leak-kinds=definite,indirect",
         "--error-exitcode=99",
+        // In the child of a fork, what the threads of the parent had is lost.
+        "--child-silent-after-fork=yes",
         "--fair-sched=yes",
         program.to_str().unwrap(),
     ];
@@ -458,6 +460,57 @@ fn a_program_outlives_its_daemon() {
         let mut rest = String::new();
         out.read_to_string(&mut rest).unwrap();
         assert_eq!((child.wait().unwrap().to_string().as_str(), rest.as_str()), ("exit status: 0", "ok\n"));
+    }
+}
+
+/// The child of a fork uses engines of its own process and daemons, whatever its parent was doing.
+#[test]
+fn a_child_of_a_fork_begins_anew() {
+    let flags = ["-std=gnu11", "-DFORK_ROUNDS=50"];
+    let program = build("gcc", "fork", &["fork.c"], Form::User, &flags);
+    let kernel = build("gcc", "fork", &["fork.c"], Form::Kernel, &flags);
+    let place = rig::Place::new();
+    let engine = std::sync::Arc::new(openwfp::Engine::at(&"memory:".parse().unwrap()).unwrap());
+    let server = openwfp::rpc::Server::start(engine, openwfp::rpc::ServerOptions::default()).unwrap();
+    let path = place.file("engine.sock");
+    server.listen_unix(&openwfp::rpc::UnixSocket { path: path.clone(), mode: 0o600, group: None }).unwrap();
+    let daemon = format!("unix:{}", path.display());
+    for engine in [None, Some(daemon.as_str())] {
+        for program in [&program, &kernel] {
+            assert_eq!(run(program, &[], engine), "ok\n", "{engine:?}");
+        }
+    }
+    let program = build("gcc", "fork-few", &["fork.c"], Form::User, &["-std=gnu11", "-DFORK_ROUNDS=3"]);
+    assert_eq!(under_valgrind(&program, &[], None), "ok\n");
+}
+
+/// A program that has more rights than its caller does not take the engine from its caller's environment.
+#[test]
+fn a_set_user_id_program_ignores_its_callers_variables() {
+    use std::os::unix::fs::PermissionsExt;
+    // Where every user can read; the loader ignores LD_LIBRARY_PATH for such a program.
+    let place = rig::Place::new();
+    let open = |mode| PermissionsExt::from_mode(mode);
+    std::fs::set_permissions(place.path(), open(0o755)).unwrap();
+    let library = place.file("libfwpuclnt.so.1");
+    std::fs::copy(STAGE.join("lib/libfwpuclnt.so"), &library).unwrap();
+    std::fs::set_permissions(&library, open(0o755)).unwrap();
+    let rpath = format!("-Wl,-rpath,{}", place.path().display());
+    let built = build("gcc", "environment", &["environment.c"], Form::User, &["-std=c11", &rpath]);
+    let program = place.file("environment");
+    std::fs::copy(built, &program).unwrap();
+    let opened = |caller: &mut Command| {
+        let output =
+            caller.env("OPENWFP_ENGINE", "no such engine").env_remove("LD_LIBRARY_PATH").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let refused = opened(&mut Command::new(&program));
+    assert!(refused.starts_with("0x8032"), "{refused}");
+    // Only root can make a program that is somebody else's.
+    if rig::user() == 0 {
+        std::os::unix::fs::chown(&program, Some(65_534), Some(65_534)).unwrap();
+        std::fs::set_permissions(&program, open(0o6755)).unwrap();
+        assert_eq!(opened(&mut Command::new(&program)), "0x0\n", "the engine of the process");
     }
 }
 

@@ -224,6 +224,9 @@ pub(crate) enum Command {
     /// List, show and delete callouts
     #[command(subcommand)]
     Callout(ObjectCommand<CalloutListArgs>),
+    /// List the sessions of an engine's clients, and close one
+    #[command(subcommand)]
+    Session(SessionCommand),
     /// Run the daemon, which serves engines to local and remote clients
     #[command(after_help = SERVE_HELP)]
     Serve(ServeArgs),
@@ -245,6 +248,7 @@ impl Args {
             Command::Provider(command) => command.client().output,
             Command::Layer(command) => command.client().output,
             Command::Callout(command) => command.client().output,
+            Command::Session(command) => command.client().output,
             Command::Serve(serve) => serve.output,
             Command::Flush(flush) => flush.output,
             Command::Explain(explain) => explain.output,
@@ -260,6 +264,43 @@ pub(crate) struct CodeArgs {
     pub(crate) code: String,
     #[command(flatten, next_help_heading = GLOBAL)]
     pub(crate) output: ColorArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionCommand {
+    /// List the open sessions: who has them, from where, and which of them has a transaction open
+    List(SessionListArgs),
+    /// Close sessions: abort their transactions, and delete the objects of dynamic sessions
+    Close(SessionCloseArgs),
+}
+
+impl SessionCommand {
+    pub(crate) fn client(&self) -> &ClientArgs {
+        match self {
+            SessionCommand::List(list) => &list.client,
+            SessionCommand::Close(close) => &close.client,
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SessionListArgs {
+    #[command(flatten)]
+    pub(crate) output: FormatArgs,
+    #[command(flatten, next_help_heading = GLOBAL)]
+    pub(crate) client: ClientArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SessionCloseArgs {
+    /// Numbers of the sessions, from `wfp session list`
+    #[arg(required = true, value_name = "SESSION")]
+    pub(crate) numbers: Vec<u32>,
+    /// Do not ask for confirmation
+    #[arg(long)]
+    pub(crate) yes: bool,
+    #[command(flatten, next_help_heading = GLOBAL)]
+    pub(crate) client: ClientArgs,
 }
 
 #[derive(Debug, Subcommand)]

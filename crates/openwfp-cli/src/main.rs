@@ -12,6 +12,7 @@ mod object;
 mod policy;
 mod sa;
 mod serve;
+mod session;
 mod watch;
 
 use args::Args;
@@ -25,6 +26,7 @@ use args::ObjectShowArgs;
 use args::PolicyCommand;
 use args::SaCommand;
 use args::ServeArgs;
+use args::SessionCommand;
 use failure::Failure;
 use openwfp::Engine;
 use openwfp::EngineUrl;
@@ -73,6 +75,10 @@ fn run(args: &Args) -> Result<(), Failure> {
                 PolicyCommand::Show(show) => policy::show(&engine, show),
                 PolicyCommand::Explain(explain) => policy::explain(&engine, explain),
             }
+        }
+        Command::Session(SessionCommand::List(list)) => session::list(&engine(args, &list.client)?.1, list),
+        Command::Session(SessionCommand::Close(close)) => {
+            session::close(&engine(args, &close.client)?.1, close)
         }
         Command::Flush(flush) => change::flush(&client::url(args, &flush.engine, || EngineUrl::XFRM)?, flush),
         Command::Explain(explain) => explain::explain(&explain.code),

@@ -503,7 +503,7 @@ fn every_help_fits_80_columns_starts_with_a_verb_and_has_its_own_options_first()
         assert!(help.lines().all(|line| line.chars().count() <= 80), "{path:?}:\n{help}");
         let first = help.split_whitespace().next().unwrap();
         assert!(
-            ["List", "Show", "Print", "Expire", "Delete", "Write", "Explain", "Run"]
+            ["List", "Show", "Print", "Expire", "Delete", "Write", "Explain", "Run", "Close"]
                 .contains(&first.trim_end_matches(',')),
             "{path:?} starts with {first}"
         );

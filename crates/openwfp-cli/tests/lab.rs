@@ -104,6 +104,11 @@ fn limits_wrong_keys_rekeys_moves_and_refusals() {
 }
 
 #[test]
+fn groups_of_a_process() {
+    run_inside("groups::a_client_has_the_groups_of_its_process");
+}
+
+#[test]
 fn tcp_through_a_tunnel() {
     run_inside("drive::tcp_goes_through_a_tunnel");
 }

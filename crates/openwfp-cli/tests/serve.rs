@@ -552,3 +552,31 @@ fn an_idle_daemon_does_not_wake_up() {
         switches() == before
     });
 }
+
+/// The newest `grpcio` of `PyPI`, which sends the socket's path as the authority, works without options.
+#[test]
+fn todays_grpcio_speaks_over_the_unix_socket() {
+    let place = Place::new();
+    let packages = place.file("packages");
+    printed(
+        Command::new("pip3")
+            .args(["install", "--quiet", "--no-warn-script-location", "--target"])
+            .arg(&packages)
+            .arg("grpcio"),
+    );
+    let _daemon = place.serve(wfp().args(["serve", "--config"]).arg(config(&place, &sample(), "")));
+    let listed = |with: Option<&Path>| {
+        let mut python = place.python(&place.url(), "list");
+        if let Some(packages) = with {
+            python.env("PYTHONPATH", packages);
+        }
+        printed(&mut python)
+    };
+    let version = "import grpc; print(grpc.__version__)";
+    let newest = printed(Command::new(PYTHON).env("PYTHONPATH", &packages).args(["-c", version]));
+    let major: Vec<u32> = newest.trim().split('.').take(2).map(|part| part.parse().unwrap()).collect();
+    assert!(major >= vec![1, 80], "{newest}");
+    let lines = listed(Some(&packages));
+    assert_eq!(lines.lines().count(), 16);
+    assert_eq!(lines, listed(None), "as Debian's");
+}

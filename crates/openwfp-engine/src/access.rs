@@ -20,6 +20,8 @@ pub(crate) struct Access {
     engine: SecurityDescriptor,
     /// The descriptors that inherit from the engine's, indexed by [`Securable::index`] minus one.
     below: [SecurityDescriptor; Securable::COUNT - 1],
+    /// Users and groups that have root's rights to take things over.
+    administrators: Vec<Sid>,
 }
 
 impl Access {
@@ -36,6 +38,7 @@ impl Access {
                 dacl: Some(Acl::new(aces)),
                 ..SecurityDescriptor::default()
             },
+            administrators: Vec::new(),
             below: std::array::from_fn(|_| SecurityDescriptor {
                 owner: Some(owner),
                 dacl: Some(Acl::default()),
@@ -47,11 +50,21 @@ impl Access {
     }
 
     pub(crate) fn rights_of(&self, principal: &Principal, on: Securable) -> Rights {
+        let is_administrator = self.is_administrator(principal);
         match on {
-            Securable::Objects(_) => rights_on_object(principal, self.of(on)),
-            _ if principal.is(&Sid::ROOT) => self.of(on).rights_of(principal).and(OF_ROOT),
+            Securable::Objects(_) => rights_on_object(principal, is_administrator, self.of(on)),
+            _ if is_administrator => self.of(on).rights_of(principal).and(OF_ROOT),
             _ => self.of(on).rights_of(principal),
         }
+    }
+
+    /// Whether a principal has root's rights to take things over.
+    pub(crate) fn is_administrator(&self, principal: &Principal) -> bool {
+        principal.is(&Sid::ROOT) || self.administrators.iter().any(|sid| principal.is(sid))
+    }
+
+    pub(crate) fn set_administrators(&mut self, administrators: Vec<Sid>) {
+        self.administrators = administrators;
     }
 
     pub(crate) fn of(&self, securable: Securable) -> &SecurityDescriptor {
@@ -69,7 +82,7 @@ impl Access {
         own: Option<&SecurityDescriptor>,
     ) -> Rights {
         match own {
-            Some(own) => rights_on_object(principal, own),
+            Some(own) => rights_on_object(principal, self.is_administrator(principal), own),
             None => self.rights_of(principal, Securable::Objects(kind)),
         }
     }
@@ -96,23 +109,28 @@ impl Access {
 
     /// Updates the inherited entries of each list from the engine's; its own entries precede them.
     fn inherit(&mut self) {
-        let Access { engine, below } = self;
+        let Access { engine, below, .. } = self;
         for descriptor in below {
             inherit_from(engine, descriptor);
         }
     }
 }
 
-/// Rights that root has on everything, whatever a descriptor says: to take the ownership, which includes to change the access list.
+/// Rights that root and administrators have on everything, whatever a descriptor says: to take the ownership, which includes to
+/// change the access list.
 const OF_ROOT: Rights = Rights::OPEN.and(Rights::READ_CONTROL).and(Rights::WRITE_OWNER);
 
-/// Rights that root has on objects besides, so that nobody can hide one from who runs the machine. Keys are not among them.
+/// Rights that they have on objects besides, so that nobody can hide one from who runs the machine. Keys are not among them.
 const OF_ROOT_ON_OBJECTS: Rights = OF_ROOT.and(Rights::ENUM).and(Rights::READ).and(Rights::DELETE);
 
 /// Returns all rights that a principal has on an object, or on a kind of objects, with this descriptor.
-pub(crate) fn rights_on_object(principal: &Principal, descriptor: &SecurityDescriptor) -> Rights {
+pub(crate) fn rights_on_object(
+    principal: &Principal,
+    is_administrator: bool,
+    descriptor: &SecurityDescriptor,
+) -> Rights {
     let given = descriptor.rights_of(principal);
-    if principal.is(&Sid::ROOT) { given.and(OF_ROOT_ON_OBJECTS) } else { given }
+    if is_administrator { given.and(OF_ROOT_ON_OBJECTS) } else { given }
 }
 
 /// Returns the rights that it takes to set parts of a descriptor.

@@ -63,9 +63,20 @@ pub(crate) fn admit(session: &SessionRecord, operation: Operation, faults: Optio
 
 /// Returns the `ERROR_ACCESS_DENIED` error for missing rights.
 pub(crate) fn denied(session: &SessionRecord, missing: Rights, on: &str) -> Error {
-    let who = &session.info.user;
-    Error::new(Code::ERROR_ACCESS_DENIED, format!("user {who} lacks the right {missing} on {on}"))
-        .with_remedy("Ask the engine's administrator to grant it (docs/daemon.md, \"Who may do what\").")
+    let user = match session.info.user_name.as_str() {
+        "" => session.info.user.to_string(),
+        name => format!("{name} ({})", session.info.user),
+    };
+    let what = format!("user {user} may not {}: the right {missing} on {on} is missing", missing.in_words());
+    let key = match missing {
+        missing if Rights::OF_READERS.contain(missing) => "readers",
+        missing if Rights::OF_OPERATORS.contain(missing) => "operators",
+        missing if Rights::OF_ADMINISTRATORS.contain(missing) => "admins",
+        _ => "keys",
+    };
+    Error::new(Code::ERROR_ACCESS_DENIED, what).with_remedy(format!(
+        "Ask the engine's administrator for it; in the daemon's configuration, access.{key} gives it (docs/daemon.md, \"Who may do what\")."
+    ))
 }
 
 #[cfg(all(test, not(shuttle)))]
@@ -93,6 +104,8 @@ mod tests {
             user_name: String::new(),
             kernel_mode: false,
             opened: Timestamp(0),
+            origin: String::new(),
+            transaction: None,
         };
         let record = SessionRecord::new(info, Principal::unix(7, &[]));
         record.set_rights(Securable::Engine, engine);

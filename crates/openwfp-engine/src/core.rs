@@ -22,8 +22,8 @@
 
 use crate::change::Change;
 use crate::database::Database;
+use crate::events::Outbox;
 use crate::events::Queue;
-use crate::faults::Injector;
 use crate::lifetime;
 use crate::lifetime::IdleTimeout;
 use crate::lifetime::Wheel;
@@ -50,7 +50,8 @@ pub(crate) struct Core {
     pub(crate) newest: Database,
     pub(crate) gate: Gate,
     pub(crate) transactions: HashMap<SessionNumber, Transaction>,
-    pub(crate) subscriptions: Vec<Arc<Queue>>,
+    pub(crate) subscriptions: Arc<Vec<Arc<Queue>>>,
+    pub(crate) outbox: Outbox,
     pub(crate) wheel: Wheel,
     pub(crate) tally: Tally,
     /// Monotonic time until which the housekeeper sleeps; `None` if it sleeps until woken.
@@ -110,7 +111,6 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) idle: IdleTimeout,
     /// Whether the engine enforces lifetimes, because its dataplane does not.
     pub(crate) ends_lifetimes: bool,
-    pub(crate) faults: Option<&'a Injector>,
 }
 
 impl Core {
@@ -135,8 +135,7 @@ impl Core {
     /// Returns the version of the open read/write transaction, which may hold SPIs that the newest version
     /// has lost.
     pub(crate) fn written(&self) -> Option<&Database> {
-        let writer = self.gate.explicit.and_then(|session| self.transactions.get(&session));
-        writer.map(|transaction| &transaction.database)
+        self.holder().map(|transaction| &transaction.database)
     }
 
     /// Removes from the SPI index the entries that an ended transaction added, or that were kept because of
@@ -165,7 +164,7 @@ impl Core {
             };
             // What changes with each packet is no event.
             if kind != EventKind::Change || !changed.is_empty() {
-                self.tell(kind, context, changed, circumstances.faults);
+                self.tell(kind, context, changed);
             }
         }
         if circumstances.origin != Origin::Provider
@@ -193,12 +192,15 @@ impl Core {
     pub(crate) fn note_objects(&mut self, changes: &[ObjectChange]) {
         let version = self.newest.version;
         // An object that is replaced under its key only has a new security descriptor, which is no event.
+        if self.subscriptions.is_empty() {
+            return;
+        }
         for change in changes.iter().filter(|change| change.old.is_none() || change.new.is_none()) {
             for (kind, entry) in [(EventKind::Delete, &change.old), (EventKind::Add, &change.new)] {
                 if let Some(entry) = entry {
                     let object = Arc::clone(&entry.object);
                     let event = ObjectEvent { kind, version, object };
-                    self.subscriptions.retain(|queue| queue.push_object(&event, entry));
+                    self.outbox.object(&self.subscriptions, event, entry);
                 }
             }
         }
@@ -212,21 +214,23 @@ impl Core {
 
     /// Notifies subscribers of an event of an SA context that nothing in the database shows. It has a version of its own, so
     /// that who has listed the contexts does not take it for something that the listing contains.
-    pub(crate) fn announce(&mut self, kind: EventKind, context: &Arc<SaContext>, faults: Option<&Injector>) {
+    pub(crate) fn announce(&mut self, kind: EventKind, context: &Arc<SaContext>) {
         self.newest.version.0 += 1;
-        self.tell(kind, context, ContextFields::default(), faults);
+        self.tell(kind, context, ContextFields::default());
     }
 
-    fn tell(
-        &mut self,
-        kind: EventKind,
-        context: &Arc<SaContext>,
-        changed: ContextFields,
-        faults: Option<&Injector>,
-    ) {
+    fn tell(&mut self, kind: EventKind, context: &Arc<SaContext>, changed: ContextFields) {
+        if self.subscriptions.is_empty() {
+            return;
+        }
         let (id, version) = (context.id, self.newest.version);
         let event = SaContextEvent { kind, id, version, context: None, changed };
-        self.subscriptions.retain(|queue| queue.push(&event, context, faults));
+        self.outbox.sa_context(&self.subscriptions, event, context);
+    }
+
+    /// Returns the session's transaction that keeps others from changing the newest version.
+    pub(crate) fn holder(&self) -> Option<&Transaction> {
+        self.gate.explicit.and_then(|session| self.transactions.get(&session))
     }
 
     /// Returns the monotonic time at which the next timer or transaction deadline is due.

@@ -4,6 +4,7 @@ use crate::access::Access;
 use crate::effects::Unenforced;
 use crate::faults::Faults;
 use crate::faults::Injector;
+use crate::housekeeper::Signal;
 use crate::lifetime::IdleTimeout;
 use crate::objects::FIRST_CALLOUT_ID;
 use crate::objects::FIRST_ID;
@@ -15,7 +16,6 @@ use crate::sync::Mutex;
 use crate::sync::RwLock;
 use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::AtomicU64;
-use crate::sync::atomic::Ordering;
 use crate::sync::lock;
 use crate::system::SystemClock;
 use crate::system::SystemRandom;
@@ -161,7 +161,8 @@ impl Engine {
     /// # Errors
     /// `ERROR_ACCESS_DENIED` without the right OPEN, `FWP_E_ALREADY_EXISTS` if a session with the same key
     /// is open, `FWP_E_NOT_FOUND` if the options name an engine (this one has no name),
-    /// `RPC_E_OUT_OF_RESOURCES` if all session numbers are used up, or the random generator's own error.
+    /// `RPC_S_INVALID_BOUND` for a name of more than 256 characters or a description of more than 1,024, or the random
+    /// generator's own error.
     pub fn open_session(&self, options: SessionOptions) -> Result<Arc<dyn Session>> {
         let record = self.0.open(options)?;
         Ok(Arc::new(LocalSession::new(record, Arc::clone(&self.0))))
@@ -174,14 +175,7 @@ impl Engine {
     /// # Errors
     /// `FWP_E_NOT_FOUND` if no such session is open.
     pub fn cancel_session(&self, number: SessionNumber) -> Result {
-        let record = lock(&self.0.sessions).open.get(&number).cloned();
-        let Some(record) = record else {
-            return Err(Error::new(Code::FWP_E_NOT_FOUND, format!("session {} is not open", number.0)));
-        };
-        record.cancelled.store(true, Ordering::Release);
-        self.0.abort_if_any(number);
-        self.0.unsubscribe_all(number);
-        self.0.drop_dynamic(&record);
+        self.0.cancel(&*self.0.find_session(number)?);
         Ok(())
     }
 
@@ -212,8 +206,15 @@ impl Engine {
         Access::of_owner(self.0.owner).of(of).clone()
     }
 
+    /// Names users and groups that, like root, can take over everything and can list and delete every object, whatever its access
+    /// list says. Default: none.
+    pub fn set_administrators(&self, administrators: Vec<Sid>) {
+        self.0.set_administrators(administrators);
+    }
+
     /// Returns the current gauges.
     pub fn gauges(&self) -> Gauges {
+        self.0.deliver();
         let sessions = lock(&self.0.sessions).open.len();
         let core = self.0.core();
         Gauges {
@@ -370,9 +371,19 @@ impl EngineBuilder {
             snapshots: Arc::default(),
             sessions: Mutex::default(),
             access: Mutex::new(Access::of_owner(self.owner)),
+            refusals: crate::audit::Refusals::default(),
             owner: self.owner,
             housekeeping: Mutex::new(()),
-            signal: self.own_thread.then(Arc::default),
+            signal: self.own_thread.then(|| Arc::new(Signal::new("openwfp-timers", Shared::run_due))),
+            waits: openwfp_api::Waits::default(),
+            delivery: Mutex::new(()),
+            courier: self.own_thread.then(|| {
+                Arc::new(Signal::new("openwfp-events", |shared| {
+                    shared.deliver();
+                    None
+                }))
+            }),
+            usage: Mutex::default(),
         });
         shared.core().newest.objects = Arc::new(Objects::built_in());
         Engine(shared)

@@ -179,7 +179,7 @@ impl Shared {
                 aftermath.parted.leave(&old, direction);
                 let new = without(&old, direction);
                 if expired {
-                    core.announce(EventKind::Expire, &old, self.faults.as_ref());
+                    core.announce(EventKind::Expire, &old);
                     aftermath.expired.extend(new.as_ref().map(|new| new.id));
                 }
                 self.commit_for_provider(core, id, Some(old), new, aftermath);
@@ -204,7 +204,7 @@ impl Shared {
     /// Tells that a context has reached a limit; returns no id.
     fn tell_limit(&self, core: &mut Core, kind: EventKind, id: SaContextId) -> Option<SaContextId> {
         let context = core.newest.get(id).cloned()?;
-        core.announce(kind, &context, self.faults.as_ref());
+        core.announce(kind, &context);
         None
     }
 

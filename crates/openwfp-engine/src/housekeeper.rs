@@ -35,9 +35,11 @@ const BATCH: usize = 256;
 /// SA.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Starts, wakes and stops the housekeeper thread.
-#[derive(Default)]
+/// Starts, wakes and stops a thread that works for an engine, such as the housekeeper.
 pub(crate) struct Signal {
+    name: &'static str,
+    /// Does the work, and returns the monotonic time at which there is more.
+    work: fn(&Shared) -> Option<Duration>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -50,7 +52,11 @@ struct State {
 }
 
 impl Signal {
-    /// Wakes the housekeeper; the first call starts its thread.
+    pub(crate) fn new(name: &'static str, work: fn(&Shared) -> Option<Duration>) -> Signal {
+        Signal { name, work, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Wakes the thread; the first call starts it.
     pub(crate) fn wake(self: &Arc<Signal>, engine: &Weak<Shared>) {
         let starts = {
             let mut state = lock(&self.state);
@@ -60,11 +66,11 @@ impl Signal {
         self.changed.notify_all();
         if starts {
             let (signal, engine) = (Arc::clone(self), Weak::clone(engine));
-            let body = move || signal.keep_house(&engine);
-            if let Err(error) = thread::Builder::new().name("openwfp-timers".into()).spawn(body) {
+            let body = move || signal.run(&engine);
+            if let Err(error) = thread::Builder::new().name(self.name.into()).spawn(body) {
                 // The next commit tries again.
                 lock(&self.state).started = false;
-                tracing::error!(%error, "cannot start the thread for timers; nothing expires until it starts");
+                tracing::error!(%error, thread = self.name, "cannot start a thread; its work waits until it starts");
             }
         }
     }
@@ -74,13 +80,13 @@ impl Signal {
         self.changed.notify_all();
     }
 
-    fn keep_house(&self, engine: &Weak<Shared>) {
+    fn run(&self, engine: &Weak<Shared>) {
         loop {
             lock(&self.state).woken = false;
             // The thread keeps the engine alive only while it works for it.
             let Some(shared) = engine.upgrade() else { return };
             let clock = Arc::clone(&shared.clock);
-            let due = shared.run_due();
+            let due = (self.work)(&shared);
             drop(shared);
             let mut state = lock(&self.state);
             while !state.woken && !state.stopped {
@@ -108,6 +114,7 @@ impl Shared {
         loop {
             let now = self.clock.monotonic();
             self.abort_overdue(now);
+            self.send_news();
             let due = {
                 let mut core = self.core();
                 let due = core.wheel.turn(now, BATCH);
@@ -133,11 +140,11 @@ impl Shared {
             .transactions
             .values()
             .filter(|transaction| transaction.deadline <= now)
-            .map(|transaction| transaction.session.number())
+            .map(|transaction| Arc::clone(&transaction.session))
             .collect();
         for session in overdue {
-            if self.end_transaction(session, TransactionState::Ended) {
-                tracing::warn!(session = session.0, "aborted a transaction that was open too long");
+            if self.end_transaction(session.number(), TransactionState::Ended) {
+                crate::audit::transaction_ended(&session, "open too long");
             }
         }
     }
@@ -154,7 +161,7 @@ impl Shared {
                 let hard = timer.deadline().saturating_add(rest);
                 let mut core = self.core();
                 if !expiring {
-                    core.announce(EventKind::SoftExpiry, &context, self.faults.as_ref());
+                    core.announce(EventKind::SoftExpiry, &context);
                 }
                 if hard > now {
                     core.wheel.insert(Timer::new(hard, id, TimerKind::Hard));
@@ -209,7 +216,7 @@ impl Shared {
             Reached::Hard => Some(context.id),
             Reached::Soft => {
                 if is_announced(context) {
-                    core.announce(EventKind::SoftExpiry, context, self.faults.as_ref());
+                    core.announce(EventKind::SoftExpiry, context);
                 }
                 None
             }

@@ -82,7 +82,7 @@ const KEYWORD_CLASSIFY_ALLOW: u32 = 0x10;
 
 impl Shared {
     /// Applies a session's step, within its transaction if it has one.
-    pub(crate) fn object_step(&self, record: &Arc<SessionRecord>, step: ObjectStep) -> Result<u64> {
+    pub(crate) fn object_step(&self, record: &Arc<SessionRecord>, step: ObjectStep) -> Result<Arc<Entry>> {
         self.in_transaction(record, |transaction| self.object_step_into(transaction, record, step))
     }
 
@@ -110,7 +110,7 @@ impl Shared {
         transaction: &mut Transaction,
         record: &SessionRecord,
         step: ObjectStep,
-    ) -> Result<u64> {
+    ) -> Result<Arc<Entry>> {
         let database = &transaction.database;
         let mut objects = (*database.objects).clone();
         let mut changes = Vec::new();
@@ -125,12 +125,12 @@ impl Shared {
             },
             context_of: &|id| database.user_of(id),
         };
-        let id = rules::apply(&mut objects, step, &means, &mut changes)?;
+        let entry = rules::apply(&mut objects, step, &means, &mut changes)?;
         let shown = contexts_of(&transaction.database, &changes, &objects)?;
         transaction.database.objects = Arc::new(objects);
         transaction.objects.append(&mut changes);
         shown.into_iter().for_each(|change| transaction.put(change));
-        Ok(id)
+        Ok(entry)
     }
 
     /// Checks that a session has rights on an object, or on its kind if the object has no descriptor of its
@@ -264,6 +264,7 @@ impl Shared {
             self.follow(&changes, &objects);
         }
         drop(exclusive);
+        self.send_news();
     }
 
     /// Returns an object after checking the session's rights on it.
@@ -373,7 +374,7 @@ impl Shared {
         }
         drop(events);
         if is_closed {
-            self.core().subscriptions.retain(|queue| queue.is_open());
+            self.forget_ended_subscriptions();
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::AtomicU8;
 use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::AtomicUsize;
 use crate::sync::atomic::Ordering;
 use openwfp_api::Principal;
 use openwfp_api::Rights;
@@ -16,13 +17,36 @@ use openwfp_api::TransactionMode;
 pub(crate) struct SessionRecord {
     pub(crate) info: std::sync::Arc<SessionInfo>,
     pub(crate) principal: Principal,
+    pub(crate) usage: std::sync::Arc<Usage>,
     /// The principal's rights, indexed by [`Securable::index`].
     rights: [AtomicU32; Securable::COUNT],
+    pub(crate) is_administrator: AtomicBool,
     /// Set by the engine when it ends the session.
     pub(crate) cancelled: AtomicBool,
     transaction: AtomicU8,
     pub(crate) enumerators_max: usize,
     pub(crate) subscriptions_max: usize,
+    /// The maximum time for which the session may keep a read/write transaction open.
+    pub(crate) transaction_time_max: std::time::Duration,
+}
+
+/// What the sessions of one user use together.
+#[derive(Default)]
+pub(crate) struct Usage {
+    /// Number of notifications in the queues of their subscriptions. Each can hold a version of a context that nothing else
+    /// needs any more, about 1 KiB.
+    pub(crate) queued: AtomicUsize,
+    is_limited: bool,
+}
+
+impl Usage {
+    pub(crate) fn of(user: openwfp_api::Sid) -> Usage {
+        Usage { queued: AtomicUsize::new(0), is_limited: user != openwfp_api::Sid::ROOT }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_limited && self.queued.load(Ordering::Relaxed) >= openwfp_api::bounds::QUEUED_PER_USER
+    }
 }
 
 /// State of a session's transaction, as admission needs it.
@@ -39,11 +63,14 @@ impl SessionRecord {
         SessionRecord {
             info: std::sync::Arc::new(info),
             principal,
+            usage: std::sync::Arc::default(),
             rights: std::array::from_fn(|_| AtomicU32::new(0)),
+            is_administrator: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             transaction: AtomicU8::new(0),
             enumerators_max: SessionOptions::ENUMERATORS_MAX,
             subscriptions_max: SessionOptions::SUBSCRIPTIONS_MAX,
+            transaction_time_max: std::time::Duration::MAX,
         }
     }
 

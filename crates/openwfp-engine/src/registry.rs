@@ -1,13 +1,17 @@
 //! Registry of open sessions, their rights, and their subscriptions.
 
 use crate::access::Access;
+use crate::audit::Subject;
 use crate::events::Queue;
 use crate::record::SessionRecord;
+use crate::record::Usage;
 use crate::shared::Shared;
+use crate::sync::atomic::Ordering;
 use crate::sync::lock;
 use openwfp_api::Code;
 use openwfp_api::Error;
 use openwfp_api::Guid;
+use openwfp_api::OpenTransaction;
 use openwfp_api::Principal;
 use openwfp_api::Result;
 use openwfp_api::Rights;
@@ -17,13 +21,47 @@ use openwfp_api::SecurityInformation;
 use openwfp_api::SessionInfo;
 use openwfp_api::SessionNumber;
 use openwfp_api::SessionOptions;
+use openwfp_api::Sid;
+use openwfp_api::bounds;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::Weak;
 
 #[derive(Default)]
 pub(crate) struct Sessions {
     pub(crate) newest: u32,
     pub(crate) open: BTreeMap<SessionNumber, Arc<SessionRecord>>,
+}
+
+impl Sessions {
+    /// Returns a number that no open session has. Numbers are used again only after all others were.
+    fn free_number(&self) -> SessionNumber {
+        let mut number = self.newest;
+        loop {
+            number = number.checked_add(1).unwrap_or(1);
+            // Memory ends long before all numbers are in use.
+            if !self.open.contains_key(&SessionNumber(number)) {
+                return SessionNumber(number);
+            }
+        }
+    }
+}
+
+/// Checks the lengths of display data.
+///
+/// # Errors
+/// `RPC_S_INVALID_BOUND` with the field and its limit.
+pub(crate) fn check_texts(name: &str, description: &str, of: &str) -> Result {
+    for (field, text, limit) in
+        [("name", name, bounds::NAME), ("description", description, bounds::DESCRIPTION)]
+    {
+        // Bytes are counted first: they are cheap to count, and a character has at most four.
+        if text.len() > limit && (text.len() > 4 * limit || text.chars().count() > limit) {
+            let what = format!("displayData.{field} of {of} is longer than {limit} characters");
+            return Err(Error::new(Code::RPC_S_INVALID_BOUND, what).with_remedy("Shorten it."));
+        }
+    }
+    Ok(())
 }
 
 impl Shared {
@@ -35,6 +73,7 @@ impl Shared {
             );
             return Err(Error::new(Code::FWP_E_NOT_FOUND, what).with_remedy("Leave the name out."));
         }
+        check_texts(&options.name, &options.description, "the session")?;
         let key = match options.key {
             Some(key) if key != Guid::default() => key,
             _ => self.new_guid()?,
@@ -49,9 +88,7 @@ impl Shared {
             )
             .with_remedy("Leave the key zero, and the engine generates one."));
         }
-        let number = sessions.newest.checked_add(1).map(SessionNumber).ok_or_else(|| {
-            Error::new(Code::RPC_E_OUT_OF_RESOURCES, "the engine has no session numbers left")
-        })?;
+        let number = sessions.free_number();
         let info = SessionInfo {
             number,
             key,
@@ -64,20 +101,36 @@ impl Shared {
             user_name: options.user_name,
             kernel_mode: options.kernel_mode,
             opened: self.clock.wall(),
+            origin: options.origin,
+            transaction: None,
         };
         let mut record = SessionRecord::new(info, principal);
+        record.usage = self.usage_of(record.info.user);
         record.enumerators_max = options.enumerators_max;
         record.subscriptions_max = options.subscriptions_max;
+        record.transaction_time_max = options.transaction_time_max;
         set_rights(&record, &access);
         crate::admit::admit(&record, openwfp_api::Operation::EngineOpen, self.faults.as_ref()).inspect_err(
             |error| {
-                crate::audit::denied(&record, openwfp_api::Operation::EngineOpen, error);
+                let (operation, now) = (openwfp_api::Operation::EngineOpen, self.clock.monotonic());
+                self.refusals.refused(&record, operation, &Subject::default(), error, now);
             },
         )?;
         let record = Arc::new(record);
         sessions.newest = number.0;
         sessions.open.insert(number, Arc::clone(&record));
         Ok(record)
+    }
+
+    fn usage_of(&self, user: Sid) -> Arc<Usage> {
+        let mut all = lock(&self.usage);
+        if let Some(usage) = all.get(&user).and_then(Weak::upgrade) {
+            return usage;
+        }
+        all.retain(|_, usage| usage.strong_count() != 0);
+        let usage = Arc::new(Usage::of(user));
+        all.insert(user, Arc::downgrade(&usage));
+        usage
     }
 
     pub(crate) fn new_guid(&self) -> Result<Guid> {
@@ -100,11 +153,46 @@ impl Shared {
     }
 
     pub(crate) fn session_infos(&self) -> Vec<Arc<SessionInfo>> {
-        lock(&self.sessions).open.values().map(|record| Arc::clone(&record.info)).collect()
+        let sessions: Vec<_> =
+            lock(&self.sessions).open.values().map(|record| Arc::clone(&record.info)).collect();
+        let core = self.core();
+        let with_transaction = |info: Arc<SessionInfo>| match core.transactions.get(&info.number) {
+            None => info,
+            Some(transaction) => {
+                let transaction = Some(OpenTransaction { mode: transaction.mode, began: transaction.began });
+                Arc::new(SessionInfo { transaction, ..(*info).clone() })
+            }
+        };
+        sessions.into_iter().map(with_transaction).collect()
+    }
+
+    /// Ends a session from outside.
+    pub(crate) fn cancel(&self, record: &SessionRecord) {
+        record.cancelled.store(true, Ordering::Release);
+        self.abort_if_any(record.number());
+        self.unsubscribe_all(record.number());
+        self.drop_dynamic(record);
+    }
+
+    /// Returns an open session.
+    ///
+    /// # Errors
+    /// `FWP_E_NOT_FOUND` if no such session is open.
+    pub(crate) fn find_session(&self, number: SessionNumber) -> Result<Arc<SessionRecord>> {
+        let found = lock(&self.sessions).open.get(&number).cloned();
+        found.ok_or_else(|| Error::new(Code::FWP_E_NOT_FOUND, format!("session {} is not open", number.0)))
     }
 
     pub(crate) fn security_info(&self, of: Securable, parts: SecurityInformation) -> SecurityDescriptor {
         lock(&self.access).of(of).parts(parts)
+    }
+
+    pub(crate) fn set_administrators(&self, administrators: Vec<Sid>) {
+        let mut access = lock(&self.access);
+        access.set_administrators(administrators);
+        for record in lock(&self.sessions).open.values() {
+            set_rights(record, &access);
+        }
     }
 
     pub(crate) fn set_security_info(
@@ -124,30 +212,42 @@ impl Shared {
 
 impl Shared {
     pub(crate) fn subscribe(&self, queue: Arc<Queue>) {
-        self.core().subscriptions.push(queue);
+        Arc::make_mut(&mut self.core().subscriptions).push(queue);
     }
 
-    pub(crate) fn subscriptions(&self) -> Vec<Arc<Queue>> {
-        self.core().subscriptions.clone()
+    pub(crate) fn subscriptions(&self) -> Arc<Vec<Arc<Queue>>> {
+        Arc::clone(&self.core().subscriptions)
     }
 
-    /// Ends a subscription. Waits for a callback that is running on another thread.
-    pub(crate) fn unsubscribe(&self, queue: &Queue) {
-        self.core().subscriptions.retain(|other| other.id != queue.id);
-        queue.close();
+    /// Forgets subscriptions that ended by themselves because their stream was dropped or their callback panicked.
+    pub(crate) fn forget_ended_subscriptions(&self) {
+        Arc::make_mut(&mut self.core().subscriptions).retain(|queue| queue.is_open());
+    }
+
+    /// Ends a subscription. Waits for a callback that is running on another thread, and returns whether none is running any more.
+    pub(crate) fn unsubscribe(&self, queue: &Queue) -> bool {
+        Arc::make_mut(&mut self.core().subscriptions).retain(|other| other.id != queue.id);
+        queue.close(&self.waits)
     }
 
     pub(crate) fn unsubscribe_all(&self, session: SessionNumber) {
         let queues: Vec<_> = {
             let mut core = self.core();
-            core.subscriptions.extract_if(.., |queue| queue.id.session == session).collect()
+            if !core.subscriptions.iter().any(|queue| queue.id.session == session) {
+                return;
+            }
+            let subscriptions = Arc::make_mut(&mut core.subscriptions);
+            subscriptions.extract_if(.., |queue| queue.id.session == session).collect()
         };
-        queues.iter().for_each(|queue| queue.close());
+        queues.iter().for_each(|queue| {
+            queue.close(&self.waits);
+        });
     }
 }
 
 /// Sets a session's rights from the security descriptors. Kernel-mode sessions have all rights.
 fn set_rights(record: &SessionRecord, access: &Access) {
+    record.is_administrator.store(access.is_administrator(&record.principal), Ordering::Release);
     for securable in Securable::all() {
         let rights = match record.info.kernel_mode {
             true => Rights::ALL,

@@ -250,6 +250,7 @@ pub(crate) struct ObjectSelection {
 /// A reader of objects: who it is, and whether it sees the keys in them.
 pub(crate) struct Reader {
     pub(crate) principal: Option<Principal>,
+    pub(crate) is_administrator: bool,
     pub(crate) keys: bool,
 }
 
@@ -257,7 +258,7 @@ impl Reader {
     /// Returns the object, without keys unless the reader sees them; `None` if it may not be read.
     fn read(&self, entry: &Entry) -> Option<Arc<Object>> {
         if let (Some(principal), Some(own)) = (&self.principal, &entry.security)
-            && !rights_on_object(principal, own).contain(Rights::READ)
+            && !rights_on_object(principal, self.is_administrator, own).contain(Rights::READ)
         {
             return None;
         }

@@ -3,6 +3,7 @@
 use crate::access::rights_to_set;
 use crate::admit;
 use crate::audit;
+use crate::audit::Subject;
 use crate::change::not_found;
 use crate::database::Database;
 use crate::enumerator::Enumerator;
@@ -11,8 +12,10 @@ use crate::enumerator::Walk;
 use crate::events;
 use crate::events::Queue;
 use crate::net_events::Wanted;
+use crate::objects::Entry;
 use crate::objects::conditions;
 use crate::record::SessionRecord;
+use crate::record::TransactionState;
 use crate::selection::NetEventSelection;
 use crate::selection::ObjectSelection;
 use crate::selection::Reader;
@@ -61,6 +64,7 @@ use openwfp_api::Topic;
 use openwfp_api::TopicKind;
 use openwfp_api::TransactionMode;
 use openwfp_api::Version;
+use openwfp_api::bounds;
 use openwfp_api::object::Object;
 use openwfp_api::object::ObjectKind;
 use openwfp_api::object::ObjectName;
@@ -96,6 +100,9 @@ struct Handles {
     newest_serial: u32,
     open: HashMap<u32, Handle>,
     subscriptions: usize,
+    /// Subscriptions that are being ended: their callbacks may still run. Without callbacks that end each other, they stay here
+    /// only as long as somebody waits.
+    ending: Vec<Arc<Queue>>,
 }
 
 /// The object behind a handle id of the session.
@@ -148,9 +155,6 @@ impl Handles {
     }
 }
 
-/// Maximum length of the queue of a subscription, in notifications.
-const QUEUE_LENGTH_MAX: usize = 1 << 20;
-
 impl LocalSession {
     pub(crate) fn new(record: Arc<SessionRecord>, engine: Arc<Shared>) -> LocalSession {
         LocalSession { record, engine, handles: Mutex::new(Some(Handles::default())) }
@@ -162,14 +166,29 @@ impl LocalSession {
 
     /// Admits a call of an open session; audits refused writes and denied access.
     fn admit(&self, operation: Operation) -> Result {
+        self.admit_for(operation, Subject::default)
+    }
+
+    /// Admits a call about something; audits refused writes and denied access.
+    fn admit_for(&self, operation: Operation, subject: impl FnOnce() -> Subject) -> Result {
+        self.check(operation).inspect_err(|error| {
+            if operation.rules().writes || error.code() == Code::ERROR_ACCESS_DENIED {
+                self.refused(operation, &subject(), error);
+            }
+        })
+    }
+
+    /// Checks the rules that apply to a call.
+    fn check(&self, operation: Operation) -> Result {
         if lock(&self.handles).is_none() {
             return Err(closed(operation));
         }
-        admit::admit(&self.record, operation, self.engine.faults.as_ref()).inspect_err(|error| {
-            if operation.rules().writes || error.code() == Code::ERROR_ACCESS_DENIED {
-                audit::denied(&self.record, operation, error);
-            }
-        })
+        admit::admit(&self.record, operation, self.engine.faults.as_ref())
+    }
+
+    fn refused(&self, operation: Operation, subject: &Subject, error: &Error) {
+        let now = self.engine.clock.monotonic();
+        self.engine.refusals.refused(&self.record, operation, subject, error, now);
     }
 
     /// Admits the call and looks up the handle with this id.
@@ -231,13 +250,7 @@ impl LocalSession {
             let what = "the queue length of a subscription must be at least 1";
             return Err(Error::new(Code::FWP_E_OUT_OF_BOUNDS, what));
         }
-        if options.queue_length > QUEUE_LENGTH_MAX {
-            let what = format!(
-                "the queue of a subscription may have {QUEUE_LENGTH_MAX} notifications, not {}",
-                options.queue_length
-            );
-            return Err(Error::new(Code::RPC_S_INVALID_BOUND, what));
-        }
+        bounds::check("the queue of a subscription", options.queue_length, bounds::QUEUE_LENGTH)?;
         let net_events = match &options.topic {
             Topic::NetEvents(template) => Some(Wanted::new(template)?),
             Topic::Objects(template) => {
@@ -261,34 +274,121 @@ impl LocalSession {
     }
 
     /// Removes a subscription from the session and ends it.
-    fn end_subscription(&self, id: SubscriptionId, queue: &Queue) {
+    fn end_subscription(&self, id: SubscriptionId, queue: &Arc<Queue>) {
         if let Some(handles) = &mut *lock(&self.handles)
             && handles.open.remove(&id.serial).is_some()
         {
             handles.subscriptions -= 1;
+            handles.ending.push(Arc::clone(queue));
         }
-        self.engine.unsubscribe(queue);
+        if self.engine.unsubscribe(queue)
+            && let Some(handles) = &mut *lock(&self.handles)
+        {
+            handles.ending.retain(|other| !Arc::ptr_eq(other, queue));
+        }
     }
 
     fn admit_step(&self, step: &SaContextStep) -> Result {
-        step.operations().iter().try_for_each(|operation| self.admit(*operation))
+        step.operations().iter().try_for_each(|operation| self.admit_for(*operation, || self.about(step)))
     }
 
-    fn step(&self, step: SaContextStep) -> Result<StepOutcome> {
-        self.admit_step(&step)?;
-        let (operation, id) = (last_operation(&step), step.id());
+    /// Applies an admitted step.
+    fn apply(&self, step: SaContextStep) -> Result<StepOutcome> {
+        let (operation, subject) = (last_operation(&step), self.about(&step));
         let outcome = self.engine.step(&self.record, step);
-        self.audit(operation, outcome.as_ref().ok().map(|outcome| outcome.id).or(id), outcome.as_ref().err());
+        let context = outcome.as_ref().ok().map(|outcome| outcome.id);
+        audit::changed(&self.record, operation, || subject.with(context), outcome.as_ref().err());
         outcome
     }
 
-    fn audit(&self, operation: Operation, id: Option<SaContextId>, error: Option<&Error>) {
-        let endpoints = || {
-            let id = id?;
-            self.engine
-                .read(&self.record, |database| database.get(id).map(|context| context.traffic.endpoints))
+    /// Applies each step on its own. A right that a step lacks is checked and recorded once for all of them.
+    fn apply_each(&self, steps: Vec<SaContextStep>) -> Vec<Result<StepOutcome>> {
+        let count = steps.len();
+        let mut denied: Vec<(Operation, Error)> = Vec::new();
+        let mut refused = 0;
+        let mut first = None;
+        let mut outcomes = Vec::with_capacity(count);
+        for step in steps {
+            let admitted = step.operations().iter().try_for_each(|operation| {
+                match denied.iter().find(|(other, _)| other == operation) {
+                    Some((_, error)) => Err((*operation, error.clone())),
+                    None => self.check(*operation).map_err(|error| (*operation, error)),
+                }
+            });
+            outcomes.push(match admitted {
+                Ok(()) => self.apply(step),
+                Err((operation, error)) => {
+                    refused += 1;
+                    if first.is_none() {
+                        first = Some((operation, self.about(&step), error.clone()));
+                    }
+                    let is_known = denied.iter().any(|(other, _)| *other == operation);
+                    if error.code() == Code::ERROR_ACCESS_DENIED && !is_known {
+                        denied.push((operation, error.clone()));
+                    }
+                    Err(error)
+                }
+            });
+        }
+        if let Some((operation, subject, error)) = first {
+            self.refused(operation, &Subject { batch: Some((count, refused)), ..subject }, &error);
+        }
+        outcomes
+    }
+
+    /// Returns what a step is about, as it is before the step: its context, or the one that it creates.
+    fn about(&self, step: &SaContextStep) -> Subject {
+        let endpoints = match step {
+            SaContextStep::Create(new)
+            | SaContextStep::Reserve(new, _)
+            | SaContextStep::Establish(new, ..) => Some(new.traffic.endpoints),
+            _ => step.id().and_then(|id| {
+                let of = |database: &Database| database.get(id).map(|context| context.traffic.endpoints);
+                self.engine.read(&self.record, of)
+            }),
         };
-        audit::changed(&self.record, operation, id, endpoints, error);
+        Subject { context: step.id(), endpoints, ..Subject::default() }
+    }
+
+    /// Returns what a change of objects is about, as far as it is known before the change.
+    fn about_object(&self, kind: ObjectKind, step: &ObjectStep) -> Subject {
+        let of = |object: Guid, name: &str| Subject {
+            object: Some(object).filter(|key| *key != Guid::default()).map(|key| key.to_string()),
+            name: Some(name.to_owned()),
+            ..Subject::default()
+        };
+        match step {
+            ObjectStep::Add(add) => of(add.object.key(), add.object.name()),
+            ObjectStep::TunnelAdd(add) => of(add.tunnel.key, &add.tunnel.name),
+            ObjectStep::Delete(delete) => self.about_named(kind, delete.name()),
+            ObjectStep::TunnelDelete(key) => self.about_named(kind, ObjectName::Key(*key)),
+            _ => Subject::default(),
+        }
+    }
+
+    /// Returns what a call is about that names an object.
+    fn about_named(&self, kind: ObjectKind, name: ObjectName) -> Subject {
+        let of = |database: &Database| database.objects.find(kind, name).map(|entry| about_entry(entry));
+        self.engine.read(&self.record, of).unwrap_or_else(|| match name {
+            ObjectName::Key(key) => Subject::named(&key),
+            ObjectName::Id(id) => Subject { id: Some(id), ..Subject::default() },
+        })
+    }
+}
+
+fn about_entry(entry: &Entry) -> Subject {
+    Subject {
+        object: Some(entry.object.key().to_string()),
+        id: Some(entry.object.id()),
+        name: Some(entry.object.name().to_owned()),
+        ..Subject::default()
+    }
+}
+
+impl Subject {
+    /// Returns this with the id of the context that a step has changed or created.
+    fn with(self, context: Option<SaContextId>) -> Subject {
+        Subject { context: context.or(self.context), ..self }
     }
 }
 
@@ -297,15 +397,13 @@ fn last_operation(step: &SaContextStep) -> Operation {
     step.operations().last().copied().unwrap_or(Operation::SaContextCreate)
 }
 
-/// Returns the object's name for the audit log; empty if the engine has yet to generate its key.
-fn named(step: &ObjectStep) -> String {
-    let key = |key: Guid| if key == Guid::default() { String::new() } else { key.to_string() };
-    match step {
-        ObjectStep::Add(add) => key(add.object.key()),
-        ObjectStep::Delete(delete) => delete.name().to_string(),
-        ObjectStep::TunnelAdd(add) => key(add.tunnel.key),
-        ObjectStep::TunnelDelete(tunnel) => tunnel.to_string(),
-        _ => String::new(),
+/// Returns the name of a call that deletes an object by its id. The table of operations has the form with the key.
+fn by_id(kind: ObjectKind) -> Option<&'static str> {
+    match kind {
+        ObjectKind::ProviderContext => Some("FwpmProviderContextDeleteById"),
+        ObjectKind::Filter => Some("FwpmFilterDeleteById"),
+        ObjectKind::Callout => Some("FwpmCalloutDeleteById"),
+        _ => None,
     }
 }
 
@@ -334,6 +432,10 @@ impl Session for LocalSession {
         let Some(handles) = lock(&self.handles).take() else { return Err(closed(Operation::EngineClose)) };
         self.engine.abort_if_any(self.number());
         self.engine.unsubscribe_all(self.number());
+        // Another thread may be ending these, and waits as this one does.
+        for queue in &handles.ending {
+            self.engine.unsubscribe(queue);
+        }
         self.engine.drop_dynamic(&self.record);
         self.engine.forget_session(self.number());
         drop(handles);
@@ -359,6 +461,22 @@ impl Session for LocalSession {
         }
     }
 
+    fn session_end(&self, number: SessionNumber) -> Result {
+        let operation = Operation::SessionEnd;
+        self.admit(operation)?;
+        let other = self.engine.find_session(number)?;
+        let subject = || Subject {
+            name: Some(other.info.name.clone()),
+            ..Subject::named(&format!("session {}", number.0))
+        };
+        if other.info.user != self.record.info.user || other.info.kernel_mode {
+            self.check_rights_on(Securable::Engine, operation, Rights::DELETE)?;
+        }
+        self.engine.cancel(&other);
+        audit::changed(&self.record, operation, subject, None);
+        Ok(())
+    }
+
     fn transaction_begin(&self, mode: TransactionMode) -> Result {
         self.admit(match mode {
             TransactionMode::ReadOnly => Operation::TransactionBeginReadOnly,
@@ -373,18 +491,37 @@ impl Session for LocalSession {
 
     fn transaction_commit(&self) -> Result {
         self.admit(Operation::TransactionCommit)?;
+        let writes = self.record.transaction() == TransactionState::In(TransactionMode::ReadWrite);
         let result = self.engine.commit_transaction(&self.record);
-        audit::changed(&self.record, Operation::TransactionCommit, None, || None, result.as_ref().err());
+        if writes {
+            audit::changed(
+                &self.record,
+                Operation::TransactionCommit,
+                Subject::default,
+                result.as_ref().err(),
+            );
+        }
         result
     }
 
     fn transaction_abort(&self) -> Result {
         self.admit(Operation::TransactionAbort)?;
-        self.engine.abort_transaction(&self.record)
+        let writes = self.record.transaction() == TransactionState::In(TransactionMode::ReadWrite);
+        let result = self.engine.abort_transaction(&self.record);
+        if writes {
+            audit::changed(
+                &self.record,
+                Operation::TransactionAbort,
+                Subject::default,
+                result.as_ref().err(),
+            );
+        }
+        result
     }
 
     fn sa_context_step(&self, step: SaContextStep) -> Result<StepOutcome> {
-        self.step(step)
+        self.admit_step(&step)?;
+        self.apply(step)
     }
 
     fn sa_context_batch(
@@ -394,21 +531,27 @@ impl Session for LocalSession {
     ) -> Result<Vec<Result<StepOutcome>>> {
         // The batch itself requires only an open session; each step is checked by its own rules.
         self.admit(Operation::EngineClose)?;
+        BatchMode::check_count(steps.len())?;
         if mode == BatchMode::Each || steps.is_empty() {
-            return Ok(steps.into_iter().map(|step| self.step(step)).collect());
+            return Ok(self.apply_each(steps));
         }
-        steps.iter().try_for_each(|step| self.admit_step(step))?;
-        let told: Vec<_> = steps.iter().map(|step| (last_operation(step), step.id())).collect();
+        let count = steps.len();
+        steps.iter().try_for_each(|step| {
+            let about = || Subject { batch: Some((count, count)), ..self.about(step) };
+            step.operations().iter().try_for_each(|operation| self.admit_for(*operation, about))
+        })?;
+        let told: Vec<_> = steps.iter().map(|step| (last_operation(step), self.about(step))).collect();
         let result = self.engine.steps(&self.record, steps);
         match &result {
             Ok(outcomes) => {
-                for ((operation, _), outcome) in told.iter().zip(outcomes) {
-                    self.audit(*operation, Some(outcome.id), None);
+                for ((operation, subject), outcome) in told.into_iter().zip(outcomes) {
+                    audit::changed(&self.record, operation, || subject.with(Some(outcome.id)), None);
                 }
             }
             Err(error) => {
-                if let Some((operation, id)) = told.first() {
-                    self.audit(*operation, *id, Some(error));
+                if let Some((operation, subject)) = told.into_iter().next() {
+                    let subject = || Subject { batch: Some((count, count)), ..subject };
+                    audit::changed(&self.record, operation, subject, Some(error));
                 }
             }
         }
@@ -561,7 +704,7 @@ impl Session for LocalSession {
         self.admit(operation)?;
         self.check_rights_on(of, operation, rights_to_set(parts))?;
         let result = self.engine.set_security_info(of, parts, descriptor);
-        audit::changed(&self.record, operation, None, || None, result.as_ref().err());
+        audit::changed(&self.record, operation, || Subject::named(&of), result.as_ref().err());
         self.warn_if_open(
             &of.to_string(),
             Some(descriptor).filter(|_| parts.any(SecurityInformation::DACL)),
@@ -571,25 +714,41 @@ impl Session for LocalSession {
     }
 
     fn object_step(&self, step: ObjectStep) -> Result<u64> {
-        let operation = match &step {
-            ObjectStep::Add(add) => Operation::on_objects(add.object.kind(), ObjectCall::Add)?,
-            ObjectStep::Delete(delete) => {
-                Operation::on_objects(ObjectKind::from_wfp(delete.kind)?, ObjectCall::Delete)?
+        let mut call = None;
+        let (kind, operation) = match &step {
+            ObjectStep::Add(add) => {
+                (add.object.kind(), Operation::on_objects(add.object.kind(), ObjectCall::Add)?)
             }
-            ObjectStep::TunnelAdd(_) => Operation::IpsecTunnelAdd,
-            _ => Operation::IpsecTunnelDelete,
+            ObjectStep::Delete(delete) => {
+                let kind = ObjectKind::from_wfp(delete.kind)?;
+                if delete.key.is_none() {
+                    call = by_id(kind);
+                }
+                (kind, Operation::on_objects(kind, ObjectCall::Delete)?)
+            }
+            ObjectStep::TunnelAdd(_) => (ObjectKind::ProviderContext, Operation::IpsecTunnelAdd),
+            _ => (ObjectKind::ProviderContext, Operation::IpsecTunnelDelete),
         };
-        self.admit(operation)?;
-        let named = named(&step);
-        let security = match &step {
-            ObjectStep::Add(add) => add.security.clone(),
-            ObjectStep::TunnelAdd(add) => add.security.clone(),
-            _ => None,
+        self.admit_for(operation, || Subject { call, ..self.about_object(kind, &step) })?;
+        let (security, adds) = match &step {
+            ObjectStep::Add(add) => (add.security.clone(), true),
+            ObjectStep::TunnelAdd(add) => (add.security.clone(), true),
+            _ => (None, false),
         };
-        let result = self.engine.object_step(&self.record, step);
-        audit::object(&self.record, operation, &named, result.as_ref().err());
-        self.warn_if_open(&named, security.as_ref(), &result);
-        result
+        let before = Subject { call, ..self.about_object(kind, &step) };
+        match self.engine.object_step(&self.record, step) {
+            Ok(entry) => {
+                let about = Subject { call, ..about_entry(&entry) };
+                let named = about.object.clone().unwrap_or_default();
+                audit::changed(&self.record, operation, || about, None);
+                self.warn_if_open(&named, security.as_ref(), &Ok(()));
+                Ok(if adds { entry.object.id() } else { 0 })
+            }
+            Err(error) => {
+                audit::changed(&self.record, operation, || before, Some(&error));
+                Err(error)
+            }
+        }
     }
 
     fn object_get(&self, kind: ObjectKind, name: ObjectName) -> Result<Arc<Object>> {
@@ -678,7 +837,8 @@ impl Session for LocalSession {
     fn set_engine_option(&self, option: EngineOption, value: u32) -> Result {
         self.admit(Operation::EngineSetOption)?;
         let result = self.engine.set_option(option, value);
-        audit::object(&self.record, Operation::EngineSetOption, option.name(), result.as_ref().err());
+        let subject = || Subject { name: Some(value.to_string()), ..Subject::named(&option.name()) };
+        audit::changed(&self.record, Operation::EngineSetOption, subject, result.as_ref().err());
         result
     }
 
@@ -721,9 +881,10 @@ impl Session for LocalSession {
         descriptor: &SecurityDescriptor,
     ) -> Result {
         let operation = Operation::on_objects(kind, ObjectCall::SetSecurityInfo)?;
-        self.admit(operation)?;
+        let subject = || self.about_named(kind, ObjectName::Key(key));
+        self.admit_for(operation, subject)?;
         let result = self.engine.set_object_security(&self.record, kind, key, parts, descriptor);
-        audit::object(&self.record, operation, &key.to_string(), result.as_ref().err());
+        audit::changed(&self.record, operation, subject, result.as_ref().err());
         self.warn_if_open(
             &key.to_string(),
             Some(descriptor).filter(|_| parts.any(SecurityInformation::DACL)),
@@ -752,7 +913,7 @@ impl LocalSession {
             return Ok(());
         }
         let error = admit::denied(&self.record, missing, &of.to_string());
-        audit::denied(&self.record, operation, &error);
+        self.refused(operation, &Subject::named(&of), &error);
         Err(error)
     }
 
@@ -766,13 +927,16 @@ impl LocalSession {
     fn reader(&self) -> Reader {
         Reader {
             principal: (!self.record.info.kernel_mode).then(|| self.record.principal.clone()),
+            is_administrator: self.record.is_administrator.load(crate::sync::atomic::Ordering::Acquire),
             keys: self.record.rights().contain(Rights::READ_KEYS),
         }
     }
 
     /// Ends a subscription if its session was closed or cancelled while it was being created.
     fn close_if_late(&self, queue: &Queue) -> Result {
-        self.check_alive(Operation::SaContextSubscribe).inspect_err(|_| self.engine.unsubscribe(queue))
+        self.check_alive(Operation::SaContextSubscribe).inspect_err(|_| {
+            self.engine.unsubscribe(queue);
+        })
     }
 
     /// Checks that the session has been neither closed nor cancelled since its call was admitted.
@@ -810,6 +974,7 @@ impl EventStream for LocalStream {
         match self.engine.upgrade() {
             Some(engine) => {
                 let clock = Arc::clone(&engine.clock);
+                engine.deliver();
                 // A waiting reader must not keep the engine alive.
                 drop(engine);
                 self.queue.next(at_most, &*clock)
@@ -819,9 +984,12 @@ impl EventStream for LocalStream {
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Notification>> {
-        match self.engine.strong_count() {
-            0 => Poll::Ready(Err(engine_gone())),
-            _ => self.queue.poll_next(context),
+        match self.engine.upgrade() {
+            None => Poll::Ready(Err(engine_gone())),
+            Some(engine) => {
+                engine.deliver();
+                self.queue.poll_next(context)
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::housekeeper::Signal;
 use crate::kernel_policies::KernelPolicies;
 use crate::lifetime::IdleTimeout;
 use crate::net_events::NetEvents;
+use crate::record::Usage;
 use crate::registry::Sessions;
 use crate::snapshots::Snapshots;
 use crate::sync::Condvar;
@@ -28,6 +29,7 @@ use crate::sync::atomic::AtomicU64;
 use crate::sync::atomic::Ordering;
 use crate::sync::lock;
 use crate::sync::wait;
+use crate::transaction::Transaction;
 use openwfp_api::Clock;
 use openwfp_api::Code;
 use openwfp_api::Dataplane;
@@ -39,7 +41,9 @@ use openwfp_api::SaContextStep;
 use openwfp_api::SessionNumber;
 use openwfp_api::Sid;
 use openwfp_api::StepOutcome;
+use openwfp_api::Timestamp;
 use openwfp_api::object::store::ObjectStore;
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::Weak;
@@ -76,17 +80,24 @@ pub(crate) struct Shared {
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) sessions: Mutex<Sessions>,
     pub(crate) access: Mutex<Access>,
+    pub(crate) refusals: crate::audit::Refusals,
     pub(crate) owner: Sid,
     /// Held while due work is done, so that it is done once and in order.
     pub(crate) housekeeping: Mutex<()>,
     pub(crate) signal: Option<Arc<Signal>>,
+    /// Which threads wait for which callbacks.
+    pub(crate) waits: openwfp_api::Waits<crate::sync::thread::ThreadId>,
+    /// Held while events are put into the subscriptions' queues.
+    pub(crate) delivery: Mutex<()>,
+    /// Delivers events if there are many subscriptions.
+    pub(crate) courier: Option<Arc<Signal>>,
+    /// What each user's sessions use together.
+    pub(crate) usage: Mutex<HashMap<Sid, Weak<Usage>>>,
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if let Some(signal) = &self.signal {
-            signal.stop();
-        }
+        self.signal.iter().chain(&self.courier).for_each(|signal| signal.stop());
     }
 }
 
@@ -159,7 +170,8 @@ impl Shared {
                 Some(at_most) => {
                     let left = at_most.saturating_sub(self.clock.monotonic() - start);
                     if left.is_zero() {
-                        break Err(timed_out(core.gate.explicit, at_most));
+                        let now = self.clock.wall();
+                        break Err(timed_out(core.holder(), now, at_most));
                     }
                     left
                 }
@@ -179,13 +191,7 @@ impl Shared {
     }
 
     pub(crate) fn circumstances(&self, origin: Origin) -> Circumstances<'_> {
-        Circumstances {
-            origin,
-            clock: &*self.clock,
-            idle: self.idle,
-            ends_lifetimes: self.ends_lifetimes(),
-            faults: self.faults.as_ref(),
-        }
+        Circumstances { origin, clock: &*self.clock, idle: self.idle, ends_lifetimes: self.ends_lifetimes() }
     }
 
     /// Whether the engine enforces lifetimes, because its dataplane does not.
@@ -208,9 +214,10 @@ impl Shared {
         change::plan(database, step, &means)
     }
 
-    /// Wakes the housekeeper if `wakes` (something became due before its next run), and closes enumerators
-    /// that exceed the limit on old versions. Call it after releasing the core lock.
+    /// Sends the news to the subscribers, wakes the housekeeper if `wakes` (something became due before its next run), and closes
+    /// enumerators that exceed the limit on old versions. Call it after releasing the core lock.
     pub(crate) fn after_commit(&self, wakes: bool) {
+        self.send_news();
         if wakes && let Some(signal) = &self.signal {
             signal.wake(&self.me);
         }
@@ -236,11 +243,29 @@ impl Shared {
     }
 }
 
-fn timed_out(holder: Option<SessionNumber>, waited: Duration) -> Error {
-    let who = match holder {
-        Some(session) => format!("the transaction of session {}", session.0),
-        None => "another change of the same SA contexts".to_owned(),
-    };
-    let what = format!("{who} took longer than this session waits ({} ms)", waited.as_millis());
-    Error::new(Code::FWP_E_TIMEOUT, what).with_remedy("Try again, or open the session with a longer timeout.")
+fn timed_out(holder: Option<&Transaction>, now: Timestamp, waited: Duration) -> Error {
+    let waits = format!("this session waits ({} ms)", waited.as_millis());
+    match holder {
+        Some(transaction) => {
+            let info = &transaction.session.info;
+            let user = match info.user_name.as_str() {
+                "" => info.user.to_string(),
+                name => format!("{name} ({})", info.user),
+            };
+            let what = format!(
+                "the transaction of session {} of user {user}, open for {} s, took longer than {waits}",
+                info.number.0,
+                now.0.saturating_sub(transaction.began.0)
+            );
+            Error::new(Code::FWP_E_TIMEOUT, what).with_remedy(format!(
+                "Try again, open the session with a longer timeout, or end the other one: wfp session close {}.",
+                info.number.0
+            ))
+        }
+        None => {
+            let what = format!("another change of the same SA contexts took longer than {waits}");
+            Error::new(Code::FWP_E_TIMEOUT, what)
+                .with_remedy("Try again, or open the session with a longer timeout.")
+        }
+    }
 }

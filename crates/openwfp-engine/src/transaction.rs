@@ -18,6 +18,7 @@ use openwfp_api::Result;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextId;
 use openwfp_api::SessionNumber;
+use openwfp_api::Timestamp;
 use openwfp_api::TransactionMode;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use std::time::Duration;
 pub(crate) struct Transaction {
     pub(crate) session: Arc<SessionRecord>,
     pub(crate) mode: TransactionMode,
+    pub(crate) began: Timestamp,
     /// Monotonic time at which the engine aborts it.
     pub(crate) deadline: Duration,
     /// The session's private version.
@@ -84,10 +86,16 @@ impl Shared {
         record: &Arc<SessionRecord>,
         mode: TransactionMode,
     ) -> Transaction {
-        let limit = if record.info.kernel_mode { Duration::MAX } else { self.transaction_time_max };
+        let limit = match mode {
+            _ if record.info.kernel_mode => Duration::MAX,
+            // Nobody waits for a reader.
+            TransactionMode::ReadOnly => self.transaction_time_max,
+            TransactionMode::ReadWrite => self.transaction_time_max.min(record.transaction_time_max),
+        };
         Transaction {
             session: Arc::clone(record),
             mode,
+            began: self.clock.wall(),
             deadline: self.clock.monotonic().saturating_add(limit),
             base: self.snapshots.hold(core.newest.clone()),
             database: core.newest.clone(),

@@ -471,7 +471,7 @@ mod tests {
                 nap_context: 6,
                 key_module_state: Some(openwfp_api::KeyModuleState {
                     key_module_key: openwfp_api::Guid::default(),
-                    state_blob: [1, 2].into(),
+                    state_blob: Key::new(&[1, 2]),
                 }),
                 peer_v4_private_address: Some([192, 168, 0, 9].into()),
                 qm_filter_id: 7,

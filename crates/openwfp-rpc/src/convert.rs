@@ -11,6 +11,7 @@ use openwfp_api::Drops;
 use openwfp_api::EnumId;
 use openwfp_api::Error;
 use openwfp_api::EventKinds;
+use openwfp_api::OpenTransaction;
 use openwfp_api::ProtocolDrops;
 use openwfp_api::Result;
 use openwfp_api::SaContextId;
@@ -29,6 +30,7 @@ use openwfp_api::Timestamp;
 use openwfp_api::Topic;
 use openwfp_api::TopicKind;
 use openwfp_api::TrafficStatistics;
+use openwfp_api::TransactionMode;
 use openwfp_api::object::ObjectKind;
 use openwfp_api::object::net_event::NetEventTemplate;
 use openwfp_api::object::template::ObjectTemplate;
@@ -59,6 +61,11 @@ pub(crate) fn from_session_info(info: &SessionInfo) -> proto::SessionInfo {
         user_name: info.user_name.clone(),
         kernel_mode: info.kernel_mode,
         opened: info.opened.0,
+        origin: info.origin.clone(),
+        transaction: info.transaction.map(|transaction| proto::OpenTransaction {
+            read_only: transaction.mode == TransactionMode::ReadOnly,
+            began: transaction.began.0,
+        }),
     }
 }
 
@@ -75,6 +82,11 @@ pub(crate) fn to_session_info(info: proto::SessionInfo) -> Result<SessionInfo> {
         user_name: info.user_name,
         kernel_mode: info.kernel_mode,
         opened: Timestamp(info.opened),
+        origin: info.origin,
+        transaction: info.transaction.map(|transaction| OpenTransaction {
+            mode: if transaction.read_only { TransactionMode::ReadOnly } else { TransactionMode::ReadWrite },
+            began: Timestamp(transaction.began),
+        }),
     })
 }
 

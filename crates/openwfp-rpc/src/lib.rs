@@ -23,6 +23,7 @@ pub use client::RemoteEngine;
 pub use client::Target;
 pub use server::Limits;
 pub use server::Peer;
+pub use server::PeerGroups;
 pub use server::Server;
 pub use server::ServerOptions;
 pub use server::UnixSocket;

@@ -4,6 +4,7 @@ use openwfp_api::Code;
 use openwfp_api::Error;
 use openwfp_api::Principal;
 use openwfp_api::Result;
+use openwfp_api::Sid;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::CertificateRevocationListDer;
@@ -147,6 +148,18 @@ impl ServerTls {
     }
 }
 
+/// Returns the SID that stands for the certificates with a name in the form of [`ClientRule::name`]: `S-1-22-3` and the SHA-256
+/// hash of the name, as eight numbers in big-endian order.
+pub fn certificate_sid(name: &str) -> Sid {
+    let suite = rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
+    let Some(suite) = suite.tls13() else { return Sid::ANONYMOUS };
+    let hash = suite.common.hash_provider.hash(name.as_bytes());
+    let mut numbers = vec![3];
+    numbers.extend(hash.as_ref().as_chunks::<4>().0.iter().map(|chunk| u32::from_be_bytes(*chunk)));
+    // Nine of at most fifteen numbers.
+    Sid::new(22, &numbers).unwrap_or(Sid::ANONYMOUS)
+}
+
 /// Checks the form of a rule's name.
 ///
 /// # Errors
@@ -245,6 +258,14 @@ fn is_about_certificates(alert: rustls::AlertDescription) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_certificate_name_has_a_sid_of_its_own() {
+        // printf dns:ops.example.org | sha256sum
+        let sid = certificate_sid("dns:ops.example.org").to_string();
+        assert!(sid.starts_with("S-1-22-3-") && sid.split('-').count() == 12, "{sid}");
+        assert_ne!(certificate_sid("dns:ops.example.org"), certificate_sid("dns:ops.example.com"));
+    }
 
     /// A key file that is damaged, as by a lost line break, is described without a byte of it, as text or as numbers.
     #[test]

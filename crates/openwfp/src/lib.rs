@@ -68,6 +68,8 @@ pub struct EngineOptions {
     /// The directory in which an `xfrm:` engine records which kernel states it owns; default:
     /// `/run/openwfp`.
     pub runtime: Option<PathBuf>,
+    /// The group that may read these records; default: the process's own.
+    pub runtime_group: Option<u32>,
     /// Whether an `xfrm:` engine recovers the states of earlier engines at startup, as a daemon does: it
     /// takes over complete contexts and removes all other remains; default: no.
     pub recover: bool,
@@ -162,6 +164,22 @@ impl Engine {
         match &self.0 {
             Kind::Elsewhere(_) => None,
             Kind::Here(engine) => Some(engine.usual_security(of)),
+        }
+    }
+
+    /// Looks once at everything that a call of this process's engine needs. An engine that is stuck never returns. Does nothing
+    /// for a daemon's engine.
+    pub fn check(&self) {
+        if let Kind::Here(engine) = &self.0 {
+            engine.gauges();
+        }
+    }
+
+    /// Names users and groups that, like root, can take over everything in this process's engine, and can list and delete every
+    /// object. Does nothing for a daemon's engine.
+    pub fn set_administrators(&self, administrators: Vec<Sid>) {
+        if let Kind::Here(engine) = &self.0 {
+            engine.set_administrators(administrators);
         }
     }
 
@@ -261,6 +279,7 @@ fn of_kernel(
     if let Some(runtime) = options.runtime {
         of_driver.runtime = Some(runtime);
     }
+    of_driver.runtime_group = options.runtime_group;
     if let Some(bytes) = options.event_buffer {
         of_driver.event_buffer = bytes;
     }

@@ -403,6 +403,18 @@ impl Object {
         }
     }
 
+    /// Returns the description.
+    pub fn description(&self) -> &str {
+        match self {
+            Object::Provider(object) => &object.description,
+            Object::ProviderContext(object) => &object.description,
+            Object::SubLayer(object) => &object.description,
+            Object::Layer(object) => &object.description,
+            Object::Callout(object) => &object.description,
+            Object::Filter(object) => &object.description,
+        }
+    }
+
     /// Returns the flags.
     pub fn flags(&self) -> u32 {
         match self {

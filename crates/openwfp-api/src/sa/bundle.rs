@@ -3,6 +3,7 @@
 use crate::Code;
 use crate::Error;
 use crate::Guid;
+use crate::Key;
 use crate::Lifetime;
 use crate::LinuxSa;
 use crate::Protocol;
@@ -113,13 +114,13 @@ pub struct Token {
 
 /// Private state of a keying module. WFP: `IPSEC_KEYMODULE_STATE0`.
 ///
-/// The blob is opaque and may hold secrets, so `Debug` prints only its length.
-#[derive(Clone, PartialEq, Eq)]
+/// The blob is opaque and may hold secrets, so it is kept as a key is.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyModuleState {
     /// GUID of the keying module.
     pub key_module_key: Guid,
     /// State of the keying module.
-    pub state_blob: Box<[u8]>,
+    pub state_blob: Key,
 }
 
 /// Diffie-Hellman group used for perfect forward secrecy (PFS). WFP: `IPSEC_PFS_GROUP`.
@@ -235,12 +236,6 @@ impl SaBundle {
             sas,
             keying: None,
         }
-    }
-}
-
-impl fmt::Debug for KeyModuleState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyModuleState({}, {} bytes)", self.key_module_key, self.state_blob.len())
     }
 }
 

@@ -19,6 +19,7 @@ use openwfp_api::Code;
 use openwfp_api::Error;
 use openwfp_api::IpVersion;
 use openwfp_api::IpsecId;
+use openwfp_api::Key;
 use openwfp_api::KeyModuleState;
 use openwfp_api::KeyingExtras;
 use openwfp_api::Lifetime;
@@ -260,5 +261,5 @@ unsafe fn key_module_state(bundle: &IPSEC_SA_BUNDLE1) -> Result<Option<KeyModule
     };
     // SAFETY: the caller upholds the safety contract.
     let blob = unsafe { bytes(&state.stateBlob, STATE_LEN_MAX, "the state of a keying module") }?;
-    Ok(Some(KeyModuleState { key_module_key: guid(&state.keyModuleKey), state_blob: blob.into() }))
+    Ok(Some(KeyModuleState { key_module_key: guid(&state.keyModuleKey), state_blob: Key::new(blob) }))
 }

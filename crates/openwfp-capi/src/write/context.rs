@@ -304,9 +304,11 @@ impl<'a> Encoder<'a> {
             ipsec_id: keying
                 .and_then(|keying| keying.ipsec_id.as_ref())
                 .map_or(std::ptr::null_mut(), |id| ipsec_id(sink, id)),
+            // As on the wire, a caller that may not read keys does not get the state either.
             key_module_state: keying
                 .and_then(|keying| keying.key_module_state.as_ref())
-                .map_or(std::ptr::null_mut(), |state| key_module_state(sink, state)),
+                .zip(self.keys)
+                .map_or(std::ptr::null_mut(), |(state, keys)| key_module_state(sink, state, keys)),
             udp_encapsulation: details.udp_encapsulation.map_or(std::ptr::null_mut(), |ports| {
                 sink.put(IPSEC_V4_UDP_ENCAPSULATION0 {
                     localUdpEncapPort: ports.local_port,
@@ -463,11 +465,15 @@ fn cipher_transform(sink: &mut impl Sink, cipher: WfpCipher) -> IPSEC_CIPHER_TRA
     }
 }
 
-fn key_module_state(sink: &mut impl Sink, state: &KeyModuleState) -> *mut IPSEC_KEYMODULE_STATE0 {
+fn key_module_state(
+    sink: &mut impl Sink,
+    state: &KeyModuleState,
+    keys: &KeyAccess,
+) -> *mut IPSEC_KEYMODULE_STATE0 {
     // The state is opaque and may be secret, so it is stored with the keys and wiped like them.
     let blob = FWP_BYTE_BLOB {
         size: u32::try_from(state.state_blob.len()).unwrap_or(u32::MAX),
-        data: sink.key(&state.state_blob),
+        data: sink.key(state.state_blob.bytes(keys)),
     };
     sink.put(IPSEC_KEYMODULE_STATE0 { keyModuleKey: guid(state.key_module_key), stateBlob: blob })
 }

@@ -116,6 +116,27 @@ static void security(HANDLE engine)
     CHECK(IPsecSaDbSetSecurityInfo0(engine, DACL_SECURITY_INFORMATION, NULL, NULL, &list.acl, NULL) != SUCCESS);
 }
 
+/* Gives both directions of a context the state of a keying module, which may hold secrets. */
+static void add_state(HANDLE engine, UINT64 id)
+{
+    static UINT8 secret[] = {5, 6, 7, 8};
+    IPSEC_KEYMODULE_STATE0 state;
+    IPSEC_SA_CONTEXT1 *context;
+
+    memset(&state, 0, sizeof(state));
+    state.keyModuleKey.Data1 = 42;
+    state.stateBlob.size = sizeof(secret);
+    state.stateBlob.data = secret;
+    SUCCEEDS(IPsecSaContextGetById1(engine, id, &context));
+    context->inboundSa->saBundle.keyModuleState = &state;
+    context->outboundSa->saBundle.keyModuleState = &state;
+    SUCCEEDS(IPsecSaContextUpdate0(engine, IPSEC_SA_BUNDLE_UPDATE_KEY_MODULE_STATE, context));
+    free_memory(&context);
+    SUCCEEDS(IPsecSaContextGetById1(engine, id, &context));
+    CHECK(memcmp(context->inboundSa->saBundle.keyModuleState->stateBlob.data, secret, sizeof(secret)) == 0);
+    free_memory(&context);
+}
+
 /* After security(), user-mode callers get no keys and may change nothing. Kernel-mode callers are not checked. */
 static void without_rights(HANDLE engine, UINT64 id)
 {
@@ -123,9 +144,11 @@ static void without_rights(HANDLE engine, UINT64 id)
     SUCCEEDS(IPsecSaContextGetById1(engine, id, &context));
 #ifdef KERNEL
     CHECK(context->inboundSa->saBundle.saList->espAuthAndCipherInformation->saAuthInformation.authKey.size == KEY_LEN);
+    CHECK(context->inboundSa->saBundle.keyModuleState->stateBlob.size == 4);
     SUCCEEDS(IPsecSaContextDeleteById0(engine, id));
 #else
     CHECK(context->inboundSa->saBundle.saList->espAuthAndCipherInformation->saAuthInformation.authKey.size == 0);
+    CHECK(context->inboundSa->saBundle.keyModuleState == NULL && context->outboundSa->saBundle.keyModuleState == NULL);
     CHECK(context->inboundSa->saBundle.saList->espAuthAndCipherInformation->saCipherInformation.cipherKey.data == NULL);
     ANSWERS(ERROR_ACCESS_DENIED, IPsecSaContextDeleteById0(engine, id));
     ANSWERS(ERROR_ACCESS_DENIED, IPsecSaContextUpdate0(engine, 4, context));
@@ -140,6 +163,7 @@ int main(void)
     enumerate_sessions(engine);
     transactions(engine);
     id = establish(engine, 2);
+    add_state(engine, id);
     security(engine);
     without_rights(engine, id);
     SUCCEEDS(FwpmEngineClose0(engine));

@@ -5,7 +5,10 @@ use crate::failure::without_code;
 use openwfp::DAEMON_SOCKET;
 use openwfp::EngineUrl;
 use openwfp::NamedUrl;
+use openwfp::api::Ace;
 use openwfp::api::Principal;
+use openwfp::api::Rights;
+use openwfp::api::Securable;
 use openwfp::api::SecurityDescriptor;
 use openwfp::api::Sid;
 use openwfp::rpc::Limits;
@@ -35,8 +38,8 @@ pub(crate) const KEYS: &[&str] = &[
     "policy.nftables",
     "policy.unenforced",
     "listen.unix",
-    "listen.unix_mode",
-    "listen.unix_group",
+    "listen.mode",
+    "listen.group",
     "listen.tls",
     "listen.plaintext",
     "listen.plaintext_user",
@@ -44,14 +47,23 @@ pub(crate) const KEYS: &[&str] = &[
     "tls.key",
     "tls.client_ca",
     "tls.client_crl",
+    "access.readers",
+    "access.operators",
+    "access.admins",
+    "access.keys",
     "access.engine",
     "access.sa_db",
     "limits.connections",
     "limits.connections_per_user",
+    "limits.handshakes",
+    "limits.handshakes_per_address",
     "limits.sessions_per_user",
     "limits.enumerators_per_session",
     "limits.subscriptions_per_session",
+    "limits.subscriptions_per_user",
     "limits.requests_per_second",
+    "limits.bytes_per_user",
+    "limits.bytes",
     "limits.message_bytes",
     "limits.page_entries",
     "limits.page_bytes",
@@ -59,10 +71,15 @@ pub(crate) const KEYS: &[&str] = &[
     "timeouts.keepalive_interval",
     "timeouts.keepalive_timeout",
     "timeouts.handshake",
+    "timeouts.transaction",
     "timeouts.stop",
     "log.level",
     "log.format",
 ];
+
+/// Earlier names of keys, which remain valid.
+const RENAMED: [(&str, &str); 2] =
+    [("listen.unix_mode", "listen.mode"), ("listen.unix_group", "listen.group")];
 
 /// The whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -131,10 +148,10 @@ pub(crate) enum OfUnenforced {
 pub(crate) struct Listen {
     /// Path of the socket; empty for none.
     pub(crate) unix: PathBuf,
-    #[serde(deserialize_with = "text::<_, FileMode>")]
-    pub(crate) unix_mode: FileMode,
-    #[serde(deserialize_with = "optional::<_, Group>")]
-    pub(crate) unix_group: Option<Group>,
+    #[serde(alias = "unix_mode", deserialize_with = "text::<_, FileMode>")]
+    pub(crate) mode: FileMode,
+    #[serde(alias = "unix_group", deserialize_with = "optional::<_, Group>")]
+    pub(crate) group: Option<Group>,
     pub(crate) tls: Option<SocketAddr>,
     pub(crate) plaintext: Option<SocketAddr>,
     #[serde(deserialize_with = "text::<_, User>")]
@@ -184,10 +201,26 @@ struct CertificateName(String);
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Access {
+    /// Who may do what, for those who need no access lists of their own.
+    #[serde(deserialize_with = "names")]
+    pub(crate) readers: Vec<Who>,
+    #[serde(deserialize_with = "names")]
+    pub(crate) operators: Vec<Who>,
+    #[serde(deserialize_with = "names")]
+    pub(crate) admins: Vec<Who>,
+    #[serde(deserialize_with = "names")]
+    pub(crate) keys: Vec<Who>,
     #[serde(deserialize_with = "optional::<_, AccessList>")]
     pub(crate) engine: Option<AccessList>,
     #[serde(deserialize_with = "optional::<_, AccessList>")]
     pub(crate) sa_db: Option<AccessList>,
+}
+
+/// A user, a group, or the clients with a certificate.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Who {
+    Sid(Sid),
+    Certificate(String),
 }
 
 /// A security descriptor with an access list; without a list in it only if the configuration says [`EVERYONE`].
@@ -202,10 +235,15 @@ const EVERYONE: &str = "everyone";
 pub(crate) struct LimitsTable {
     connections: usize,
     connections_per_user: usize,
+    handshakes: usize,
+    handshakes_per_address: usize,
     sessions_per_user: usize,
     enumerators_per_session: usize,
     subscriptions_per_session: usize,
+    subscriptions_per_user: usize,
     requests_per_second: u32,
+    bytes_per_user: usize,
+    bytes: usize,
     message_bytes: usize,
     page_entries: u32,
     page_bytes: usize,
@@ -221,6 +259,8 @@ pub(crate) struct Timeouts {
     keepalive_timeout: Time,
     #[serde(deserialize_with = "text::<_, Time>")]
     handshake: Time,
+    #[serde(deserialize_with = "text::<_, Time>")]
+    transaction: Time,
     #[serde(deserialize_with = "text::<_, Time>")]
     pub(crate) stop: Time,
 }
@@ -267,14 +307,37 @@ fn list<'de, D: Deserializer<'de>, T: Text>(from: D) -> Result<Vec<T>, D::Error>
     texts.iter().map(|text| T::read(text)).collect::<Result<_, _>>().map_err(D::Error::custom)
 }
 
+/// Reads a list of names, or a text with names between commas.
+fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Who>, D::Error> {
+    let texts = match OneOrMore::deserialize(from)? {
+        OneOrMore::One(text) => {
+            let mut texts: Vec<String> = Vec::new();
+            for part in text.split(',').filter(|part| !part.is_empty()) {
+                // The subject of a certificate has commas in it.
+                match texts.last_mut() {
+                    Some(last) if last.starts_with("subject:") && !part.contains(':') => {
+                        last.push(',');
+                        last.push_str(part);
+                    }
+                    _ => texts.push(part.trim().to_owned()),
+                }
+            }
+            texts
+        }
+        OneOrMore::More(texts) => texts,
+    };
+    texts.iter().map(|text| Who::read(text)).collect::<Result<_, _>>().map_err(D::Error::custom)
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
 /// Reads one engine, or a list of engines.
 fn engines<'de, D: Deserializer<'de>>(from: D) -> Result<EnginesText, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMore {
-        One(String),
-        More(Vec<String>),
-    }
     let texts = match OneOrMore::deserialize(from)? {
         OneOrMore::One(text) => vec![text],
         OneOrMore::More(texts) => texts,
@@ -341,6 +404,21 @@ impl Text for User {
     }
 }
 
+impl Text for Who {
+    fn read(text: &str) -> Result<Who, String> {
+        match text.split_once(':') {
+            Some(("user", name)) => User::read(name).map(|user| Who::Sid(user.0)),
+            Some(("group", name)) => Group::read(name).map(|group| Who::Sid(group.sid)),
+            Some(_) => CertificateName::read(text).map(|name| Who::Certificate(name.0)),
+            None => text.parse().map(Who::Sid).map_err(|_| {
+                format!(
+                    "\"{text}\" is neither a user nor a group nor a certificate's name: write user:NAME, group:NAME, dns:NAME, email:ADDRESS, uri:URI, ip:ADDRESS, subject:CN=NAME or a SID"
+                )
+            }),
+        }
+    }
+}
+
 impl Text for CertificateName {
     fn read(text: &str) -> Result<CertificateName, String> {
         match openwfp::rpc::tls::check_name(text) {
@@ -368,9 +446,9 @@ impl Text for AccessList {
 impl Text for Time {
     fn read(text: &str) -> Result<Time, String> {
         match humantime::parse_duration(text) {
-            Ok(time) if !time.is_zero() => Ok(Time(time)),
+            Ok(time) if (TIME_MIN..=TIME_MAX).contains(&time) => Ok(Time(time)),
             _ => Err(format!(
-                "invalid duration \"{text}\": expected more than 0, such as \"5s\" or \"1m 30s\""
+                "invalid duration \"{text}\": expected 1ms to 1day, such as \"5s\" or \"1m 30s\""
             )),
         }
     }
@@ -378,12 +456,24 @@ impl Text for Time {
 
 impl Text for Level {
     fn read(text: &str) -> Result<Level, String> {
-        match text.parse::<tracing_subscriber::EnvFilter>() {
-            Ok(_) => Ok(Level(text.to_owned())),
-            Err(error) => {
-                Err(format!("invalid log level \"{text}\": {error}. Use error, warn, info, debug or trace."))
-            }
+        // The library takes an unknown word for the name of a part of the program, and then logs nothing of the others.
+        let is_level = |word: &str| {
+            ["off", "error", "warn", "info", "debug", "trace"].contains(&word.to_ascii_lowercase().as_str())
+        };
+        let is_part = |word: &str| {
+            word.starts_with(|c: char| c.is_ascii_lowercase())
+                && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':'))
+        };
+        let is_directive = |text: &str| match text.trim().split_once('=') {
+            None => is_level(text.trim()),
+            Some((part, level)) => is_part(part) && is_level(level),
+        };
+        if text.split(',').all(is_directive) && text.parse::<tracing_subscriber::EnvFilter>().is_ok() {
+            return Ok(Level(text.to_owned()));
         }
+        Err(format!(
+            "invalid log level \"{text}\": use error, warn, info, debug or trace, or PART=LEVEL between commas, such as openwfp_rpc=debug,info"
+        ))
     }
 }
 
@@ -397,8 +487,8 @@ impl Default for Listen {
     fn default() -> Listen {
         Listen {
             unix: DAEMON_SOCKET.into(),
-            unix_mode: FileMode(0o660),
-            unix_group: None,
+            mode: FileMode(0o660),
+            group: None,
             tls: None,
             plaintext: None,
             plaintext_user: User(Sid::ANONYMOUS),
@@ -419,6 +509,7 @@ impl Default for Timeouts {
             keepalive_interval: Time(options.keepalive_interval),
             keepalive_timeout: Time(options.keepalive_timeout),
             handshake: Time(options.handshake_timeout),
+            transaction: Time(options.limits.transaction_time),
             stop: Time(Duration::from_secs(10)),
         }
     }
@@ -430,36 +521,79 @@ impl Default for Log {
     }
 }
 
-/// Converts limits to the table of the configuration and back.
+/// Converts limits to the table of the configuration and back, and checks their ranges.
 macro_rules! limits {
-    ($($field:ident),* $(,)?) => {
+    ($($field:ident $least:literal to $most:literal;)*) => {
         impl LimitsTable {
             fn of(limits: &Limits) -> LimitsTable {
                 LimitsTable { $($field: limits.$field),* }
             }
 
-            pub(crate) fn limits(&self) -> Limits {
-                Limits { $($field: self.$field),* }
+            fn limits(&self, transaction_time: Duration) -> Limits {
+                Limits { $($field: self.$field,)* transaction_time }
+            }
+
+            fn check(&self) -> Result<(), String> {
+                $(
+                    let (least, most, value) = ($least, $most, self.$field);
+                    if value < least || value > most {
+                        return Err(format!(
+                            "limits.{} must be {least} to {most}, not {value}",
+                            stringify!($field)
+                        ));
+                    }
+                )*
+                Ok(())
             }
         }
     };
 }
 
-limits!(
-    connections,
-    connections_per_user,
-    sessions_per_user,
-    enumerators_per_session,
-    subscriptions_per_session,
-    requests_per_second,
-    message_bytes,
-    page_entries,
-    page_bytes,
-    waiting_calls,
-);
+limits! {
+    connections 2 to 1_000_000;
+    connections_per_user 1 to 1_000_000;
+    handshakes 1 to 1_000_000;
+    handshakes_per_address 1 to 1_000_000;
+    sessions_per_user 1 to 1_000_000;
+    enumerators_per_session 1 to 65_536;
+    subscriptions_per_session 1 to 65_536;
+    subscriptions_per_user 1 to 1_000_000;
+    requests_per_second 0 to 4_294_967_295;
+    bytes_per_user 1_048_576 to 1_099_511_627_776;
+    bytes 4_194_304 to 1_099_511_627_776;
+    message_bytes 65_536 to 1_073_741_824;
+    page_entries 1 to 1_000_000;
+    page_bytes 1024 to 67_108_864;
+    // Each may take a thread.
+    waiting_calls 1 to 4096;
+}
+
+/// The range of every duration.
+const TIME_MIN: Duration = Duration::from_millis(1);
+const TIME_MAX: Duration = Duration::from_secs(24 * 3600);
+
+impl Access {
+    /// Returns each name with the rights that it gets.
+    fn roles(&self) -> impl Iterator<Item = (&Who, Rights)> {
+        let roles = [
+            (&self.readers, Rights::OF_READERS),
+            (&self.operators, Rights::OF_OPERATORS),
+            (&self.admins, Rights::OF_ADMINISTRATORS),
+            (&self.keys, Rights::OF_READERS.and(Rights::READ_KEYS)),
+        ];
+        roles.into_iter().flat_map(|(names, rights)| names.iter().map(move |who| (who, rights)))
+    }
+
+    fn certificates(&self) -> impl Iterator<Item = &String> {
+        self.roles().filter_map(|(who, _)| match who {
+            Who::Certificate(name) => Some(name),
+            Who::Sid(_) => None,
+        })
+    }
+}
 
 impl Tls {
-    pub(crate) fn server(&self) -> ServerTls {
+    fn server(&self) -> ServerTls {
         let rule = |client: &Client| ClientRule {
             name: client.name.0.clone(),
             principal: Principal {
@@ -522,8 +656,11 @@ impl Config {
 
     /// Checks rules that concern several keys.
     fn check(&self) -> Result<(), String> {
-        if self.limits.page_entries == 0 {
-            return Err("limits.page_entries must be at least 1, or no listing would end".into());
+        self.limits.check()?;
+        if self.access.engine.is_some() && self.access.roles().next().is_some() {
+            return Err(
+                "access.engine replaces access.readers, operators, admins and keys: use either".into()
+            );
         }
         if self.listen.tls.is_some() && self.tls.is_none() {
             return Err("listen.tls needs a section [tls] with cert, key and client_ca".into());
@@ -567,8 +704,8 @@ impl Config {
             "policy.nftables" policy.nftables,
             "policy.unenforced" policy.unenforced,
             "listen.unix" listen.unix,
-            "listen.unix_mode" listen.unix_mode,
-            "listen.unix_group" listen.unix_group,
+            "listen.mode" listen.mode,
+            "listen.group" listen.group,
             "listen.tls" listen.tls,
             "listen.plaintext" listen.plaintext,
             "listen.plaintext_user" listen.plaintext_user,
@@ -583,9 +720,59 @@ impl Config {
         keys.into_iter().filter_map(|(key, changed)| changed.then_some(key)).chain(tls).collect()
     }
 
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits.limits(self.timeouts.transaction.0)
+    }
+
+    /// Returns the TLS settings: those of the section, and a rule for each certificate that the access lists name.
+    pub(crate) fn tls(&self) -> Option<ServerTls> {
+        let mut server = self.tls.as_ref()?.server();
+        for name in self.access.certificates() {
+            if !server.clients.iter().any(|rule| rule.name == *name) {
+                let principal = Principal::user(openwfp::rpc::tls::certificate_sid(name));
+                server.clients.push(ClientRule { name: name.clone(), principal });
+            }
+        }
+        Some(server)
+    }
+
+    /// Returns the security descriptor of something, given the usual one, and whether the configuration changes it.
+    pub(crate) fn security(&self, of: Securable, usual: &SecurityDescriptor) -> SecurityDescriptor {
+        let list = match of {
+            Securable::Engine => self.access.engine.as_ref(),
+            Securable::SaDb => self.access.sa_db.as_ref(),
+            _ => None,
+        };
+        // A list may name no owner or no group; these are then the usual ones.
+        let mut wanted = list.map_or_else(|| usual.clone(), |list| list.0.clone());
+        (wanted.owner, wanted.group) = (wanted.owner.or(usual.owner), wanted.group.or(usual.group));
+        if let (Securable::Engine, None, Some(dacl)) = (of, list, &mut wanted.dacl) {
+            let roles = self.access.roles();
+            dacl.aces.extend(roles.map(|(who, rights)| Ace::allow(self.sid(who), rights).inherit()));
+        }
+        wanted
+    }
+
+    /// Returns the users and groups that have root's rights to take things over.
+    pub(crate) fn administrators(&self) -> Vec<Sid> {
+        self.access.admins.iter().map(|who| self.sid(who)).collect()
+    }
+
+    fn sid(&self, who: &Who) -> Sid {
+        match who {
+            Who::Sid(sid) => *sid,
+            Who::Certificate(name) => {
+                let clients = self.tls.as_ref().map_or(&[][..], |tls| &tls.clients);
+                let user = clients.iter().find(|client| client.name.0 == *name).map(|client| client.user.0);
+                user.unwrap_or_else(|| openwfp::rpc::tls::certificate_sid(name))
+            }
+        }
+    }
+
     pub(crate) fn server_options(&self) -> ServerOptions {
         ServerOptions {
-            limits: self.limits.limits(),
+            limits: self.limits(),
+            peer_groups: Some(openwfp_capi::peer_groups),
             keepalive_interval: self.timeouts.keepalive_interval.0,
             keepalive_timeout: self.timeouts.keepalive_timeout.0,
             handshake_timeout: self.timeouts.handshake.0,
@@ -606,18 +793,24 @@ fn overrides(
     for prefix in ENVIRONMENT {
         for (name, value) in &environment {
             let Some(wanted) = name.strip_prefix(prefix) else { continue };
-            let variable = |key: &&&str| key.replace('.', "_").eq_ignore_ascii_case(wanted);
-            let key = KEYS.iter().find(variable).ok_or_else(|| format!("{name}: {}", unknown(wanted)))?;
-            overrides.push((name.clone(), *key, value.clone()));
+            let is_variable = |key: &str| key.replace('.', "_").eq_ignore_ascii_case(wanted);
+            let key = key_where(is_variable).ok_or_else(|| format!("{name}: {}", unknown(wanted)))?;
+            overrides.push((name.clone(), key, value.clone()));
         }
     }
     for flag in flags {
         let (key, value) = flag.split_once('=').ok_or_else(|| format!("--set {flag}: expected KEY=VALUE"))?;
-        let found = KEYS.iter().find(|known| **known == key);
+        let found = key_where(|known| known == key);
         let key = found.ok_or_else(|| format!("--set {flag}: {}", unknown(key)))?;
-        overrides.push((format!("--set {flag}"), *key, value.to_owned()));
+        overrides.push((format!("--set {flag}"), key, value.to_owned()));
     }
     Ok(overrides)
+}
+
+/// Returns the key whose name, or whose earlier name, is the wanted one.
+fn key_where(is_wanted: impl Fn(&str) -> bool) -> Option<&'static str> {
+    let renamed = RENAMED.iter().find(|(old, _)| is_wanted(old)).map(|(_, new)| *new);
+    KEYS.iter().copied().find(|key| is_wanted(key)).or(renamed)
 }
 
 fn unknown(key: &str) -> String {
@@ -637,6 +830,9 @@ fn set(table: &mut toml::Table, key: &str, value: &str) -> Result<(), String> {
     };
     let section = table.entry(section).or_insert_with(|| toml::Table::new().into());
     let section = section.as_table_mut().ok_or("its section is not a table")?;
+    if let Some((old, _)) = RENAMED.iter().find(|(_, new)| *new == key) {
+        section.remove(old.rsplit('.').next().unwrap_or_default());
+    }
     section.insert(name.to_owned(), value);
     Ok(())
 }
@@ -666,13 +862,16 @@ mod tests {
         // Uncommented, the examples make a configuration with every key.
         let uncommented: String =
             example.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
+        // This one excludes others.
+        let uncommented = uncommented.replace("## engine = \"D:", "#engine = \"D:");
         let table: toml::Table = uncommented.parse().unwrap();
         for key in KEYS {
             let found = match key.split_once('.') {
                 Some((section, name)) => table.get(section).and_then(|section| section.get(name)),
                 None => table.get(*key),
             };
-            assert!(found.is_some(), "packaging/wfp.toml does not explain {key}");
+            let is_alternative = *key == "access.engine" && example.contains("\n## engine = \"D:");
+            assert!(found.is_some() || is_alternative, "packaging/wfp.toml does not explain {key}");
         }
         Config::parse(&uncommented).unwrap();
     }
@@ -682,7 +881,13 @@ mod tests {
         for (text, line, word) in [
             ("engine = \"memory:\"\nenigne = 1", 2, "enigne"),
             ("[limits]\nconnections = \"many\"", 2, "connections"),
-            ("[listen]\nunix_mode = \"rw\"", 2, "mode"),
+            ("[listen]\nmode = \"rw\"", 2, "mode"),
+            ("[listen]\nmode = \"0600\"\nunix_mode = \"0600\"", 1, "duplicate"),
+            ("[access]\nreaders = [\"operator\"]", 2, "user:NAME"),
+            ("[access]\nreaders = [\"group:there-is-none\"]", 2, "there-is-none"),
+            ("[log]\nlevel = \"nope\"", 2, "nope"),
+            ("[log]\nlevel = \"openwfp=loud\"", 2, "loud"),
+            ("[timeouts]\nstop = \"10000years\"", 2, "1day"),
             ("\n\n[access]\nengine = \"D:(A;;XX;;;WD)\"", 4, "XX"),
             ("[access]\nengine = \"\"", 2, "everybody"),
             ("[access]\nsa_db = \"O:S-1-22-1-0\"", 2, "everyone"),
@@ -729,9 +934,19 @@ mod tests {
             "limits.sessions_per_user",
             "limits.enumerators_per_session",
             "limits.subscriptions_per_session",
+            "access.readers",
+            "access.operators",
+            "access.admins",
+            "access.keys",
+            "limits.handshakes",
+            "limits.handshakes_per_address",
+            "limits.subscriptions_per_user",
+            "limits.bytes_per_user",
+            "limits.bytes",
             "limits.requests_per_second",
             "limits.page_entries",
             "limits.page_bytes",
+            "timeouts.transaction",
             "timeouts.stop",
             "log.level",
             "state.flush_on_exit",
@@ -742,9 +957,11 @@ mod tests {
                 "engine" => "memory:",
                 "policy.nftables" => "off",
                 "policy.unenforced" => "refuse",
-                "listen.unix_mode" => "0600",
+                "listen.mode" => "0600",
                 "listen.tls" | "listen.plaintext" => "127.0.0.1:1",
-                "listen.unix_group" | "listen.plaintext_user" => "4711",
+                "listen.group" | "listen.plaintext_user" => "4711",
+                key if key.ends_with("bytes") || key.ends_with("bytes_per_user") => "7340032",
+                "access.readers" | "access.operators" | "access.admins" | "access.keys" => "group:0,user:0",
                 "access.engine" | "access.sa_db" => "D:",
                 "log.level" => "debug",
                 "log.format" => "json",
@@ -770,13 +987,23 @@ mod tests {
 
     #[test]
     fn flags_override_the_environment_and_that_the_file() {
-        let file = "[limits]\nconnections = 1\npage_entries = 1\nwaiting_calls = 1";
+        let file = "[limits]\nconnections = 2\npage_entries = 1\nwaiting_calls = 1";
         let environment = [("WFP_SERVE_LIMITS_CONNECTIONS", "2"), ("WFP_SERVE_LIMITS_PAGE_ENTRIES", "2")];
         let config = read(file, &environment, &["limits.connections=3"]).unwrap();
-        let limits = config.limits.limits();
+        let limits = config.limits();
         assert_eq!((limits.connections, limits.page_entries, limits.waiting_calls), (3, 2, 1));
-        let mode = read("", &[("WFP_SERVE_LISTEN_UNIX_MODE", "0600")], &[]).unwrap().listen.unix_mode;
-        assert_eq!(mode, FileMode(0o600));
+        // The earlier name of a key remains valid, wherever it stands.
+        for (file, variable, flag) in [
+            ("[listen]\nunix_mode = \"0600\"", "OPENWFP_SERVE_X", "listen.unix=/x"),
+            ("", "WFP_SERVE_LISTEN_UNIX_MODE", "listen.unix=/x"),
+            ("[listen]\nunix_mode = \"0640\"", "OPENWFP_SERVE_LISTEN_MODE", "listen.unix=/x"),
+            ("[listen]\nunix_mode = \"0640\"", "OPENWFP_SERVE_X", "listen.unix_mode=0600"),
+        ] {
+            let environment = [(variable, "0600")];
+            let environment = if variable.ends_with("_X") { &[][..] } else { &environment };
+            let mode = read(file, environment, &[flag]).unwrap().listen.mode;
+            assert_eq!(mode, FileMode(0o600), "{file} {variable} {flag}");
+        }
         for flag in
             ["limits.conections=3", "limits.connections", "limits.connections=x", "listen.tls=1.2.3.4:5"]
         {
@@ -789,7 +1016,139 @@ mod tests {
         // The new name wins over the old one, whatever their order.
         let (new, old) = (("OPENWFP_SERVE_LIMITS_CONNECTIONS", "4"), ("WFP_SERVE_LIMITS_CONNECTIONS", "5"));
         for environment in [[new, old], [old, new]] {
-            assert_eq!(read("", &environment, &[]).unwrap().limits.limits().connections, 4);
+            assert_eq!(read("", &environment, &[]).unwrap().limits().connections, 4);
+        }
+    }
+
+    #[test]
+    fn names_become_rights() {
+        let text = "[access]\nreaders = [\"group:0\", \"dns:ops.example.org\"]\nkeys = [\"dns:known\"]\nadmins = [\"user:0\"]\n\
+                    [tls]\ncert = \"a\"\nkey = \"b\"\nclient_ca = \"c\"\n[[tls.clients]]\nname = \"dns:known\"\nuser = \"4711\"";
+        let config = read(text, &[], &[]).unwrap();
+        let usual: SecurityDescriptor =
+            "O:S-1-22-1-0D:(A;CI;0xf0fff;;;S-1-22-1-0)(A;;0x40;;;WD)".parse().unwrap();
+        let engine = config.security(Securable::Engine, &usual);
+        let rights = |principal: &Principal| engine.rights_of(principal);
+        let ops = openwfp::rpc::tls::certificate_sid("dns:ops.example.org");
+        assert_eq!(rights(&Principal::unix(5, &[0])), Rights::OF_READERS);
+        assert_eq!(rights(&Principal::user(ops)), Rights::OF_READERS);
+        assert_eq!(rights(&Principal::unix(4711, &[])), Rights::OF_READERS.and(Rights::READ_KEYS));
+        assert_eq!(rights(&Principal::unix(5, &[5])), Rights::OPEN);
+        assert_eq!(config.administrators(), [Sid::ROOT]);
+        assert_eq!(config.security(Securable::SaDb, &usual), usual);
+        // A certificate that only the access lists name is known, too.
+        let clients = config.tls().unwrap().clients;
+        let names: Vec<&str> = clients.iter().map(|rule| rule.name.as_str()).collect();
+        assert_eq!(names, ["dns:known", "dns:ops.example.org"]);
+        assert_eq!(clients[1].principal.user, ops);
+        // On a command line, with the commas of a certificate's subject.
+        let config = read("", &[], &["access.readers=user:0,subject:CN=ops,O=Example,group:0"]).unwrap();
+        let subject = Who::Certificate("subject:CN=ops,O=Example".into());
+        let group = Who::Sid(Sid::unix_group(0));
+        assert_eq!(config.access.readers, [Who::Sid(Sid::ROOT), subject, group]);
+        assert!(!Rights::OF_ADMINISTRATORS.contain(Rights::READ_KEYS));
+        let both = "[access]\nreaders = [\"user:0\"]\nengine = \"D:\"";
+        assert!(read(both, &[], &[]).unwrap_err().contains("use either"));
+        assert!(read("[access]\nreadrs = [\"user:0\"]", &[], &[]).unwrap_err().contains("readrs"));
+    }
+
+    #[test]
+    fn every_limit_has_a_range() {
+        for key in KEYS.iter().filter(|key| key.starts_with("limits.")) {
+            for value in ["-1", "99999999999999999", "x"] {
+                let error = read("", &[], &[&format!("{key}={value}")]).unwrap_err();
+                assert!(error.contains("must be") || error.contains("invalid"), "{key} {value}: {error}");
+            }
+        }
+        for key in KEYS.iter().filter(|key| key.starts_with("timeouts.")) {
+            for value in ["0s", "2days", "18446744073709551615s", "-1s"] {
+                assert!(read("", &[], &[&format!("{key}={value}")]).is_err(), "{key} {value}");
+            }
+        }
+    }
+
+    proptest::proptest! {
+        /// Whatever the file and the overrides contain, the answer is a configuration that a server can run with, or a message.
+        #[test]
+        fn no_configuration_breaks_the_daemon(
+            lines in proptest::collection::vec((0..KEYS.len(), "[a-z0-9:.,/\"\\[\\]=-]{0,12}|[0-9]{1,20}(s|ms|years)?"), 0..6),
+            rubbish in "[ -~\n]{0,60}",
+        ) {
+            let flags: Vec<String> = lines.iter().map(|(key, value)| format!("{}={value}", KEYS[*key])).collect();
+            let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+            for text in ["", &rubbish] {
+                if let Ok(config) = read(text, &[], &flags) {
+                    let options = config.server_options();
+                    let later = std::time::Instant::now() + options.keepalive_interval + options.keepalive_timeout;
+                    assert!(later + config.timeouts.stop.0 > std::time::Instant::now());
+                    assert!(options.limits.waiting_calls <= 4096 && options.limits.page_entries >= 1);
+                    drop((config.tls(), config.warnings(), config.needs_restart(&Config::default())));
+                }
+            }
+        }
+    }
+
+    /// SECURITY.md has every limit with its default, and nothing else.
+    #[test]
+    fn security_md_lists_every_limit() {
+        use openwfp::api::bounds;
+        use std::collections::BTreeMap;
+        let text = include_str!("../../../../SECURITY.md");
+        let rows = |heading: &str| -> BTreeMap<String, String> {
+            let table = text.split_once(heading).unwrap().1.trim_start().split("\n\n").next().unwrap();
+            let row = |line: &str| {
+                let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+                (cells[1].trim_matches('`').to_owned(), cells[2].to_owned())
+            };
+            table.lines().filter(|line| line.starts_with("| `")).map(row).collect()
+        };
+        let example: toml::Table = include_str!("../../../../packaging/wfp.toml").parse().unwrap();
+        let default = |key: &str| {
+            let (section, name) = key.split_once('.').unwrap();
+            match &example[section][name] {
+                toml::Value::String(text) => text.clone(),
+                toml::Value::Integer(number) => number.to_string(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let listed = rows("| configuration key | default | limits |");
+        let is_limit = |key: &&&str| {
+            key.starts_with("limits.") || ["timeouts.handshake", "timeouts.transaction"].contains(*key)
+        };
+        let keys: BTreeMap<String, String> =
+            KEYS.iter().filter(is_limit).map(|key| ((*key).to_owned(), default(key))).collect();
+        assert_eq!(listed, keys);
+
+        let source = include_str!("../../../openwfp-api/src/bounds.rs");
+        let name = |line: &str| line.strip_prefix("pub const ")?.split(':').next().map(str::to_owned);
+        let constants: Vec<String> = source.lines().filter_map(name).collect();
+        let fixed = rows("| fixed bound | value | limits |");
+        assert_eq!(fixed.keys().cloned().collect::<Vec<_>>(), {
+            let mut names = constants.clone();
+            names.sort();
+            names
+        });
+        for (name, value) in [
+            ("NAME", bounds::NAME),
+            ("DESCRIPTION", bounds::DESCRIPTION),
+            ("TEXT", bounds::TEXT),
+            ("BYTES", bounds::BYTES),
+            ("LIST", bounds::LIST),
+            ("SHORT_LIST", bounds::SHORT_LIST),
+            ("FILTER_CONDITIONS", bounds::FILTER_CONDITIONS),
+            ("TEMPLATE_CONDITIONS", bounds::TEMPLATE_CONDITIONS),
+            ("BATCH_STEPS", bounds::BATCH_STEPS),
+            ("QUEUE_LENGTH", bounds::QUEUE_LENGTH),
+            ("QUEUED_PER_USER", bounds::QUEUED_PER_USER),
+            ("FIRST_REQUEST_BYTES", bounds::FIRST_REQUEST_BYTES),
+            ("SMALL_REQUEST_BYTES", bounds::SMALL_REQUEST_BYTES),
+            ("STREAMS", bounds::STREAMS),
+            ("KERNEL_POLICIES", bounds::KERNEL_POLICIES),
+            ("FILTER_EFFECTS", bounds::FILTER_EFFECTS),
+            ("RESERVED_CONNECTIONS", bounds::RESERVED_CONNECTIONS),
+            ("REFUSALS_LOGGED", bounds::REFUSALS_LOGGED),
+        ] {
+            assert_eq!(fixed[name], value.to_string(), "{name}");
         }
     }
 }

@@ -36,10 +36,10 @@ use tokio::signal::unix::signal;
 
 /// Runs the daemon until a signal stops it.
 pub(crate) fn serve(engines: &[NamedUrl], args: &ServeArgs) -> Result<(), Failure> {
-    let config = read(engines, args)?;
+    let config = read(engines, args).map_err(|error| Failure::Configuration(error.to_string()))?;
     if args.check_config {
-        if let Some(tls) = &config.tls {
-            tls.server().check()?;
+        if let Some(tls) = config.tls() {
+            tls.check()?;
         }
         for warning in config.warnings() {
             eprintln!("warning: {warning}");
@@ -147,11 +147,15 @@ struct Daemon {
 
 impl Daemon {
     fn start(config: Config) -> Result<Daemon, Error> {
+        if let Some(runtime) = &config.state.runtime {
+            check_directory(runtime)?;
+        }
         let mut engines = Vec::new();
         for (place, named) in config.engine.0.iter().enumerate() {
             let mut options = EngineOptions::default();
             options.store = open_store(&config.state, if place == 0 { "" } else { &named.name })?;
             options.runtime.clone_from(&config.state.runtime);
+            options.runtime_group = config.listen.group.as_ref().and_then(|group| group.gid);
             options.recover = true;
             options.nftables = match config.policy.nftables {
                 config::OfNftables::Auto => NftablesUse::Auto,
@@ -169,7 +173,7 @@ impl Daemon {
         let server = Server::start(Arc::new(engines.clone()), config.server_options())?;
         let daemon = Daemon { config, engines, server };
         if daemon.config.access != Access::default() {
-            daemon.set_access(&daemon.config.access)?;
+            daemon.set_access(&daemon.config)?;
         }
         daemon.listen()?;
         Ok(daemon)
@@ -177,21 +181,22 @@ impl Daemon {
 
     fn listen(&self) -> Result<(), Error> {
         let (listen, server) = (&self.config.listen, &self.server);
-        if let Some(tls) = &self.config.tls {
-            server.set_tls(&tls.server())?;
+        let tls = self.config.tls();
+        if let Some(tls) = &tls {
+            server.set_tls(tls)?;
         }
         let (unix, tcp) = self.inherit()?;
         if !unix && !listen.unix.as_os_str().is_empty() {
             if let Some(directory) = listen.unix.parent() {
                 make_directory(directory)?;
             }
-            let group = listen.unix_group.as_ref().and_then(|group| group.gid);
-            let socket = UnixSocket { path: listen.unix.clone(), mode: listen.unix_mode.0, group };
+            let group = listen.group.as_ref().and_then(|group| group.gid);
+            let socket = UnixSocket { path: listen.unix.clone(), mode: listen.mode.0, group };
             server.listen_unix(&socket)?;
             tracing::info!(path = %listen.unix.display(), "listening");
         }
-        if let (Some(address), Some(tls), false) = (listen.tls, &self.config.tls, tcp) {
-            let address = server.listen_tls(address, &tls.server())?;
+        if let (Some(address), Some(tls), false) = (listen.tls, &tls, tcp) {
+            let address = server.listen_tls(address, tls)?;
             tracing::info!(%address, "listening for mutual TLS");
         }
         if let Some(address) = listen.plaintext {
@@ -248,11 +253,19 @@ impl Daemon {
         let mut config = self.config.clone();
         loop {
             // Without a watchdog, no timer wakes the daemon.
-            let alive = tokio::time::sleep(watchdog.map_or(Duration::from_secs(1 << 30), |time| time / 2));
+            let alive = tokio::time::sleep(watchdog.map_or(Duration::from_secs(1 << 30), |time| time / 3));
             tokio::select! {
                 _ = terminate.recv() => return Ok(config),
                 _ = interrupt.recv() => return Ok(config),
-                () = alive, if watchdog.is_some() => tell(&[NotifyState::Watchdog]),
+                () = alive, if watchdog.is_some() => {
+                    // The answer comes from where calls are served: a daemon that is stuck there is to be restarted.
+                    let engines = self.engines.clone();
+                    let check = self.server.work(move || engines.iter().for_each(|(_, engine)| engine.check()));
+                    match tokio::time::timeout(watchdog.unwrap_or_default() / 2, check).await {
+                        Ok(true) => tell(&[NotifyState::Watchdog]),
+                        _ => tracing::error!("the daemon does not answer calls; systemd is not told that it is alive"),
+                    }
+                }
                 _ = hangup.recv() => {
                     tell(&[NotifyState::Reloading, NotifyState::monotonic_usec_now().map_err(failed)?]);
                     match read(engines, args).and_then(|new| self.reload(new, log)) {
@@ -270,20 +283,14 @@ impl Daemon {
 
     /// Gives each engine the access lists of the configuration and, where it has none, the usual ones. What clients have set in
     /// the meantime is replaced, as by a restart.
-    fn set_access(&self, access: &Access) -> Result<(), Error> {
+    fn set_access(&self, config: &Config) -> Result<(), Error> {
         for (_, engine) in self.engines.iter() {
+            engine.set_administrators(config.administrators());
             let session = engine.open_session(SessionOptions::new().name("wfp serve").kernel_mode())?;
             // The engine comes first: the others inherit from it.
             for securable in Securable::all() {
                 let Some(usual) = engine.usual_security(securable) else { continue };
-                let list = match securable {
-                    Securable::Engine => access.engine.as_ref(),
-                    Securable::SaDb => access.sa_db.as_ref(),
-                    _ => None,
-                };
-                // A list may name no owner or no group; these are then the usual ones.
-                let mut wanted = list.map_or_else(|| usual.clone(), |list| list.0.clone());
-                (wanted.owner, wanted.group) = (wanted.owner.or(usual.owner), wanted.group.or(usual.group));
+                let wanted = config.security(securable, &usual);
                 if own(session.security_info(securable, SecurityInformation::ALL)?) == own(wanted.clone()) {
                     continue;
                 }
@@ -297,11 +304,11 @@ impl Daemon {
     /// Applies the keys that can change while the daemon runs: access lists, certificates, limits and the
     /// log level.
     fn reload(&self, new: Config, log: &log::Handle) -> Result<Config, Error> {
-        if let Some(tls) = &new.tls {
-            self.server.set_tls(&tls.server())?;
+        if let Some(tls) = new.tls() {
+            self.server.set_tls(&tls)?;
         }
-        self.set_access(&new.access)?;
-        self.server.set_limits(new.limits.limits());
+        self.set_access(&new)?;
+        self.server.set_limits(new.limits());
         log.set_level(&new.log.level);
         new.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         let waiting = self.config.needs_restart(&new);
@@ -319,20 +326,33 @@ const STATE_DIRECTORY: &str = "/var/lib/openwfp";
 /// used. Each engine has a file of its own; that of the first one has no name in it.
 fn open_store(state: &config::State, engine: &str) -> Result<Option<Arc<dyn ObjectStore>>, Error> {
     let file = if engine.is_empty() { "objects.redb".to_owned() } else { format!("objects-{engine}.redb") };
-    let open = |directory: &Path| -> Result<Arc<dyn ObjectStore>, Error> {
+    let prepare = |directory: &Path| {
         make_directory(directory)?;
-        let store = RedbStore::open(&directory.join(&file))?;
+        check_directory(directory)
+    };
+    let opened = |store: RedbStore, directory: &Path| -> Option<Arc<dyn ObjectStore>> {
         tracing::info!(directory = %directory.display(), "opened the store of persistent objects");
-        Ok(Arc::new(store))
+        Some(Arc::new(store))
     };
     match &state.directory {
         Some(none) if none.as_os_str().is_empty() => Ok(None),
-        Some(directory) => open(directory).map(Some),
+        Some(directory) => {
+            prepare(directory)?;
+            Ok(opened(RedbStore::open(&directory.join(&file))?, directory))
+        }
         None => {
             let of_systemd = std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
             let usual = of_systemd.unwrap_or_else(|| STATE_DIRECTORY.into());
-            match open(&usual) {
-                Ok(store) => Ok(Some(store)),
+            match prepare(&usual).and_then(|()| RedbStore::open_or_replace(&usual.join(&file))) {
+                Ok((store, damaged)) => {
+                    if let Some((aside, error)) = damaged {
+                        tracing::error!(
+                            damaged = %aside.display(),
+                            "the store of persistent objects is damaged and was moved aside; the daemon starts with an empty one, so filters and policies that were kept in it have no effect: {error}"
+                        );
+                    }
+                    Ok(opened(store, &usual))
+                }
                 Err(error) => {
                     tracing::warn!(
                         "cannot open the store, so persistent objects are lost when the daemon ends; set state.directory to a writable directory: {error}"
@@ -362,6 +382,31 @@ fn parts(descriptor: &SecurityDescriptor) -> SecurityInformation {
         parts = parts.and(SecurityInformation::GROUP);
     }
     parts
+}
+
+/// Checks that nobody else can replace the files in a directory. One that does not exist is created later, for this user only.
+fn check_directory(directory: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::MetadataExt;
+    let denied = |what: String, remedy: &str| {
+        let what = format!("cannot keep files in {}: {what}", directory.display());
+        Err(Error::new(Code::ERROR_ACCESS_DENIED, what).with_remedy(remedy))
+    };
+    let Ok(found) = std::fs::metadata(directory) else { return Ok(()) };
+    let me = nix::unistd::geteuid().as_raw();
+    if found.uid() != me && found.uid() != 0 {
+        return denied(
+            format!("it belongs to user {}", found.uid()),
+            "Give it to root or to the daemon's user, or choose another one.",
+        );
+    }
+    // In a sticky directory, only the owner of a file can replace it.
+    if found.mode() & 0o022 != 0 && found.mode() & 0o1000 == 0 {
+        return denied(
+            format!("other users can write it (mode {:04o})", found.mode() & 0o7777),
+            "Run chmod go-w on it, or choose another one.",
+        );
+    }
+    Ok(())
 }
 
 /// Creates a directory such as the socket's; `/run` is empty after each boot.

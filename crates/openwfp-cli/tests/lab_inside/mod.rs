@@ -4,6 +4,7 @@
 mod docs;
 mod drive;
 mod follow;
+mod groups;
 mod keying;
 mod libreswan;
 mod nftables;

@@ -42,7 +42,7 @@ impl Queue {
             if state.closed {
                 return None;
             }
-            if let Some(notification) = state.take() {
+            if let Some(notification) = self.take(&mut state) {
                 state.delivering = Some(thread::current().id());
                 return Some(notification);
             }
@@ -56,7 +56,7 @@ impl Queue {
         state.delivering = None;
         if panicked {
             state.closed = true;
-            state.waiting.clear();
+            drop(self.clear(&mut state));
             tracing::error!(
                 subscription = self.id.to_bits(),
                 session = self.id.session.0,

@@ -6,8 +6,11 @@
 //! 2. After the first dropped event, nothing is queued until the subscriber has received the notice of
 //!    the drop. So no event after the notice is older than the version in the notice.
 //! 3. Once a queue is closed, no callback begins.
+//! 4. The queues of one user hold at most [`QUEUED_PER_USER`](openwfp_api::bounds::QUEUED_PER_USER) notifications together,
+//!    except root's.
 
 mod deliver;
+mod outbox;
 
 use crate::faults::Injector;
 use crate::net_events::Wanted;
@@ -15,6 +18,7 @@ use crate::objects::Entry;
 use crate::record::SessionRecord;
 use crate::sync::Condvar;
 use crate::sync::Mutex;
+use crate::sync::atomic::Ordering;
 use crate::sync::lock;
 use crate::sync::thread::ThreadId;
 use crate::sync::wait;
@@ -33,7 +37,9 @@ use openwfp_api::SubscriptionId;
 use openwfp_api::SubscriptionOptions;
 use openwfp_api::Topic;
 use openwfp_api::Version;
+use openwfp_api::Waits;
 use openwfp_api::object::net_event::NetEvent;
+pub(crate) use outbox::Outbox;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Context;
@@ -104,7 +110,8 @@ impl Queue {
         let on = Securable::Objects(event.object.kind());
         let read = match &entry.security {
             Some(own) if !self.session.info.kernel_mode => {
-                crate::access::rights_on_object(&self.session.principal, own)
+                let is_administrator = self.session.is_administrator.load(Ordering::Acquire);
+                crate::access::rights_on_object(&self.session.principal, is_administrator, own)
             }
             _ => self.session.rights_on(on),
         };
@@ -149,14 +156,18 @@ impl Queue {
         if state.closed || !wanted {
             return !state.closed;
         }
-        let full = is_lost() || state.waiting.len() >= self.options.queue_length;
+        let full =
+            is_lost() || state.waiting.len() >= self.options.queue_length || self.session.usage.is_full();
         match &mut state.dropped {
             Some((count, newest)) => {
                 *count += 1;
                 *newest = version;
             }
             none if full => *none = Some((1, version)),
-            None => state.waiting.push_back(notification()),
+            None => {
+                self.session.usage.queued.fetch_add(1, Ordering::Relaxed);
+                state.waiting.push_back(notification());
+            }
         }
         let waker = state.waker.take();
         drop(state);
@@ -171,7 +182,7 @@ impl Queue {
         if state.closed {
             return Poll::Ready(Err(ended()));
         }
-        match state.take() {
+        match self.take(&mut state) {
             Some(notification) => Poll::Ready(Ok(notification)),
             None => {
                 state.waker = Some(context.waker().clone());
@@ -188,7 +199,7 @@ impl Queue {
             if state.closed {
                 return Err(ended());
             }
-            if let Some(notification) = state.take() {
+            if let Some(notification) = self.take(&mut state) {
                 return Ok(Some(notification));
             }
             if at_most.is_zero() {
@@ -203,25 +214,46 @@ impl Queue {
         }
     }
 
-    /// Ends the subscription. When this returns, no callback is running, except the one that called this.
-    pub(crate) fn close(&self) {
+    /// Ends the subscription. When this returns, no callback of it is running, except one that waits for the caller: the caller
+    /// itself, or a callback that ends the subscription whose callback the caller is. Returns whether none is running at all.
+    pub(crate) fn close(&self, waits: &Waits<ThreadId>) -> bool {
         let mut state = lock(&self.state);
         state.closed = true;
-        let waiting = std::mem::take(&mut state.waiting);
+        let waiting = self.clear(&mut state);
         let waker = state.waker.take();
         self.changed.notify_all();
         let me = crate::sync::thread::current().id();
-        while state.delivering.is_some_and(|thread| thread != me) {
+        while let Some(thread) = state.delivering
+            && waits.begin(me, thread)
+        {
             state = self.changed.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
+            waits.end(me);
         }
+        let has_ended = state.delivering.is_none();
         drop(state);
         waker.into_iter().for_each(Waker::wake);
         drop(waiting);
+        has_ended
     }
 
     /// Whether the subscription has ended, for whatever reason.
     pub(crate) fn is_closed(&self) -> bool {
         lock(&self.state).closed
+    }
+
+    fn take(&self, state: &mut State) -> Option<Notification> {
+        if let Some(notification) = state.waiting.pop_front() {
+            self.session.usage.queued.fetch_sub(1, Ordering::Relaxed);
+            return Some(notification);
+        }
+        let (count, list_from) = state.dropped.take()?;
+        Some(Notification::Dropped { count, list_from })
+    }
+
+    /// Takes all notifications out of the queue.
+    fn clear(&self, state: &mut State) -> VecDeque<Notification> {
+        self.session.usage.queued.fetch_sub(state.waiting.len(), Ordering::Relaxed);
+        std::mem::take(&mut state.waiting)
     }
 
     /// Number of queued notifications.
@@ -232,14 +264,4 @@ impl Queue {
 
 fn ended() -> Error {
     Error::new(Code::ERROR_INVALID_HANDLE, "this subscription has ended")
-}
-
-impl State {
-    fn take(&mut self) -> Option<Notification> {
-        if let Some(notification) = self.waiting.pop_front() {
-            return Some(notification);
-        }
-        let (count, list_from) = self.dropped.take()?;
-        Some(Notification::Dropped { count, list_from })
-    }
 }

@@ -38,14 +38,9 @@ pub(crate) enum Test {
     BeginsNot(Vec<u8>),
 }
 
-/// Maximum number of conditions of one filter.
-pub(crate) const FILTER_CONDITIONS_MAX: usize = 16_384;
-/// Maximum number of conditions of the template of an enumerator or a subscription: they are compared with those of each filter.
-pub(crate) const TEMPLATE_CONDITIONS_MAX: usize = 1024;
-
 /// Checks the number of a template's conditions.
 pub(crate) fn check_template(conditions: &[FilterCondition]) -> Result {
-    check_count(conditions, TEMPLATE_CONDITIONS_MAX, "a template")
+    check_count(conditions, openwfp_api::bounds::TEMPLATE_CONDITIONS, "a template")
 }
 
 /// Checks the number of conditions before any work is done with them.
@@ -85,7 +80,7 @@ impl Conditions {
     /// Compiles the conditions of a template.
     ///
     /// # Errors
-    /// `RPC_S_INVALID_BOUND` above [`TEMPLATE_CONDITIONS_MAX`].
+    /// `RPC_S_INVALID_BOUND` above [`TEMPLATE_CONDITIONS`](openwfp_api::bounds::TEMPLATE_CONDITIONS).
     pub(crate) fn of_template(conditions: &[FilterCondition]) -> Result<Conditions> {
         check_template(conditions)?;
         Ok(Conditions::new(conditions))

@@ -10,6 +10,7 @@ use super::builtin::LAYER_KERNEL;
 use super::conditions;
 use super::references;
 use super::tunnel;
+use crate::registry::check_texts;
 use openwfp_api::Code;
 use openwfp_api::Error;
 use openwfp_api::Guid;
@@ -51,61 +52,60 @@ pub(crate) struct Means<'a> {
     pub(crate) context_of: &'a dyn Fn(u64) -> Option<openwfp_api::SaContextId>,
 }
 
-/// Applies a step to a version of the objects and returns the id of the added object, 0 if there is
-/// none. After an error the version must be discarded.
+/// Applies a step to a version of the objects and returns the object that it added or deleted: of a tunnel, its policy. After an
+/// error the version must be discarded.
 pub(crate) fn apply(
     objects: &mut Objects,
     step: ObjectStep,
     means: &Means<'_>,
     changes: &mut Vec<ObjectChange>,
-) -> Result<u64> {
+) -> Result<Arc<Entry>> {
     match step {
         ObjectStep::Add(add) => {
             let entry = add_object(objects, add.object, add.security, None, means)?;
-            let id = entry.object.id();
-            changes.push(ObjectChange { old: None, new: Some(entry) });
-            Ok(id)
+            changes.push(ObjectChange { old: None, new: Some(Arc::clone(&entry)) });
+            Ok(entry)
         }
         ObjectStep::Delete(delete) => {
             let kind = ObjectKind::from_wfp(delete.kind)?;
             let name = delete.name();
             let entry = objects.find(kind, name).cloned().ok_or_else(|| name.not_found(kind))?;
             remove(objects, &entry, means)?;
-            changes.push(ObjectChange { old: Some(entry), new: None });
-            Ok(0)
+            changes.push(ObjectChange { old: Some(Arc::clone(&entry)), new: None });
+            Ok(entry)
         }
         ObjectStep::TunnelAdd(add) => {
             for kind in [ObjectKind::ProviderContext, ObjectKind::Filter] {
                 (means.may)(Rights::ADD, kind, None)?;
             }
-            conditions::check_count(&add.conditions, conditions::FILTER_CONDITIONS_MAX, "a filter")?;
+            conditions::check_count(&add.conditions, openwfp_api::bounds::FILTER_CONDITIONS, "a filter")?;
             let security = add.security.clone();
             let key = match add.tunnel.key {
                 key if key == Guid::default() => (means.new_key)()?,
                 key => key,
             };
-            let mut id = 0;
+            let mut policy = None;
             for object in tunnel::objects(*add, key)? {
                 let is_policy = object.key() == key;
                 let entry = add_object(objects, object, security.clone(), Some(key), means)?;
                 if is_policy {
-                    id = entry.object.id();
+                    policy = Some(Arc::clone(&entry));
                 }
                 changes.push(ObjectChange { old: None, new: Some(entry) });
             }
-            Ok(id)
+            policy.ok_or_else(|| Error::unreachable("a tunnel without its policy"))
         }
         ObjectStep::TunnelDelete(key) => {
             let parts = objects.parts_of(key);
-            if !parts.iter().any(|part| part.object.key() == key) {
+            let policy = parts.iter().find(|part| part.object.key() == key).cloned().ok_or_else(|| {
                 let what = format!("no tunnel policy has the key {key}");
-                return Err(Error::new(Code::FWP_E_PROVIDER_CONTEXT_NOT_FOUND, what));
-            }
+                Error::new(Code::FWP_E_PROVIDER_CONTEXT_NOT_FOUND, what)
+            })?;
             for entry in parts {
                 remove(objects, &entry, means)?;
                 changes.push(ObjectChange { old: Some(entry), new: None });
             }
-            Ok(0)
+            Ok(policy)
         }
         _ => Err(Error::unreachable("this engine does not know the step")),
     }
@@ -140,7 +140,7 @@ fn add_object(
         return Err(Error::new(Code::FWP_E_ALREADY_EXISTS, what));
     }
     if let Object::Filter(filter) = &mut object {
-        conditions::check_count(&filter.conditions, conditions::FILTER_CONDITIONS_MAX, "a filter")?;
+        conditions::check_count(&filter.conditions, openwfp_api::bounds::FILTER_CONDITIONS, "a filter")?;
         complete_filter(objects, filter)?;
     }
     check_references(objects, &object, lifetime, means)?;
@@ -216,7 +216,7 @@ fn check_text(object: &Object) -> Result {
         let what = format!("the {} has no display name", object.kind());
         return Err(Error::new(Code::FWP_E_NULL_DISPLAY_NAME, what).with_remedy("Set displayData.name."));
     }
-    Ok(())
+    check_texts(object.name(), object.description(), &format!("the {}", object.kind()))
 }
 
 fn check_flags(object: &Object) -> Result {

@@ -177,9 +177,9 @@ fn rights_come_before_long_arguments_and_limits_before_work() {
         session.events(&SubscriptionOptions { topic, ..SubscriptionOptions::all() }).map(drop)
     };
     let denied = Code::ERROR_ACCESS_DENIED;
-    assert_eq!(code(other.object_create_enum(&of_filters(100_000))), denied);
-    assert_eq!(code(other.net_event_create_enum(&of_events(100_000))), denied);
-    topics(100_000).into_iter().for_each(|topic| assert_eq!(code(follow(&*other, topic)), denied));
+    assert_eq!(code(other.object_create_enum(&of_filters(20_000))), denied);
+    assert_eq!(code(other.net_event_create_enum(&of_events(20_000))), denied);
+    topics(20_000).into_iter().for_each(|topic| assert_eq!(code(follow(&*other, topic)), denied));
     let bound = |result: Result, limit: &str| {
         let error = result.unwrap_err();
         assert_eq!(error.code(), Code::RPC_S_INVALID_BOUND, "{error}");

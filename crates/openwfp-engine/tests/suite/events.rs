@@ -320,3 +320,39 @@ fn subscriptions_are_listed_belong_to_their_session_and_are_limited() {
     let no_queue = SubscriptionOptions { queue_length: 0, ..SubscriptionOptions::default() };
     assert_eq!(code(one.events(&no_queue)), Code::FWP_E_OUT_OF_BOUNDS);
 }
+
+/// Two callbacks that end each other's subscriptions at the same time return, and the session's close waits for both.
+#[test]
+fn callbacks_that_end_each_other_do_not_wait_for_ever() {
+    use std::sync::Barrier;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering;
+    let engine = Engine::new();
+    let session = open(&engine);
+    let both = Arc::new(Barrier::new(2));
+    let running = Arc::new(AtomicUsize::new(0));
+    let ended = Arc::new(AtomicUsize::new(0));
+    let ids: Arc<Mutex<Vec<SubscriptionId>>> = Arc::default();
+    for place in 0..2 {
+        let (both, running, ended, known) =
+            (Arc::clone(&both), Arc::clone(&running), Arc::clone(&ended), Arc::clone(&ids));
+        let own = Arc::clone(&session);
+        let callback = move |_: &Notification| {
+            running.fetch_add(1, Ordering::SeqCst);
+            both.wait();
+            let other = known.lock().unwrap()[1 - place];
+            drop(own.unsubscribe(other));
+            // Others would notice a close that does not wait.
+            std::thread::sleep(Duration::from_millis(50));
+            ended.fetch_add(1, Ordering::SeqCst);
+        };
+        let id = session.subscribe(&SubscriptionOptions::default(), Arc::new(callback)).unwrap();
+        ids.lock().unwrap().push(id);
+    }
+    complete(&*session, 1);
+    while running.load(Ordering::SeqCst) < 2 {
+        std::thread::yield_now();
+    }
+    session.close().unwrap();
+    assert_eq!(ended.load(Ordering::SeqCst), 2, "no callback runs after the close");
+}

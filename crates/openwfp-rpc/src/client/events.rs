@@ -11,6 +11,7 @@ use openwfp_api::EventStream;
 use openwfp_api::Notification;
 use openwfp_api::Result;
 use openwfp_api::SubscriptionId;
+use openwfp_api::Waits;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -131,6 +132,9 @@ pub(crate) struct Delivery {
     changed: Condvar,
 }
 
+/// Which threads of this process wait for which callbacks.
+static WAITS: Waits<ThreadId> = Waits::new();
+
 #[derive(Default)]
 struct State {
     closed: bool,
@@ -184,13 +188,18 @@ impl Delivery {
         self.changed.notify_all();
     }
 
-    /// Stops delivery and waits until no callback runs, unless the callback itself makes this call.
-    pub(crate) fn close(&self) {
+    /// Stops delivery and waits until the callback does not run, unless it waits for this call itself. Returns whether it does not
+    /// run any more.
+    pub(crate) fn close(&self) -> bool {
         let mut state = self.lock();
         state.closed = true;
         let me = std::thread::current().id();
-        while state.delivering.is_some_and(|thread| thread != me) {
+        while let Some(thread) = state.delivering
+            && WAITS.begin(me, thread)
+        {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            WAITS.end(me);
         }
+        state.delivering.is_none()
     }
 }

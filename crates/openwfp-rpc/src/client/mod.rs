@@ -20,6 +20,8 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -129,10 +131,34 @@ impl FilterEngine for RemoteEngine {
     }
 }
 
-/// Returns the runtime that drives the connections of the whole process.
+/// Number of generations of processes, each the child of the one before by `fork`, that have runtimes of their own.
+const GENERATIONS: usize = 64;
+
+/// Returns how many forks are between the first process that asked and this one.
+fn generation() -> usize {
+    /// The process that asked last, and its generation.
+    static NEWEST: AtomicU64 = AtomicU64::new(0);
+    let process = u64::from(std::process::id());
+    let mut newest = NEWEST.load(Ordering::Acquire);
+    loop {
+        let generation = newest & 0xFFFF_FFFF;
+        if newest >> 32 == process {
+            return usize::try_from(generation).unwrap_or(usize::MAX).min(GENERATIONS - 1);
+        }
+        let next = process << 32 | if newest == 0 { 0 } else { generation + 1 };
+        match NEWEST.compare_exchange(newest, next, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => newest = next,
+            Err(other) => newest = other,
+        }
+    }
+}
+
+/// Returns the runtime that drives the connections of the whole process. The threads of a parent's runtime do not exist in the
+/// child of a fork, which therefore has its own.
 fn runtime() -> Result<&'static Runtime> {
-    static RUNTIME: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
-    let made = RUNTIME.get_or_init(|| {
+    static RUNTIMES: [OnceLock<std::io::Result<Runtime>>; GENERATIONS] =
+        [const { OnceLock::new() }; GENERATIONS];
+    let made = RUNTIMES[generation()].get_or_init(|| {
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .on_thread_start(without_sigpipe)

@@ -202,7 +202,9 @@ impl Session for RemoteSession {
             return Err(Error::new(Code::ERROR_INVALID_HANDLE, "the session is already closed"));
         }
         let deliveries = std::mem::take(&mut *self.deliveries());
-        deliveries.into_values().for_each(|delivery| delivery.close());
+        for delivery in deliveries.into_values() {
+            delivery.close();
+        }
         Ok(())
     }
 
@@ -239,6 +241,11 @@ impl Session for RemoteSession {
     fn transaction_commit(&self) -> Result {
         let request = self.link.request();
         self.link.slow_call(|mut client| async move { client.transaction_commit(request).await }).map(drop)
+    }
+
+    fn session_end(&self, number: SessionNumber) -> Result {
+        let request = proto::SessionEndRequest { session: self.link.token.clone(), number: number.0 };
+        self.link.slow_call(|mut client| async move { client.session_end(request).await }).map(drop)
     }
 
     fn transaction_abort(&self) -> Result {
@@ -355,10 +362,13 @@ impl Session for RemoteSession {
     fn unsubscribe(&self, id: SubscriptionId) -> Result {
         let result = unsubscribe(&self.link, id);
         // The delivery thread may have noticed the end first and unsubscribed already.
-        let delivery = self.deliveries().remove(&id);
+        let delivery = self.deliveries().get(&id).cloned();
         match delivery {
             Some(delivery) => {
-                delivery.close();
+                // Until its callback has returned, the delivery stays where a call that closes the session finds it.
+                if delivery.close() {
+                    self.deliveries().remove(&id);
+                }
                 match result {
                     Err(error) if error.code() == Code::ERROR_INVALID_HANDLE => Ok(()),
                     result => result,

@@ -14,6 +14,7 @@ use openwfp_api::Mark;
 use openwfp_api::Replay;
 use openwfp_api::Result;
 use openwfp_api::UnknownAttribute;
+use openwfp_api::bounds;
 
 pub(crate) fn put_linux(writer: &mut Writer<'_>, linux: &LinuxSa) {
     writer.uint(1, linux.reqid);
@@ -136,10 +137,16 @@ fn get_extras(reader: Reader<'_>) -> Result<(LinuxExtras, bool)> {
             11 => extras.encapsulation_original = Some(get_address(value.bytes()?)?),
             12 => extras.encapsulation_type = value.uint()?,
             13 => extras.care_of = Some(get_address(value.bytes()?)?),
-            14 => extras.security_context = Some(value.text()?.into()),
+            14 => extras.security_context = Some(super::sa::bounded("security_context", value.text()?)?),
             15 => extras.replay = Some(Box::new(get_replay(value.message()?)?)),
-            16 => names.push(value.text()?.into()),
-            17 => unknown.push(get_unknown(value.message()?)?),
+            16 => {
+                bounds::check_room("algorithm_names", names.len(), bounds::SHORT_LIST)?;
+                names.push(super::sa::bounded("algorithm_names", value.text()?)?);
+            }
+            17 => {
+                bounds::check_room("unknown", unknown.len(), bounds::SHORT_LIST)?;
+                unknown.push(get_unknown(value.message()?)?);
+            }
             18 => guessed_direction = value.u64()? != 0,
             _ => {}
         }

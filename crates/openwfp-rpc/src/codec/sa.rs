@@ -51,6 +51,7 @@ use openwfp_api::TrafficTotals;
 use openwfp_api::Transform;
 use openwfp_api::UdpEncapsulation;
 use openwfp_api::VirtualIfTunnel;
+use openwfp_api::bounds;
 use openwfp_api::object::Filter;
 use openwfp_api::record::Record;
 use std::net::IpAddr;
@@ -167,7 +168,10 @@ pub(crate) fn get_context(reader: Reader<'_>) -> Result<SaContext> {
             4 => since = value.u64()?,
             5 => traffic = Some(get_traffic(value.message()?)?),
             6 if first.is_none() => first = Some(get_selector(value.message()?)?),
-            6 => further.push(get_selector(value.message()?)?),
+            6 => {
+                bounds::check_room("SaContext.selectors", further.len(), bounds::SHORT_LIST)?;
+                further.push(get_selector(value.message()?)?);
+            }
             7 => inbound = Some(get_details(value.message()?)?),
             8 => outbound = Some(get_details(value.message()?)?),
             9 => reservation = Some(Arc::new(get_reservation(value.message()?)?)),
@@ -516,7 +520,10 @@ pub(crate) fn get_bundle(reader: Reader<'_>) -> Result<SaBundle> {
             6 => qm_sa_id = value.uint()?,
             7 => mm_sa_id = value.u64()?,
             8 if first.is_none() => first = Some(get_sa(value.message()?)?),
-            8 => further.push(get_sa(value.message()?)?),
+            8 => {
+                bounds::check_room("SaBundle.sas", further.len(), bounds::SHORT_LIST)?;
+                further.push(get_sa(value.message()?)?);
+            }
             9 => keying = Some(Box::new(get_keying(value.message()?)?)),
             _ => {}
         }
@@ -714,10 +721,10 @@ fn put_keying(writer: &mut Writer<'_>, keying: &KeyingExtras) {
         writer.message(2, |writer| put_ipsec_id(writer, id));
     }
     writer.uint(3, keying.nap_context);
-    if let (Some(state), Some(_)) = (&keying.key_module_state, writer.keys()) {
+    if let (Some(state), Some(keys)) = (&keying.key_module_state, writer.keys()) {
         writer.message(4, |writer| {
             put_guid(writer, 1, state.key_module_key);
-            writer.bytes(2, &state.state_blob);
+            writer.bytes(2, state.state_blob.bytes(keys));
         });
     }
     if let Some(address) = keying.peer_v4_private_address {
@@ -757,11 +764,11 @@ fn get_keying(reader: Reader<'_>) -> Result<KeyingExtras> {
 }
 
 fn get_module_state(reader: Reader<'_>) -> Result<KeyModuleState> {
-    let mut state = KeyModuleState { key_module_key: Guid::default(), state_blob: Box::default() };
+    let mut state = KeyModuleState { key_module_key: Guid::default(), state_blob: Key::default() };
     reader.fields(|field, value| {
         match field {
             1 => state.key_module_key = get_guid(value.bytes()?)?,
-            2 => state.state_blob = value.bytes()?.into(),
+            2 => state.state_blob = Key::new(value.bytes()?),
             _ => {}
         }
         Ok(())
@@ -788,9 +795,12 @@ fn get_ipsec_id(reader: Reader<'_>) -> Result<IpsecId> {
     let mut id = IpsecId::default();
     reader.fields(|field, value| {
         match field {
-            1 => id.mm_target_name = value.text()?.to_owned(),
-            2 => id.em_target_name = value.text()?.to_owned(),
-            3 => id.tokens.push(get_token(value.message()?)?),
+            1 => id.mm_target_name = bounded("Identity.mm_target_name", value.text()?)?,
+            2 => id.em_target_name = bounded("Identity.em_target_name", value.text()?)?,
+            3 => {
+                bounds::check_room("Identity.tokens", id.tokens.len(), bounds::SHORT_LIST)?;
+                id.tokens.push(get_token(value.message()?)?);
+            }
             4 => id.explicit_credentials = value.u64()?,
             5 => id.logon_id = value.u64()?,
             _ => {}
@@ -813,4 +823,10 @@ fn get_token(reader: Reader<'_>) -> Result<Token> {
         Ok(())
     })?;
     Ok(token)
+}
+
+/// Returns a text that is not too long.
+pub(crate) fn bounded<T: for<'t> From<&'t str>>(field: &str, text: &str) -> Result<T> {
+    bounds::check(field, text.len(), bounds::TEXT)?;
+    Ok(text.into())
 }

@@ -66,7 +66,10 @@ pub(crate) fn decode_batch(bytes: &[u8]) -> Result<(&[u8], Vec<SaContextStep>, B
     Reader::new(bytes).fields(|field, value| {
         match field {
             1 => session = value.bytes()?,
-            2 => steps.push(get_step(value.message()?)?),
+            2 => {
+                BatchMode::check_count(steps.len() + 1)?;
+                steps.push(get_step(value.message()?)?);
+            }
             3 if value.u64()? != 0 => mode = BatchMode::AllOrNothing,
             _ => {}
         }

@@ -280,7 +280,7 @@ impl Seed {
             nap_context: self.u32(),
             key_module_state: self.maybe(|seed| KeyModuleState {
                 key_module_key: seed.guid(),
-                state_blob: seed.bytes(300).into(),
+                state_blob: Key::new(&seed.bytes(300)),
             }),
             peer_v4_private_address: self.maybe(|seed| seed.u32().into()),
             sa_lookup_context: self.guid(),

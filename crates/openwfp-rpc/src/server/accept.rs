@@ -1,12 +1,24 @@
 //! Accepts connections: identifies the client, enforces the limits and waits for the HTTP/2 preface.
 
 use super::Peer;
+use super::ServerOptions;
 use super::Shared;
+use super::authority::Filter;
 use super::limits::Slot;
+use openwfp_api::IpNet;
 use openwfp_api::Principal;
+use openwfp_api::Sid;
+use openwfp_api::bounds;
+use std::collections::HashMap;
+use std::fmt;
 use std::io;
+use std::mem::MaybeUninit;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
@@ -22,6 +34,15 @@ use tonic::transport::server::Connected;
 
 /// The preface that an HTTP/2 client sends first (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Maximum number of different reasons for refusals that are counted at the same time.
+const REFUSAL_KINDS_MAX: usize = 64;
+
+/// Bytes that are read from a Unix socket at a time.
+const READ: usize = 1 << 14;
+
+/// The reason for refusing a connection at the limit.
+const NO_ROOM: &str = "the daemon has reached its limit of connections (limits.connections)";
 
 /// Maximum number of refused connections that are kept open until their clients have read the reason.
 const REFUSALS_MAX: usize = 64;
@@ -40,9 +61,14 @@ pub(crate) struct Connection {
     /// How many bytes of the preface, which was already read from the wire, have been returned to the
     /// reader.
     seen: usize,
+    /// On a Unix socket: makes what was read valid, and holds what has yet to be returned.
+    filter: Option<(Filter, Vec<u8>)>,
     peer: Arc<Peer>,
-    _places: (Place, Slot),
+    _places: Places,
 }
+
+/// What a connection takes of the daemon's limit and of its user's.
+pub(crate) type Places = (Place, Slot);
 
 /// One of the permitted connections; dropping it frees its place.
 pub(crate) struct Place(Arc<Shared>);
@@ -53,12 +79,144 @@ impl Drop for Place {
     }
 }
 
+/// The place of a network client that has yet to identify itself; dropping it frees the place.
+pub(crate) struct Waiting {
+    shared: Arc<Shared>,
+    from: [IpNet; 2],
+}
+
+/// Returns the networks that are counted for an address: a host, for IPv6 the network of 64 bits that hosts have for themselves;
+/// and the network around it.
+fn networks(address: IpAddr) -> [IpNet; 2] {
+    let address = address.to_canonical();
+    let lengths = if address.is_ipv4() { [32, 24] } else { [64, 48] };
+    lengths.map(|length| IpNet::new(address, length).map_or(address.into(), |network| network.trunc()))
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut origins = self.shared.origins();
+        origins.all -= 1;
+        for from in self.from {
+            if let Some(count) = origins.of.get_mut(&from) {
+                *count -= 1;
+                if *count == 0 {
+                    origins.of.remove(&from);
+                }
+            }
+        }
+    }
+}
+
+/// The network clients that have yet to identify themselves.
+#[derive(Default)]
+pub(crate) struct Origins {
+    all: usize,
+    of: HashMap<IpNet, usize>,
+}
+
+/// How many clients of one network may be identifying themselves, as a multiple of those of one address.
+const NETWORK_FACTOR: usize = 4;
+
 impl Shared {
-    /// Reserves a place for a connection. Returns `None` at the limit.
-    pub(crate) fn place(self: &Arc<Shared>) -> Option<Place> {
+    /// Reserves places for a connection of a user.
+    ///
+    /// # Errors
+    /// The limit that it would exceed.
+    pub(crate) fn places(self: &Arc<Shared>, user: Sid) -> Result<Places, String> {
+        let slot = self.users.of(user).connection(&self.limits());
+        let slot = slot.map_err(|error| error.what().to_owned())?;
+        Ok((self.place(user)?, slot))
+    }
+
+    fn place(self: &Arc<Shared>, user: Sid) -> Result<Place, &'static str> {
         let taken = self.connections.fetch_add(1, Ordering::AcqRel);
         let place = Place(Arc::clone(self));
-        (taken < self.limits().connections).then_some(place)
+        let limit = self.limits().connections;
+        let limit = if user == Sid::ROOT {
+            limit
+        } else {
+            limit.saturating_sub(bounds::RESERVED_CONNECTIONS.min(limit / 2))
+        };
+        if taken < limit { Ok(place) } else { Err(NO_ROOM) }
+    }
+
+    fn origins(&self) -> MutexGuard<'_, Origins> {
+        self.origins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reserves a place for a network client that has yet to identify itself.
+    ///
+    /// # Errors
+    /// The limit that it would exceed.
+    pub(crate) fn waiting_place(self: &Arc<Shared>, address: IpAddr) -> Result<Waiting, &'static str> {
+        let limits = self.limits();
+        let mut origins = self.origins();
+        let from = networks(address);
+        if origins.all >= limits.handshakes {
+            return Err("too many clients are identifying themselves (limits.handshakes)");
+        }
+        let limit = limits.handshakes_per_address;
+        for (origin, limit) in from.iter().zip([limit, limit.saturating_mul(NETWORK_FACTOR)]) {
+            if origins.of.get(origin).is_some_and(|count| *count >= limit) {
+                return Err(
+                    "too many clients of this address or network are identifying themselves (limits.handshakes_per_address)",
+                );
+            }
+        }
+        origins.all += 1;
+        for origin in from {
+            *origins.of.entry(origin).or_default() += 1;
+        }
+        drop(origins);
+        Ok(Waiting { shared: Arc::clone(self), from })
+    }
+
+    /// Logs a refused connection: the first of each kind at once, and then the number of those in each second.
+    pub(crate) fn refused(self: &Arc<Shared>, who: &dyn fmt::Display, why: &str) {
+        let mut kinds = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = kinds.get_mut(why) {
+            *count += 1;
+            return;
+        }
+        if kinds.len() >= REFUSAL_KINDS_MAX {
+            return;
+        }
+        tracing::warn!(peer = %who, "connection refused: {why}");
+        kinds.insert(why.to_owned(), 0);
+        drop(kinds);
+        let (shared, why) = (Arc::clone(self), why.to_owned());
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let mut kinds = shared.refused.lock().unwrap_or_else(PoisonError::into_inner);
+                match kinds.get_mut(&why).map(std::mem::take) {
+                    None | Some(0) => {
+                        kinds.remove(&why);
+                        return;
+                    }
+                    Some(count) => tracing::warn!(count, "more connections refused: {why}"),
+                }
+            }
+        });
+    }
+
+    /// Takes over the connection of an identified network client.
+    pub(crate) async fn take_remote(
+        self: Arc<Shared>,
+        wire: Box<dyn Wire>,
+        peer: Peer,
+        waiting: Waiting,
+        taken: mpsc::Sender<io::Result<Connection>>,
+    ) {
+        match self.places(peer.user()) {
+            Ok(places) => self.take(wire, peer, places, Some(waiting), taken).await,
+            Err(why) => {
+                self.refused(&peer, &why);
+                drop(waiting);
+                self.refuse(wire, &why).await;
+            }
+        }
     }
 
     /// Takes over a connection from an identified client: waits for the preface and passes the connection
@@ -67,28 +225,20 @@ impl Shared {
         self: Arc<Shared>,
         mut wire: Box<dyn Wire>,
         peer: Peer,
-        place: Place,
+        places: Places,
+        waiting: Option<Waiting>,
         taken: mpsc::Sender<io::Result<Connection>>,
     ) {
-        let limits = self.limits();
-        let slot = match self.users.of(peer.principal().user).connection(&limits) {
-            Ok(slot) => slot,
-            Err(error) => {
-                tracing::warn!(peer = %peer, "connection refused: {}", error.what());
-                drop(place);
-                return self.refuse(wire, error.what()).await;
-            }
-        };
         let mut preface = [0; PREFACE.len()];
         match tokio::time::timeout(self.options.handshake_timeout, wire.read_exact(&mut preface)).await {
             Err(_) => tracing::debug!(peer = %peer, "connection closed: the client sent nothing"),
             Ok(Err(error)) => tracing::debug!(peer = %peer, "connection lost: {error}"),
-            Ok(Ok(_)) if preface != *PREFACE => {
-                tracing::warn!(peer = %peer, "connection closed: its client does not speak HTTP/2");
-            }
+            Ok(Ok(_)) if preface != *PREFACE => self.refused(&peer, "the client does not speak HTTP/2"),
             Ok(Ok(_)) => {
                 tracing::debug!(peer = %peer, "connected");
-                let connection = Connection { wire, seen: 0, peer: Arc::new(peer), _places: (place, slot) };
+                drop(waiting);
+                let filter = peer.is_local().then(Default::default);
+                let connection = Connection { wire, seen: 0, filter, peer: Arc::new(peer), _places: places };
                 // Sending fails only if the server is stopping.
                 drop(taken.send(Ok(connection)).await);
             }
@@ -129,29 +279,22 @@ fn goaway(why: &str) -> Vec<u8> {
     bytes
 }
 
-/// Identifies the peer of a Unix socket: the connecting process, its user and that user's groups.
-pub(crate) async fn unix_peer(stream: &UnixStream) -> io::Result<Peer> {
+/// Identifies the peer of a Unix socket: the connecting process, its user and groups as they were when it connected.
+pub(crate) async fn unix_peer(stream: &UnixStream, options: &ServerOptions) -> io::Result<Peer> {
     let credentials = stream.peer_cred()?;
     let (uid, gid) = (credentials.uid(), credentials.gid());
     let process_id = credentials.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
+    let mut groups = vec![gid];
+    if let Some(peer_groups) = options.peer_groups {
+        groups.extend(peer_groups(stream.as_fd())?.into_iter().filter(|other| *other != gid));
+    }
     // The user database may be a file or a remote service, so look-ups may block.
     let found = tokio::task::spawn_blocking(move || {
-        use nix::unistd::Gid;
-        use nix::unistd::Uid;
-        use nix::unistd::User;
-        let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
-        let name = user.map(|user| user.name).unwrap_or_default();
-        let mut groups = vec![gid];
-        if let Ok(c_name) = std::ffi::CString::new(name.as_str())
-            && !name.is_empty()
-            && let Ok(more) = nix::unistd::getgrouplist(&c_name, Gid::from_raw(gid))
-        {
-            groups.extend(more.into_iter().map(Gid::as_raw).filter(|other| *other != gid));
-        }
-        (name, groups)
+        let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid)).ok().flatten();
+        user.map(|user| user.name).unwrap_or_default()
     });
-    let (name, groups) = found.await.map_err(io::Error::other)?;
-    Ok(Peer::known(Principal::unix(uid, &groups), name, process_id))
+    let name = found.await.map_err(io::Error::other)?;
+    Ok(Peer::local(Principal::unix(uid, &groups), name, process_id))
 }
 
 impl Connected for Connection {
@@ -168,14 +311,30 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.seen < PREFACE.len() {
-            let rest = &PREFACE[self.seen..];
+        let this = &mut *self;
+        if this.seen < PREFACE.len() {
+            let rest = &PREFACE[this.seen..];
             let part = &rest[..rest.len().min(buffer.remaining())];
             buffer.put_slice(part);
-            self.seen += part.len();
+            this.seen += part.len();
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.wire).poll_read(context, buffer)
+        let Some((filter, ready)) = &mut this.filter else {
+            return Pin::new(&mut this.wire).poll_read(context, buffer);
+        };
+        while ready.is_empty() {
+            let mut bytes = [MaybeUninit::uninit(); READ];
+            let mut bytes = ReadBuf::uninit(&mut bytes);
+            std::task::ready!(Pin::new(&mut this.wire).poll_read(context, &mut bytes))?;
+            if bytes.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            filter.take(bytes.filled(), ready);
+        }
+        let count = ready.len().min(buffer.remaining());
+        buffer.put_slice(&ready[..count]);
+        ready.drain(..count);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -206,5 +365,18 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.wire).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_share_a_network() {
+        let of = |text: &str| networks(text.parse().unwrap()).map(|network| network.to_string());
+        assert_eq!(of("192.0.2.7"), ["192.0.2.7/32", "192.0.2.0/24"]);
+        assert_eq!(of("::ffff:192.0.2.7"), ["192.0.2.7/32", "192.0.2.0/24"]);
+        assert_eq!(of("2001:db8:1:2:3::4"), ["2001:db8:1:2::/64", "2001:db8:1::/48"]);
     }
 }

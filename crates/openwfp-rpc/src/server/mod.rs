@@ -1,7 +1,10 @@
 //! The server: listeners, connections, sessions, and the service that executes their calls.
 
 mod accept;
+mod authority;
+mod budget;
 mod limits;
+mod plain;
 mod service;
 mod sessions;
 mod streams;
@@ -18,10 +21,12 @@ use openwfp_api::Principal;
 use openwfp_api::Result;
 use openwfp_api::Sid;
 use sessions::Sessions;
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::net::TcpListener;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
@@ -43,6 +48,9 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 
+/// Returns the supplementary groups of the process at the other end of a Unix socket.
+pub type PeerGroups = fn(BorrowedFd<'_>) -> io::Result<Vec<u32>>;
+
 /// Options of a server. Every field has a default.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
@@ -56,6 +64,9 @@ pub struct ServerOptions {
     /// Maximum time for the TLS handshake, and after it for the client's HTTP/2 preface. Default: 10
     /// seconds.
     pub handshake_timeout: Duration,
+    /// Returns the supplementary groups of the process at the other end of a Unix socket (`SO_PEERGROUPS`). Default: none, so a
+    /// client has only its primary group. Rust's libraries have no safe form of this system call.
+    pub peer_groups: Option<PeerGroups>,
 }
 
 impl Default for ServerOptions {
@@ -65,6 +76,7 @@ impl Default for ServerOptions {
             keepalive_interval: Duration::from_secs(5),
             keepalive_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(10),
+            peer_groups: None,
         }
     }
 }
@@ -76,35 +88,46 @@ pub struct Peer {
     principal: Option<Principal>,
     name: String,
     process_id: u32,
+    /// `None` on a Unix socket.
+    address: Option<SocketAddr>,
 }
 
 impl Peer {
-    /// Creates the peer for an identified client. `name` is the user's name; a `process_id` of 0 means
-    /// unknown.
-    pub fn known(principal: Principal, name: impl Into<String>, process_id: u32) -> Peer {
-        Peer { principal: Some(principal), name: name.into(), process_id }
+    /// Returns the peer for a client of a Unix socket. `name` is the user's name; a `process_id` of 0 means unknown.
+    fn local(principal: Principal, name: String, process_id: u32) -> Peer {
+        Peer { principal: Some(principal), name, process_id, address: None }
     }
 
-    fn nobody(name: String) -> Peer {
-        Peer { principal: None, name, process_id: 0 }
+    /// Returns the peer for a network client. `name` is the certificate's; without a principal, the certificate stands for nobody.
+    fn remote(principal: Option<Principal>, name: String, address: SocketAddr) -> Peer {
+        Peer { principal, name, process_id: 0, address: Some(address) }
     }
 
-    fn principal(&self) -> Principal {
-        self.principal.clone().unwrap_or_else(|| Principal::user(ANONYMOUS))
+    fn user(&self) -> Sid {
+        self.principal.as_ref().map_or(Sid::ANONYMOUS, |principal| principal.user)
+    }
+
+    fn is_local(&self) -> bool {
+        self.address.is_none()
+    }
+
+    /// Returns where the client is.
+    fn origin(&self) -> String {
+        self.address.map_or_else(|| "unix".to_owned(), |address| address.to_string())
     }
 }
 
-/// `S-1-5-7`, the anonymous user.
-const ANONYMOUS: Sid = Sid::ANONYMOUS;
-
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let principal = self.principal();
-        match (self.name.as_str(), self.process_id) {
-            ("", 0) => write!(f, "{}", principal.user),
-            ("", pid) => write!(f, "{} (process {pid})", principal.user),
-            (name, 0) => write!(f, "{name} ({})", principal.user),
-            (name, pid) => write!(f, "{name} ({}, process {pid})", principal.user),
+        let user = self.user();
+        match self.name.as_str() {
+            "" => write!(f, "{user}")?,
+            name => write!(f, "{name} ({user})")?,
+        }
+        match (self.process_id, self.address) {
+            (_, Some(address)) => write!(f, " at {address}"),
+            (0, None) => Ok(()),
+            (pid, None) => write!(f, ", process {pid}"),
         }
     }
 }
@@ -117,7 +140,12 @@ pub(crate) struct Shared {
     users: Users,
     sessions: Sessions,
     connections: AtomicUsize,
+    origins: Mutex<accept::Origins>,
     refusals: AtomicUsize,
+    /// Number of refused connections of each kind since the last line about them.
+    refused: Mutex<HashMap<String, u64>>,
+    /// Bytes that the calls in progress hold.
+    bytes: AtomicUsize,
     /// Average size of a context in the last page, in bytes.
     entry_bytes: AtomicUsize,
     /// Number of running calls.
@@ -217,7 +245,10 @@ impl Server {
             users: Users::default(),
             sessions: Sessions::default(),
             connections: AtomicUsize::new(0),
+            origins: Mutex::default(),
             refusals: AtomicUsize::new(0),
+            refused: Mutex::default(),
+            bytes: AtomicUsize::new(0),
             entry_bytes: AtomicUsize::new(256),
             running: watch::Sender::new(0),
             waiting: Arc::new(Semaphore::new(waiting)),
@@ -234,6 +265,14 @@ impl Server {
             sockets: Mutex::default(),
             tls: Arc::default(),
         })
+    }
+
+    /// Does some work where calls are served: in a task of the server, and then on one of the threads on which calls may wait.
+    /// Returns once it is done, or `false` if that is not possible. A server that is stuck never returns.
+    pub async fn work(&self, work: impl FnOnce() + Send + 'static) -> bool {
+        let Ok(runtime) = self.runtime() else { return false };
+        let task = runtime.spawn(async move { tokio::task::spawn_blocking(work).await.is_ok() });
+        task.await.unwrap_or(false)
     }
 
     fn runtime(&self) -> Result<&Runtime> {
@@ -277,16 +316,25 @@ impl Server {
                     continue;
                 };
                 let (shared, taken) = (Arc::clone(&shared), taken.clone());
-                let Some(place) = shared.place() else {
-                    tokio::spawn(shared.refuse(Box::new(stream), NO_ROOM));
-                    continue;
-                };
                 tokio::spawn(async move {
-                    match accept::unix_peer(&stream).await {
-                        Ok(peer) => shared.take(Box::new(stream), peer, place, taken).await,
-                        Err(error) => {
-                            tracing::warn!("connection refused: cannot identify the client: {error}");
+                    let unknown = |error: io::Error| {
+                        shared.refused(&"unknown", &format!("cannot identify the client: {error}"));
+                    };
+                    // The places come first: to look up the user's name can take long.
+                    let user = match stream.peer_cred() {
+                        Ok(credentials) => Sid::unix_user(credentials.uid()),
+                        Err(error) => return unknown(error),
+                    };
+                    let places = match shared.places(user) {
+                        Ok(places) => places,
+                        Err(why) => {
+                            shared.refused(&user, &why);
+                            return shared.refuse(Box::new(stream), &why).await;
                         }
+                    };
+                    match accept::unix_peer(&stream, &shared.options).await {
+                        Ok(peer) => shared.take(Box::new(stream), peer, places, None, taken).await,
+                        Err(error) => unknown(error),
                     }
                 });
             }
@@ -312,38 +360,42 @@ impl Server {
     /// `FWP_E_INVALID_PARAMETER` if `listener` cannot be used as a listening socket.
     pub fn serve_tls(&self, listener: TcpListener) -> Result<SocketAddr> {
         let tls = Arc::clone(&self.tls);
-        self.serve_tcp(listener, move |shared, stream, place, taken| {
+        self.serve_tcp(listener, move |shared, stream, address, waiting, taken| {
             let tls = tls.read().unwrap_or_else(PoisonError::into_inner).clone();
             async move {
                 let Some(tls) = tls else { return };
-                let address =
-                    stream.peer_addr().map_or_else(|_| "unknown".to_owned(), |address| address.to_string());
-                let handshake = tls.acceptor.accept(stream).into_fallible();
-                let stream = match tokio::time::timeout(shared.options.handshake_timeout, handshake).await {
-                    Ok(Ok(stream)) => stream,
-                    Ok(Err((error, stream))) => {
-                        tracing::warn!(address, "TLS handshake failed: {error}");
+                let at_most = shared.options.handshake_timeout;
+                let shake = async {
+                    if !plain::speaks_tls(&stream).await.unwrap_or(true) {
+                        return Err(stream);
+                    }
+                    Ok(tls.acceptor.accept(stream).into_fallible().await)
+                };
+                let stream = match tokio::time::timeout(at_most, shake).await {
+                    Ok(Ok(Ok(stream))) => stream,
+                    Ok(Ok(Err((error, stream)))) => {
+                        shared.refused(&address, &format!("the TLS handshake failed: {error}"));
                         // The TLS alert that was already sent contains the reason.
                         return shared.say_and_close(Box::new(stream), &[]).await;
                     }
-                    Err(_) => return tracing::warn!(address, "TLS handshake timed out"),
+                    Ok(Err(stream)) => {
+                        shared.refused(&address, "the client does not speak TLS");
+                        return plain::answer(stream, at_most).await;
+                    }
+                    Err(_) => return shared.refused(&address, "the TLS handshake took too long"),
                 };
                 let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                 let identity = certificate.and_then(|certificate| tls.settings.identify(certificate));
                 let peer = match identity {
-                    Some((principal, name)) => Peer::known(principal, name, 0),
+                    Some((principal, name)) => Peer::remote(Some(principal), name, address),
                     None => {
                         let names = certificate.map(crate::tls::names).unwrap_or_default();
-                        let names = names.join(", ");
-                        tracing::warn!(
-                            address,
-                            names,
-                            "no [[tls.clients]] entry names this client's certificate"
-                        );
-                        Peer::nobody(names)
+                        let peer = Peer::remote(None, names.join(", "), address);
+                        shared.refused(&peer, "no [[tls.clients]] entry names the client's certificate");
+                        peer
                     }
                 };
-                shared.take(Box::new(stream), peer, place, taken).await;
+                shared.take_remote(Box::new(stream), peer, waiting, taken).await;
             }
         })
     }
@@ -376,9 +428,9 @@ impl Server {
         }
         let listener = TcpListener::bind(address).map_err(|error| failed(address, &error))?;
         let principal = principal.clone();
-        self.serve_tcp(listener, move |shared, stream, place, taken| {
-            let peer = Peer::known(principal.clone(), "", 0);
-            async move { shared.take(Box::new(stream), peer, place, taken).await }
+        self.serve_tcp(listener, move |shared, stream, address, waiting, taken| {
+            let peer = Peer::remote(Some(principal.clone()), String::new(), address);
+            async move { shared.take_remote(Box::new(stream), peer, waiting, taken).await }
         })
     }
 
@@ -388,7 +440,8 @@ impl Server {
         take: impl Fn(
             Arc<Shared>,
             tokio::net::TcpStream,
-            accept::Place,
+            SocketAddr,
+            accept::Waiting,
             mpsc::Sender<io::Result<Connection>>,
         ) -> F
         + Send
@@ -408,17 +461,15 @@ impl Server {
                     accepted = listener.accept() => accepted,
                     _ = stopping.wait_for(|stopping| *stopping) => return,
                 };
-                let Some(stream) = accepted_or_pause(accepted.map(|(stream, _)| stream)).await else {
-                    continue;
-                };
+                let Some((stream, from)) = accepted_or_pause(accepted).await else { continue };
                 // Answers are short and written whole, so Nagle's algorithm would only delay them.
                 drop(stream.set_nodelay(true));
-                match shared.place() {
-                    Some(place) => {
-                        tokio::spawn(take(Arc::clone(&shared), stream, place, taken.clone()));
+                match shared.waiting_place(from.ip()) {
+                    Ok(waiting) => {
+                        tokio::spawn(take(Arc::clone(&shared), stream, from, waiting, taken.clone()));
                     }
                     // Before the TLS handshake the reason cannot be sent.
-                    None => tracing::warn!("connection refused: {NO_ROOM}"),
+                    Err(why) => shared.refused(&from, why),
                 }
             }
         });
@@ -478,8 +529,6 @@ impl fmt::Debug for Server {
         write!(f, "Server({} sessions)", self.sessions())
     }
 }
-
-const NO_ROOM: &str = "the daemon has reached its limit of connections (limits.connections)";
 
 /// Returns the accepted connection, or pauses after an error, because the system lacks a resource such
 /// as file descriptors.
@@ -547,11 +596,13 @@ async fn serve(
     else {
         return tracing::error!("cannot build the reflection service");
     };
-    let engine = FilterEngineServer::new(service::Service(shared)).max_decoding_message_size(message_bytes);
+    let engine = FilterEngineServer::new(service::Service(Arc::clone(&shared)))
+        .max_decoding_message_size(message_bytes);
     let outcome = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(options.keepalive_interval))
         .http2_keepalive_timeout(Some(options.keepalive_timeout))
-        .max_concurrent_streams(256)
+        .max_concurrent_streams(u32::try_from(openwfp_api::bounds::STREAMS).ok())
+        .layer(budget::Budget(Arc::clone(&shared)))
         .add_service(engine)
         .add_service(health_service)
         .add_service(reflection_v1)

@@ -30,9 +30,12 @@ use openwfp_api::SaContextId;
 use openwfp_api::SaEnumOptions;
 use openwfp_api::SecurityDescriptor;
 use openwfp_api::SecurityInformation;
+use openwfp_api::SessionNumber;
 use openwfp_api::SessionOptions;
+use openwfp_api::Sid;
 use openwfp_api::Spi;
 use openwfp_api::TransactionMode;
+use openwfp_api::bounds;
 use openwfp_api::object::ObjectKind;
 use openwfp_api::object::ObjectName;
 use openwfp_api::record::Blob;
@@ -58,11 +61,6 @@ pub(crate) struct Running {
     pub(crate) shared: Arc<Shared>,
 }
 
-/// Maximum number of kernel policies in a page, which bounds its size.
-const KERNEL_POLICIES_MAX: u32 = 1000;
-/// Maximum number of filters whose effects a call asks for.
-const FILTER_EFFECTS_MAX: usize = 10_000;
-
 impl Running {
     /// Checks whether a long call may continue: `FWP_E_SESSION_ABORTED` once the daemon has ended its
     /// session.
@@ -85,16 +83,21 @@ type Parts<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Service {
     /// Returns the caller, and counts the call against the user's rate limit.
-    fn caller<M>(&self, request: &Request<M>) -> Result<Arc<Peer>> {
+    fn caller<M>(&self, request: &Request<M>, calls: usize) -> Result<Arc<Peer>> {
         let peer = request.extensions().get::<Arc<Peer>>().cloned();
         let peer = peer.ok_or_else(|| Error::unreachable("a connection has no peer"))?;
-        self.0.users.of(peer.principal().user).call(&self.0.limits())?;
+        self.0.users.of(peer.user()).calls(calls, &self.0.limits())?;
         Ok(peer)
     }
 
     fn enter<M>(&self, request: &Request<M>, token: &[u8]) -> Result<Running> {
-        let peer = self.caller(request)?;
-        let open = self.0.sessions.find(token, &peer.principal().user)?;
+        self.enter_with(request, token, 1)
+    }
+
+    /// Admits a request that counts as several calls.
+    fn enter_with<M>(&self, request: &Request<M>, token: &[u8], calls: usize) -> Result<Running> {
+        let peer = self.caller(request, calls)?;
+        let open = self.0.sessions.find(token, &peer.user())?;
         self.0.running.send_modify(|running| *running += 1);
         Ok(Running { open, shared: Arc::clone(&self.0) })
     }
@@ -167,12 +170,16 @@ impl Service {
             .principal(principal)
             .process(peer.process_id)
             .user_name(peer.name.clone())
+            .origin(peer.origin())
             .name(request.name)
             .description(request.description)
             .key(codec::get_guid(&request.key)?)
             .engine(request.engine)
             .transaction_wait(Duration::from_nanos(request.transaction_wait_ns))
             .handles_max(limits.enumerators_per_session, limits.subscriptions_per_session);
+        if user != Sid::ROOT {
+            options = options.transaction_time_max(limits.transaction_time);
+        }
         if request.dynamic {
             options = options.dynamic();
         }
@@ -256,7 +263,7 @@ impl FilterEngine for Service {
     type SaContextWatchStream = Parts<Raw>;
 
     async fn engine_open(&self, request: Request<proto::EngineOpenRequest>) -> Reply<SessionStream> {
-        let peer = self.caller(&request).map_err(|error| to_status(&error))?;
+        let peer = self.caller(&request, 1).map_err(|error| to_status(&error))?;
         self.open(&peer, request.into_inner()).map(Response::new).map_err(|error| {
             tracing::info!(peer = %peer, "session refused: {}", error.what());
             to_status(&error)
@@ -297,6 +304,12 @@ impl FilterEngine for Service {
             let sessions = claim.accept().iter().map(|info| convert::from_session_info(info)).collect();
             Ok(proto::SessionPage { sessions, more })
         })
+    }
+
+    async fn session_end(&self, request: Request<proto::SessionEndRequest>) -> Reply<proto::Done> {
+        let running = self.enter(&request, &request.get_ref().session);
+        let number = SessionNumber(request.get_ref().number);
+        self.wait(running, move |open| open.session.session_end(number).map(|()| done())).await
     }
 
     async fn enum_destroy(&self, request: Request<proto::HandleRequest>) -> Reply<proto::Done> {
@@ -364,7 +377,7 @@ impl FilterEngine for Service {
     async fn sa_context_batch(&self, request: Request<Raw>) -> Reply<proto::SaContextBatchReply> {
         let decoded = codec::decode_batch(&request.get_ref().0);
         let (token, steps, mode) = decoded.map_err(|error| to_status(&error))?;
-        let running = self.enter(&request, token);
+        let running = self.enter_with(&request, token, steps.len().max(1));
         self.wait(running, move |open| {
             let result = |outcome: Result<_>| proto::StepResult {
                 result: Some(match outcome {
@@ -446,8 +459,9 @@ impl FilterEngine for Service {
     ) -> Reply<proto::Subscription> {
         let asked = request.get_ref();
         self.read(&request, &asked.session, |open| {
+            let slot = self.0.users.of(open.user).subscription(&self.0.limits())?;
             let stream = open.session.events(&convert::to_subscription(asked)?)?;
-            Ok(proto::Subscription { handle: open.add_stream(stream).to_bits() })
+            Ok(proto::Subscription { handle: open.add_stream(stream, slot).to_bits() })
         })
     }
 
@@ -489,10 +503,11 @@ impl FilterEngine for Service {
         let asked = request.get_ref();
         let watch = || -> Result<WatchEvents> {
             let running = self.enter(&request, &asked.session)?;
+            let slot = self.0.users.of(running.open.user).subscription(&self.0.limits())?;
             let stream = running.open.session.events(&convert::to_subscription(asked)?)?;
             // A stopping server must not wait for watching clients.
             let (open, shared) = (Arc::clone(&running.open), Arc::clone(&running.shared));
-            Ok(WatchEvents { open, shared, stream, keys: asked.keys, over: false })
+            Ok(WatchEvents { open, shared, stream, keys: asked.keys, over: false, _slot: slot })
         };
         match watch() {
             Ok(events) => Ok(Response::new(Box::pin(events))),
@@ -624,7 +639,7 @@ impl FilterEngine for Service {
 
     async fn kernel_policy_list(&self, request: Request<Raw>) -> Reply<Raw> {
         let asked: KernelPolicyListRequest = decoded(&request)?;
-        let limit = asked.limit.min(KERNEL_POLICIES_MAX);
+        let limit = asked.limit.min(u32::try_from(bounds::KERNEL_POLICIES).unwrap_or(u32::MAX));
         self.read(&request, &asked.session.0, |open| {
             let policies = open.session.kernel_policies(asked.after.as_ref(), limit)?;
             Ok(encode(&KernelPolicyPage { policies }))
@@ -642,10 +657,7 @@ impl FilterEngine for Service {
     async fn filter_effects(&self, request: Request<Raw>) -> Reply<Raw> {
         let asked: FilterEffectsRequest = decoded(&request)?;
         self.read(&request, &asked.session.0, |open| {
-            if asked.filters.len() > FILTER_EFFECTS_MAX {
-                let what = format!("effects of more than {FILTER_EFFECTS_MAX} filters at a time");
-                return Err(Error::new(Code::FWP_E_OUT_OF_BOUNDS, what));
-            }
+            bounds::check("FilterEffectsRequest.filters", asked.filters.len(), bounds::FILTER_EFFECTS)?;
             let effects = open.session.filter_effects(&asked.filters)?;
             Ok(encode(&FilterEffectsReply { effects }))
         })

@@ -35,7 +35,7 @@ pub(crate) struct Open {
     pub(crate) in_transaction: AtomicBool,
     /// Why the session was ended, once it was.
     pub(crate) ended: watch::Sender<Option<ErrorDetail>>,
-    streams: Mutex<HashMap<u64, SharedStream>>,
+    streams: Mutex<HashMap<u64, (SharedStream, Slot)>>,
     _slot: Slot,
 }
 
@@ -60,14 +60,15 @@ impl Open {
         }
     }
 
-    pub(crate) fn add_stream(&self, stream: Box<dyn EventStream>) -> SubscriptionId {
+    pub(crate) fn add_stream(&self, stream: Box<dyn EventStream>, slot: Slot) -> SubscriptionId {
         let id = stream.id();
-        lock(&self.streams).insert(id.to_bits(), Arc::new(tokio::sync::Mutex::new(stream)));
+        let stream = Arc::new(tokio::sync::Mutex::new(stream));
+        lock(&self.streams).insert(id.to_bits(), (stream, slot));
         id
     }
 
     pub(crate) fn stream(&self, handle: u64) -> Option<SharedStream> {
-        lock(&self.streams).get(&handle).cloned()
+        lock(&self.streams).get(&handle).map(|(stream, _)| Arc::clone(stream))
     }
 
     pub(crate) fn forget_stream(&self, handle: u64) {

@@ -4,6 +4,7 @@
 //! client reads. A slow client therefore makes nothing accumulate in memory.
 
 use super::Shared;
+use super::limits::Slot;
 use super::service::Running;
 use super::service::context_page;
 use super::service::keys;
@@ -126,6 +127,7 @@ pub(crate) struct WatchEvents {
     pub(crate) stream: Box<dyn EventStream>,
     pub(crate) keys: bool,
     pub(crate) over: bool,
+    pub(crate) _slot: Slot,
 }
 
 impl Stream for WatchEvents {
