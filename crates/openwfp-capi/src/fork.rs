@@ -7,7 +7,6 @@
 
 use crate::memory;
 use std::cell::RefCell;
-use std::sync::Once;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -32,10 +31,7 @@ impl<T> PerProcess<T> {
     pub(crate) fn get(&self) -> &T {
         // No child looks at the place of an earlier generation, where a thread that is gone may be at work.
         let generation = GENERATION.load(Ordering::Relaxed).min(GENERATIONS - 1);
-        self.values[generation].get_or_init(|| {
-            watch_forks();
-            (self.new)()
-        })
+        self.values[generation].get_or_init(self.new)
     }
 }
 
@@ -44,16 +40,21 @@ thread_local! {
     static HELD: RefCell<Vec<memory::Held>> = const { RefCell::new(Vec::new()) };
 }
 
-fn watch_forks() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // SAFETY: the handlers are functions of this library, which is never unloaded: it leaves threads behind. They take and
-        // release locks, which is allowed in a process with several threads as long as the child does not wait: it releases only
-        // what its own thread has taken. It can only fail for want of memory; then a child has no protection.
-        unsafe {
-            libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child));
-        }
-    });
+/// Has the system call [`watch_forks`] when it loads the library, before any thread can use it.
+// SAFETY: the section holds pointers to functions that take no arguments that this one needs, and return nothing.
+#[cfg(not(miri))]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static WATCH: extern "C" fn() = watch_forks;
+
+#[cfg_attr(miri, expect(dead_code, reason = "Miri runs no initializers"))]
+extern "C" fn watch_forks() {
+    // SAFETY: the handlers are functions of this library, which is never unloaded: it leaves threads behind. They take and release
+    // locks, which is allowed in a process with several threads as long as the child does not wait: it releases only what its own
+    // thread has taken. It can only fail for want of memory; then a child has no protection.
+    unsafe {
+        libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child));
+    }
 }
 
 extern "C" fn before() {

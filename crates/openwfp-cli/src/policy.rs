@@ -531,7 +531,7 @@ fn in_words(
         writeln!(out, "  filter    {} {says} in {}", decision.filter_id, object::name_of(decision.sublayer))?;
     }
     for unknown in &explanation.unknown {
-        writeln!(out, "  unknown   {unknown}")?;
+        writeln!(out, "  unknown   {}", words::escaped(unknown))?;
     }
     if explanation.outcome == Outcome::Clear && policy.is_none() {
         writeln!(out, "  next      add a policy for these addresses, or block them")?;

@@ -49,6 +49,11 @@ impl Subject {
     }
 }
 
+/// Whether anybody reads the audit.
+pub(crate) fn is_on() -> bool {
+    tracing::enabled!(target: "openwfp::audit", tracing::Level::WARN)
+}
+
 /// Records a session's call that changed something, or failed to.
 pub(crate) fn changed(
     session: &SessionRecord,
@@ -56,7 +61,7 @@ pub(crate) fn changed(
     subject: impl FnOnce() -> Subject,
     error: Option<&Error>,
 ) {
-    if tracing::enabled!(target: "openwfp::audit", tracing::Level::WARN) {
+    if is_on() {
         write(Some(&session.info), operation, &subject(), None, None, error);
     }
 }
@@ -135,6 +140,16 @@ struct Window {
     kept_back: u64,
 }
 
+impl Window {
+    /// Writes how many refusals have no line of their own.
+    fn tell(&mut self, user: Sid) {
+        let kept_back = std::mem::take(&mut self.kept_back);
+        if kept_back > 0 {
+            tracing::warn!(target: "openwfp::audit", user = %user, kept_back, "more calls were refused");
+        }
+    }
+}
+
 impl Refusals {
     /// Number of users above which those without recent refusals are forgotten.
     const USERS: usize = 1024;
@@ -154,12 +169,24 @@ impl Refusals {
         }
     }
 
+    /// Writes the number of refusals of a session's user that have no line of their own, since the session ends and may be the last.
+    pub(crate) fn closed(&self, session: &SessionRecord) {
+        if let Some(window) = lock(&self.0).get_mut(&session.info.user) {
+            window.tell(session.info.user);
+        }
+    }
+
     /// Returns whether to write a refusal, and how many were kept back before it.
     fn admit(&self, user: Sid, now: Duration) -> Option<u64> {
         let mut users = lock(&self.0);
         let is_over = |window: &Window| now.saturating_sub(window.began) >= Duration::from_secs(1);
         if users.len() > Refusals::USERS {
-            users.retain(|_, window| !is_over(window));
+            users.retain(|user, window| {
+                if is_over(window) {
+                    window.tell(*user);
+                }
+                !is_over(window)
+            });
         }
         let window = users.entry(user).or_insert(Window { began: now, written: 0, kept_back: 0 });
         if is_over(window) {

@@ -41,7 +41,7 @@ impl Shared {
     /// Applies a session's step, within its transaction if it has one.
     pub(crate) fn step(&self, record: &SessionRecord, step: SaContextStep) -> Result<StepOutcome> {
         let want = Want::Call(record.number(), step.id());
-        let mut core = self.enter(&want, Some(record.info.transaction_wait))?;
+        let mut core = self.enter_for(&want, record)?;
         match open_transaction(&mut core, record)? {
             Some(transaction) => self.step_into(transaction, step),
             None => self.step_in(core, step, Origin::Call),
@@ -90,7 +90,7 @@ impl Shared {
         steps: Vec<SaContextStep>,
     ) -> Result<Vec<StepOutcome>> {
         let want = Want::Version(record.number());
-        let mut core = self.enter(&want, Some(record.info.transaction_wait))?;
+        let mut core = self.enter_for(&want, record)?;
         if let Some(transaction) = open_transaction(&mut core, record)? {
             // Remember the transaction's state, to restore it if a step fails.
             let (database, changed) = (transaction.database.clone(), transaction.changed.clone());

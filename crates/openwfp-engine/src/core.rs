@@ -34,6 +34,7 @@ use openwfp_api::Clock;
 use openwfp_api::ContextFields;
 use openwfp_api::EventKind;
 use openwfp_api::ObjectEvent;
+use openwfp_api::OpenTransaction;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextEvent;
 use openwfp_api::SaContextId;
@@ -69,6 +70,8 @@ pub(crate) struct Gate {
     pub(crate) busy: HashSet<SaContextId>,
     /// Number of waiters that need the gate free of calls; new calls queue behind them.
     pub(crate) waiting: usize,
+    /// Number of waiters of root, whom others let pass.
+    pub(crate) root_waiting: usize,
 }
 
 impl Gate {
@@ -226,6 +229,12 @@ impl Core {
         let (id, version) = (context.id, self.newest.version);
         let event = SaContextEvent { kind, id, version, context: None, changed };
         self.outbox.sa_context(&self.subscriptions, event, context);
+    }
+
+    /// Returns what others may know of a session's transaction.
+    pub(crate) fn open_transaction(&self, session: SessionNumber) -> Option<OpenTransaction> {
+        let transaction = self.transactions.get(&session)?;
+        Some(OpenTransaction { mode: transaction.mode, began: transaction.began })
     }
 
     /// Returns the session's transaction that keeps others from changing the newest version.

@@ -1,6 +1,7 @@
 //! The public engine handle, its builder and its gauges.
 
 use crate::access::Access;
+use crate::core::Core;
 use crate::effects::Unenforced;
 use crate::faults::Faults;
 use crate::faults::Injector;
@@ -346,9 +347,12 @@ impl EngineBuilder {
     /// [`EngineBuilder::open`] for that.
     #[must_use]
     pub fn build(self) -> Engine {
+        let core = Core::default();
+        let undelivered = core.outbox.undelivered();
         let shared = Arc::new_cyclic(|me| Shared {
             me: Weak::clone(me),
-            core: Mutex::default(),
+            core: Mutex::new(core),
+            undelivered,
             gate_changed: Condvar::new(),
             newest_id: AtomicU64::new(0),
             newest_object: AtomicU64::new(FIRST_ID - 1),

@@ -294,6 +294,7 @@ impl Shared {
                 }
             }
             drop(core);
+            self.send_news();
             over.dedup();
             for id in over {
                 let result = self.step_by_itself(SaContextStep::Delete(id));

@@ -145,6 +145,14 @@ impl Shared {
         for session in overdue {
             if self.end_transaction(session.number(), TransactionState::Ended) {
                 crate::audit::transaction_ended(&session, "open too long");
+                if session.transaction_time_max != Duration::MAX {
+                    // Others get their turn before this user begins another one.
+                    let until = now.saturating_add(session.transaction_time_max);
+                    session.usage.refused_until.store(
+                        u64::try_from(until.as_millis()).unwrap_or(u64::MAX),
+                        crate::sync::atomic::Ordering::Release,
+                    );
+                }
             }
         }
     }

@@ -18,6 +18,12 @@ const KEPT: usize = 10_000;
 pub(crate) struct NetEvents {
     newest: u64,
     kept: VecDeque<Arc<NetEvent>>,
+    /// About how many bytes they hold.
+    bytes: usize,
+}
+
+fn weight(event: &NetEvent) -> usize {
+    512 + event.app_id.0.len()
 }
 
 impl NetEvents {
@@ -26,8 +32,11 @@ impl NetEvents {
         self.newest += 1;
         event.id = self.newest;
         let event = Arc::new(event);
-        if self.kept.len() >= KEPT {
-            self.kept.pop_front();
+        self.bytes += weight(&event);
+        while (self.kept.len() >= KEPT || self.bytes > openwfp_api::bounds::NET_EVENT_BYTES)
+            && let Some(oldest) = self.kept.pop_front()
+        {
+            self.bytes -= weight(&oldest);
         }
         self.kept.push_back(Arc::clone(&event));
         event

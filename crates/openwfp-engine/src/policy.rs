@@ -81,6 +81,24 @@ fn contexts_of(database: &Database, changes: &[ObjectChange], objects: &Objects)
 const KEYWORD_CLASSIFY_ALLOW: u32 = 0x10;
 
 impl Shared {
+    /// Checks that a step deletes something that exists and that the session may delete. It needs no lock that others wait for, so
+    /// that nobody holds up others with calls that cannot succeed. Under the lock, the same is checked again.
+    ///
+    /// # Errors
+    /// The `NOT_FOUND` code of the object's kind, `ERROR_ACCESS_DENIED`.
+    pub(crate) fn may_delete(&self, record: &SessionRecord, step: &ObjectStep) -> Result {
+        let (kind, name) = match step {
+            ObjectStep::Delete(delete) => (ObjectKind::from_wfp(delete.kind)?, delete.name()),
+            ObjectStep::TunnelDelete(key) => (ObjectKind::ProviderContext, ObjectName::Key(*key)),
+            _ => return Ok(()),
+        };
+        let found = self.read(record, |database| database.objects.find(kind, name).cloned());
+        let entry = found.ok_or_else(|| name.not_found(kind))?;
+        rules::check_owner(&entry, record.number(), record.info.dynamic)?;
+        let operation = Operation::on_objects(kind, ObjectCall::Delete)?;
+        self.may(record, operation.rules().rights, kind, entry.security.as_ref())
+    }
+
     /// Applies a session's step, within its transaction if it has one.
     pub(crate) fn object_step(&self, record: &Arc<SessionRecord>, step: ObjectStep) -> Result<Arc<Entry>> {
         self.in_transaction(record, |transaction| self.object_step_into(transaction, record, step))
@@ -93,7 +111,7 @@ impl Shared {
         change: impl FnOnce(&mut Transaction) -> Result<T>,
     ) -> Result<T> {
         let want = Want::Version(record.number());
-        let mut core = self.enter(&want, Some(record.info.transaction_wait))?;
+        let mut core = self.enter_for(&want, record)?;
         if let Some(transaction) = open_transaction(&mut core, record)? {
             return change(transaction);
         }

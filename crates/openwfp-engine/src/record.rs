@@ -3,6 +3,7 @@
 use crate::sync::atomic::AtomicBool;
 use crate::sync::atomic::AtomicU8;
 use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::AtomicU64;
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::atomic::Ordering;
 use openwfp_api::Principal;
@@ -33,19 +34,20 @@ pub(crate) struct SessionRecord {
 /// What the sessions of one user use together.
 #[derive(Default)]
 pub(crate) struct Usage {
-    /// Number of notifications in the queues of their subscriptions. Each can hold a version of a context that nothing else
-    /// needs any more, about 1 KiB.
+    /// About how many bytes the notifications in the queues of their subscriptions hold.
     pub(crate) queued: AtomicUsize,
     is_limited: bool,
+    /// Monotonic time, in milliseconds, until which their read/write transactions are refused, because the engine had to abort one.
+    pub(crate) refused_until: AtomicU64,
 }
 
 impl Usage {
     pub(crate) fn of(user: openwfp_api::Sid) -> Usage {
-        Usage { queued: AtomicUsize::new(0), is_limited: user != openwfp_api::Sid::ROOT }
+        Usage { is_limited: user != openwfp_api::Sid::ROOT, ..Usage::default() }
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.is_limited && self.queued.load(Ordering::Relaxed) >= openwfp_api::bounds::QUEUED_PER_USER
+        self.is_limited && self.queued.load(Ordering::Relaxed) >= openwfp_api::bounds::QUEUED_BYTES
     }
 }
 

@@ -11,7 +11,6 @@ use crate::sync::lock;
 use openwfp_api::Code;
 use openwfp_api::Error;
 use openwfp_api::Guid;
-use openwfp_api::OpenTransaction;
 use openwfp_api::Principal;
 use openwfp_api::Result;
 use openwfp_api::Rights;
@@ -149,21 +148,26 @@ impl Shared {
     }
 
     pub(crate) fn forget_session(&self, number: SessionNumber) {
-        lock(&self.sessions).open.remove(&number);
+        let record = lock(&self.sessions).open.remove(&number);
+        if let Some(record) = record {
+            self.refusals.closed(&record);
+        }
     }
 
     pub(crate) fn session_infos(&self) -> Vec<Arc<SessionInfo>> {
         let sessions: Vec<_> =
             lock(&self.sessions).open.values().map(|record| Arc::clone(&record.info)).collect();
         let core = self.core();
-        let with_transaction = |info: Arc<SessionInfo>| match core.transactions.get(&info.number) {
+        let with_transaction = |info: Arc<SessionInfo>| match core.open_transaction(info.number) {
             None => info,
-            Some(transaction) => {
-                let transaction = Some(OpenTransaction { mode: transaction.mode, began: transaction.began });
-                Arc::new(SessionInfo { transaction, ..(*info).clone() })
-            }
+            transaction => Arc::new(SessionInfo { transaction, ..(*info).clone() }),
         };
         sessions.into_iter().map(with_transaction).collect()
+    }
+
+    pub(crate) fn session_info(&self, record: &SessionRecord) -> SessionInfo {
+        let transaction = self.core().open_transaction(record.number());
+        SessionInfo { transaction, ..(*record.info).clone() }
     }
 
     /// Ends a session from outside.

@@ -279,6 +279,7 @@ impl LocalSession {
             && handles.open.remove(&id.serial).is_some()
         {
             handles.subscriptions -= 1;
+            handles.ending.retain(|other| other.is_running());
             handles.ending.push(Arc::clone(queue));
         }
         if self.engine.unsubscribe(queue)
@@ -294,7 +295,8 @@ impl LocalSession {
 
     /// Applies an admitted step.
     fn apply(&self, step: SaContextStep) -> Result<StepOutcome> {
-        let (operation, subject) = (last_operation(&step), self.about(&step));
+        let operation = last_operation(&step);
+        let subject = if audit::is_on() { self.about(&step) } else { Subject::default() };
         let outcome = self.engine.step(&self.record, step);
         let context = outcome.as_ref().ok().map(|outcome| outcome.id);
         audit::changed(&self.record, operation, || subject.with(context), outcome.as_ref().err());
@@ -444,7 +446,7 @@ impl Session for LocalSession {
 
     fn info(&self) -> Result<SessionInfo> {
         self.admit(Operation::EngineClose)?;
-        Ok((*self.record.info).clone())
+        Ok(self.engine.session_info(&self.record))
     }
 
     fn session_create_enum(&self) -> Result<EnumId> {
@@ -463,14 +465,18 @@ impl Session for LocalSession {
 
     fn session_end(&self, number: SessionNumber) -> Result {
         let operation = Operation::SessionEnd;
-        self.admit(operation)?;
-        let other = self.engine.find_session(number)?;
-        let subject = || Subject {
-            name: Some(other.info.name.clone()),
-            ..Subject::named(&format!("session {}", number.0))
-        };
-        if other.info.user != self.record.info.user || other.info.kernel_mode {
-            self.check_rights_on(Securable::Engine, operation, Rights::DELETE)?;
+        let named = || Subject::named(&format!("session {}", number.0));
+        self.admit_for(operation, named)?;
+        let other = self.engine.find_session(number).inspect_err(|error| {
+            self.refused(operation, &named(), error);
+        })?;
+        let subject = || Subject { name: Some(other.info.name.clone()), ..named() };
+        let is_own = other.info.user == self.record.info.user && !other.info.kernel_mode;
+        let missing = Rights::DELETE.without(self.record.rights_on(Securable::Engine));
+        if !is_own && missing != Rights::NONE {
+            let error = admit::denied(&self.record, missing, &Securable::Engine.to_string());
+            self.refused(operation, &subject(), &error);
+            return Err(error);
         }
         self.engine.cancel(&other);
         audit::changed(&self.record, operation, subject, None);
@@ -540,7 +546,11 @@ impl Session for LocalSession {
             let about = || Subject { batch: Some((count, count)), ..self.about(step) };
             step.operations().iter().try_for_each(|operation| self.admit_for(*operation, about))
         })?;
-        let told: Vec<_> = steps.iter().map(|step| (last_operation(step), self.about(step))).collect();
+        let operation = last_operation(&steps[0]);
+        let told: Vec<_> = match audit::is_on() {
+            true => steps.iter().map(|step| (last_operation(step), self.about(step))).collect(),
+            false => Vec::new(),
+        };
         let result = self.engine.steps(&self.record, steps);
         match &result {
             Ok(outcomes) => {
@@ -549,10 +559,10 @@ impl Session for LocalSession {
                 }
             }
             Err(error) => {
-                if let Some((operation, subject)) = told.into_iter().next() {
-                    let subject = || Subject { batch: Some((count, count)), ..subject };
-                    audit::changed(&self.record, operation, subject, Some(error));
-                }
+                // The error names the step that failed.
+                let subject =
+                    || Subject { batch: Some((count, count)), call: Some("(batch)"), ..Subject::default() };
+                audit::changed(&self.record, operation, subject, Some(error));
             }
         }
         Ok(result?.into_iter().map(Ok).collect())
@@ -736,6 +746,10 @@ impl Session for LocalSession {
             _ => (None, false),
         };
         let before = Subject { call, ..self.about_object(kind, &step) };
+        if let Err(error) = self.engine.may_delete(&self.record, &step) {
+            self.refused(operation, &before, &error);
+            return Err(error);
+        }
         match self.engine.object_step(&self.record, step) {
             Ok(entry) => {
                 let about = Subject { call, ..about_entry(&entry) };
@@ -987,7 +1001,7 @@ impl EventStream for LocalStream {
         match self.engine.upgrade() {
             None => Poll::Ready(Err(engine_gone())),
             Some(engine) => {
-                engine.deliver();
+                engine.deliver_if_few();
                 self.queue.poll_next(context)
             }
         }

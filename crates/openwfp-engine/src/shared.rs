@@ -17,6 +17,7 @@ use crate::housekeeper::Signal;
 use crate::kernel_policies::KernelPolicies;
 use crate::lifetime::IdleTimeout;
 use crate::net_events::NetEvents;
+use crate::record::SessionRecord;
 use crate::record::Usage;
 use crate::registry::Sessions;
 use crate::snapshots::Snapshots;
@@ -87,6 +88,7 @@ pub(crate) struct Shared {
     pub(crate) signal: Option<Arc<Signal>>,
     /// Which threads wait for which callbacks.
     pub(crate) waits: openwfp_api::Waits<crate::sync::thread::ThreadId>,
+    pub(crate) undelivered: crate::events::Undelivered,
     /// Held while events are put into the subscriptions' queues.
     pub(crate) delivery: Mutex<()>,
     /// Delivers events if there are many subscriptions.
@@ -147,9 +149,24 @@ impl Shared {
     /// # Errors
     /// `FWP_E_TIMEOUT` if it takes longer than `at_most`.
     pub(crate) fn enter(&self, want: &Want, at_most: Option<Duration>) -> Result<MutexGuard<'_, Core>> {
+        self.enter_as(want, at_most, false)
+    }
+
+    /// Waits for a session's call as [`Shared::enter`] does, as long as the session waits. Root goes first.
+    pub(crate) fn enter_for(&self, want: &Want, record: &SessionRecord) -> Result<MutexGuard<'_, Core>> {
+        self.enter_as(want, Some(record.info.transaction_wait), record.info.user == Sid::ROOT)
+    }
+
+    fn enter_as(
+        &self,
+        want: &Want,
+        at_most: Option<Duration>,
+        is_root: bool,
+    ) -> Result<MutexGuard<'_, Core>> {
         let admits = |gate: &Gate| match want {
             // A session's own transaction works on its own version, which nobody else changes.
             Want::Call(session, _) | Want::Version(session) if gate.explicit == Some(*session) => true,
+            Want::Call(..) | Want::Version(_) if gate.root_waiting > 0 && !is_root => false,
             Want::Call(_, id) => gate.admits_call(*id),
             Want::Engine(id) => gate.admits_engine(*id),
             Want::Exclusive => gate.admits_exclusive(),
@@ -164,6 +181,7 @@ impl Shared {
         let holds_back = usize::from(matches!(want, Want::Exclusive | Want::Version(_)));
         let start = self.clock.monotonic();
         core.gate.waiting += holds_back;
+        core.gate.root_waiting += usize::from(is_root);
         let result = loop {
             let left = match at_most {
                 None => Duration::MAX,
@@ -182,6 +200,10 @@ impl Shared {
             }
         };
         core.gate.waiting -= holds_back;
+        core.gate.root_waiting -= usize::from(is_root);
+        if is_root {
+            self.gate_changed.notify_all();
+        }
         if let Err(error) = result {
             drop(core);
             self.gate_changed.notify_all();

@@ -106,10 +106,18 @@ impl Shared {
     }
 
     pub(crate) fn begin(&self, record: &Arc<SessionRecord>, mode: TransactionMode) -> Result {
+        let now = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
+        let until = record.usage.refused_until.load(crate::sync::atomic::Ordering::Acquire);
+        if mode == TransactionMode::ReadWrite && now < until {
+            let what = format!(
+                "the engine has aborted a transaction of this user that was open too long; it admits the next one in {} s",
+                (until - now).div_ceil(1000)
+            );
+            return Err(Error::new(Code::FWP_E_TIMEOUT, what)
+                .with_remedy("Commit or abort a transaction before its time is over."));
+        }
         let mut core = match mode {
-            TransactionMode::ReadWrite => {
-                self.enter(&Want::Version(record.number()), Some(record.info.transaction_wait))?
-            }
+            TransactionMode::ReadWrite => self.enter_for(&Want::Version(record.number()), record)?,
             TransactionMode::ReadOnly => self.core(),
         };
         if core.transactions.contains_key(&record.number()) {

@@ -36,8 +36,8 @@ pub struct ServerTls {
     /// File with revocation lists of these authorities, PEM. Only the clients' own certificates are
     /// checked, not intermediate ones.
     pub client_crl: Option<PathBuf>,
-    /// Rules that map clients to principals. The first match counts; a client without a match cannot open
-    /// sessions.
+    /// Rules that map clients to principals. The first match counts, and those further ones whose principal is the certificate's own
+    /// SID; a client without a match cannot open sessions.
     pub clients: Vec<ClientRule>,
 }
 
@@ -140,11 +140,18 @@ impl ServerTls {
         self.clients.iter().try_for_each(|rule| check_name(&rule.name))
     }
 
-    /// Returns the principal that a certificate is mapped to, and the name that matched.
+    /// Returns the principal that a certificate is mapped to, and the name that matched. It has the rights of all rules that match:
+    /// those of the first as its user, those of the others as its groups.
     pub(crate) fn identify(&self, certificate: &CertificateDer<'_>) -> Option<(Principal, String)> {
         let names = names(certificate);
-        let rule = self.clients.iter().find(|rule| names.contains(&rule.name))?;
-        Some((rule.principal.clone(), rule.name.clone()))
+        let mut rules = self.clients.iter().filter(|rule| names.contains(&rule.name));
+        let first = rules.next()?;
+        let mut principal = first.principal.clone();
+        for certificate in rules.filter(|rule| rule.principal == Principal::user(certificate_sid(&rule.name)))
+        {
+            principal.groups.push(certificate.principal.user);
+        }
+        Some((principal, first.name.clone()))
     }
 }
 

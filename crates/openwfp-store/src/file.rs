@@ -19,20 +19,14 @@ use std::path::PathBuf;
 /// # Errors
 /// `ERROR_ACCESS_DENIED` if permission is denied, the file belongs to another user, or others can write it;
 /// `FWP_E_INVALID_PARAMETER` if it is no regular file or cannot be opened for another reason.
-pub(crate) fn open_private(path: &Path) -> Result<File> {
+pub(crate) fn open_private(path: &Path, is_new: bool) -> Result<File> {
     let named = |code, what: &dyn std::fmt::Display| {
         Error::new(code, format!("cannot open {}: {what}", path.display()))
     };
     // A symbolic link could lead to somebody else's file, and a FIFO would keep this call waiting.
-    let opened = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
-        .open(path);
-    let file = opened.map_err(|error| match error.kind() {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK);
+    let file = options.create_new(is_new).open(path).map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => named(Code::ERROR_ACCESS_DENIED, &error),
         _ if error.raw_os_error() == Some(nix::libc::ELOOP) => {
             named(Code::FWP_E_INVALID_PARAMETER, &"it is a symbolic link")
@@ -63,19 +57,20 @@ pub(crate) fn open_private(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Checks that a redb file is as long as its header says. The library itself takes that for granted.
+/// Checks that a redb file is as long as its header says. The library itself takes that for granted. Returns what is wrong.
 ///
 /// Source: redb's docs/design.md, "Database header".
-pub(crate) fn check_length(path: &Path, mut file: &File) -> Result<(), String> {
+///
+/// # Errors
+/// The system's.
+pub(crate) fn check_length(mut file: &File) -> io::Result<Option<String>> {
     const MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
-    let length = file.metadata().map_err(|error| error.to_string())?.len();
-    if length == 0 {
-        return Ok(());
-    }
+    let length = file.metadata()?.len();
     let mut header = [0; 32];
-    let read = file.read_exact(&mut header).and_then(|()| file.rewind());
-    if read.is_err() || header[..9] != MAGIC {
-        return Err(format!("{} does not begin as a store does", path.display()));
+    match file.read_exact(&mut header) {
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
+        Ok(()) if header[..9] == MAGIC => file.rewind()?,
+        _ => return Ok(Some("it does not begin as a store does".to_owned())),
     }
     let number = |at: usize| {
         u64::from(u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]))
@@ -86,10 +81,18 @@ pub(crate) fn check_length(path: &Path, mut file: &File) -> Result<(), String> {
         .checked_mul(region_header + region_data)
         .and_then(|pages| pages.checked_add(if trailing > 0 { region_header + trailing } else { 0 }));
     let expected = pages.and_then(|pages| pages.checked_add(1)).and_then(|pages| pages.checked_mul(page));
-    match expected {
-        Some(expected) if expected <= length => Ok(()),
-        _ => Err(format!("it is truncated: it has {length} bytes, and its header speaks of more")),
-    }
+    Ok(match expected {
+        Some(expected) if expected <= length => None,
+        _ => Some(format!("it is truncated: it has {length} bytes, fewer than its header says")),
+    })
+}
+
+/// Returns the name under which a store is created.
+pub(crate) fn early_name(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    name.push(format!(".{}-{:x}", std::process::id(), now.as_nanos()));
+    PathBuf::from(name)
 }
 
 /// Returns a name for a damaged file that no file has.

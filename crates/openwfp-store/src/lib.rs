@@ -43,7 +43,7 @@ use std::sync::PoisonError;
 
 /// Encoded objects by kind and key. Since layout 2, each value ends with the checksum of its key and itself.
 const OBJECTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("objects");
-/// Metadata: one entry, "version", with the version of the layout.
+/// Metadata: "version", the version of the layout, and "generation", the number of commits.
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");
 /// Version of the layout that this code writes.
 const VERSION: u64 = 2;
@@ -55,9 +55,19 @@ const CHECKSUM: usize = 4;
 /// An object store in a redb file.
 #[derive(Debug)]
 pub struct RedbStore {
-    /// `None` after a failure, until the file can be opened again.
-    database: Mutex<Option<Database>>,
+    state: Mutex<State>,
     path: PathBuf,
+}
+
+#[derive(Debug)]
+struct State {
+    /// `None` after a failure, until the file can be opened again.
+    database: Option<Database>,
+    /// Number of commits that have succeeded, in the life of the file.
+    generation: u64,
+    /// What the entries of the last commit that failed held before it. A commit can fail and still be in the file, if the disk fails
+    /// only when it is to confirm the write.
+    undo: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
 /// Why a store cannot be opened.
@@ -108,27 +118,31 @@ impl RedbStore {
     }
 
     fn try_open(path: &Path) -> Result<RedbStore, Fault> {
+        if path.symlink_metadata().is_err() {
+            create(path)?;
+        }
         let database = open_database(path)?;
-        Ok(RedbStore { database: Mutex::new(Some(database)), path: path.to_owned() })
+        let generation = generation(&database).map_err(|error| Fault::Other(failed(path, &error)))?;
+        let state = State { database: Some(database), generation, undo: Vec::new() };
+        Ok(RedbStore { state: Mutex::new(state), path: path.to_owned() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Database>> {
-        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Works with the database. After a failure of the disk, redb refuses everything; then the file is opened again first, which
     /// succeeds once the disk does.
-    fn with<T>(&self, work: impl Fn(&Database) -> Result<T, redb::Error>) -> Result<T> {
-        let mut held = self.lock();
+    fn with<T>(&self, state: &mut State, work: impl Fn(&Database) -> Result<T, redb::Error>) -> Result<T> {
         let mut is_retry = false;
         loop {
-            let database = match held.take() {
+            let database = match state.database.take() {
                 Some(database) => database,
-                None => open_database(&self.path)?,
+                None => self.reopen(state)?,
             };
             let error = match guarded(|| work(&database)) {
                 Ok(Ok(done)) => {
-                    *held = Some(database);
+                    state.database = Some(database);
                     return Ok(done);
                 }
                 Ok(Err(error)) => error,
@@ -143,12 +157,96 @@ impl RedbStore {
             return Err(failed(&self.path, &error));
         }
     }
+
+    /// Opens the file again, which must still be there, and takes back a commit that was reported as failed and is in it.
+    fn reopen(&self, state: &mut State) -> Result<Database> {
+        let database = open_database(&self.path)?;
+        let failed = |error: redb::Error| failed(&self.path, &error);
+        if generation(&database).map_err(failed)? > state.generation {
+            write(&database, state.generation, |objects| {
+                for (key, value) in &state.undo {
+                    match value {
+                        Some(value) => drop(objects.insert(&**key, &**value)?),
+                        None => drop(objects.remove(&**key)?),
+                    }
+                }
+                Ok(())
+            })
+            .map_err(failed)?;
+        }
+        Ok(database)
+    }
+}
+
+/// The table of objects in a transaction.
+type Objects<'t> = redb::Table<'t, &'static [u8], &'static [u8]>;
+
+/// Changes objects in one commit, which gets this generation. It is confirmed only after its pages are.
+fn write(
+    database: &Database,
+    generation: u64,
+    change: impl Fn(&mut Objects<'_>) -> Result<(), redb::Error>,
+) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_two_phase_commit(true);
+    change(&mut transaction.open_table(OBJECTS)?)?;
+    {
+        let mut about = transaction.open_table(ABOUT)?;
+        about.insert("version", VERSION)?;
+        about.insert("generation", generation)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn generation(database: &Database) -> Result<u64, redb::Error> {
+    let about = database.begin_read()?.open_table(ABOUT)?;
+    Ok(about.get("generation")?.map_or(0, |generation| generation.value()))
+}
+
+/// Creates an empty store: under another name until it is complete, so that nobody ever sees half of it.
+fn create(path: &Path) -> Result<(), Fault> {
+    let early = file::early_name(path);
+    let failed = |error: &dyn fmt::Display| Fault::Other(failed(path, error));
+    let file = file::open_private(&early, true).map_err(Fault::Other)?;
+    let made = guarded(|| {
+        let database = Database::builder().create_file(file)?;
+        write(&database, 0, |_| Ok(()))
+    });
+    let linked = match made {
+        Ok(Ok(())) => match std::fs::hard_link(&early, path) {
+            // Another process has created it meanwhile.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            other => other.map_err(|error| failed(&error)),
+        },
+        Ok(Err(error)) => Err(failed(&error)),
+        Err(what) => Err(failed(&what)),
+    };
+    drop(std::fs::remove_file(&early));
+    linked
 }
 
 /// Opens the database, and checks all of it.
 fn open_database(path: &Path) -> Result<Database, Fault> {
-    let file = file::open_private(path).map_err(Fault::Other)?;
-    file::check_length(path, &file).map_err(|what| damaged(path, &what))?;
+    let in_use = || {
+        let what = format!("cannot open {}: another engine has this store open", path.display());
+        Fault::Other(
+            Error::new(Code::FWP_E_ALREADY_EXISTS, what)
+                .with_remedy("Stop that engine, or choose another directory."),
+        )
+    };
+    let file = file::open_private(path, false).map_err(Fault::Other)?;
+    // Before anything is read: who holds the lock may be changing it.
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(std::fs::TryLockError::WouldBlock) => return Err(in_use()),
+        Err(std::fs::TryLockError::Error(error)) => return Err(Fault::Other(failed(path, &error))),
+    }
+    match file::check_length(&file) {
+        Ok(None) => {}
+        Ok(Some(what)) => return Err(damaged(path, &what)),
+        Err(error) => return Err(Fault::Other(failed(path, &error))),
+    }
     let opened = guarded(|| {
         let mut database = Database::builder().create_file(file)?;
         let is_sound = database.check_integrity()?;
@@ -156,65 +254,66 @@ fn open_database(path: &Path) -> Result<Database, Fault> {
     });
     let (database, is_sound) = match opened {
         Err(what) => return Err(damaged(path, &what)),
-        Ok(Err(redb::DatabaseError::DatabaseAlreadyOpen)) => {
-            let what = format!("cannot open {}: another engine has this store open", path.display());
-            return Err(Fault::Other(
-                Error::new(Code::FWP_E_ALREADY_EXISTS, what)
-                    .with_remedy("Stop that engine, or choose another directory."),
-            ));
-        }
-        Ok(Err(redb::DatabaseError::Storage(redb::StorageError::Io(error))))
-            if error.kind() != std::io::ErrorKind::InvalidData =>
-        {
-            return Err(Fault::Other(failed(path, &error)));
-        }
-        Ok(Err(other)) => return Err(damaged(path, &other)),
+        Ok(Err(redb::DatabaseError::DatabaseAlreadyOpen)) => return Err(in_use()),
+        Ok(Err(error)) => return Err(fault(path, error.into())),
         Ok(Ok(opened)) => opened,
     };
     if !is_sound {
         return Err(damaged(path, &"its checksums do not match"));
     }
     check_layout(path, &database)?;
-    read_all(path, &database)?;
+    read_all(path, &database, true)?;
     Ok(database)
 }
 
-/// Checks the version of the layout; initializes a new file, and gives the entries of the first layout their checksums.
+/// Tells a failing disk from a damaged file.
+fn fault(path: &Path, error: redb::Error) -> Fault {
+    match error {
+        redb::Error::Io(error) if error.kind() != std::io::ErrorKind::InvalidData => {
+            Fault::Other(failed(path, &error))
+        }
+        error => damaged(path, &error),
+    }
+}
+
+/// Returns the result of work that reads the database.
+fn reading<T>(path: &Path, work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, Fault> {
+    match guarded(work) {
+        Ok(done) => done.map_err(|error| fault(path, error)),
+        Err(what) => Err(damaged(path, &what)),
+    }
+}
+
+/// Checks the version of the layout; gives the entries of the first layout their checksums.
 fn check_layout(path: &Path, database: &Database) -> Result<(), Fault> {
-    let version = guarded(|| {
+    let version = reading(path, || {
         let transaction = database.begin_read()?;
         match transaction.open_table(ABOUT) {
             Ok(about) => Ok(about.get("version")?.map(|version| version.value())),
             Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
-            Err(error) => Err(redb::Error::from(error)),
+            Err(error) => Err(error.into()),
         }
-    });
-    let version = match version {
-        Ok(Ok(version)) => version,
-        Ok(Err(error)) => return Err(damaged(path, &error)),
-        Err(what) => return Err(damaged(path, &what)),
-    };
-    let write = || {
-        let transaction = database.begin_write()?;
-        {
-            let mut objects = transaction.open_table(OBJECTS)?;
-            let mut old = Vec::new();
-            for entry in objects.iter()? {
-                let (key, value) = entry?;
-                old.push((key.value().to_vec(), value.value().to_vec()));
-            }
-            for (key, value) in old {
-                let value = with_checksum(&key, value);
-                objects.insert(&*key, &*value)?;
-            }
-            transaction.open_table(ABOUT)?.insert("version", VERSION)?;
-        }
-        transaction.commit()?;
-        Ok::<_, redb::Error>(())
-    };
+    })?;
     match version {
         Some(VERSION) => Ok(()),
-        None | Some(WITHOUT_CHECKSUMS) => write().map_err(|error| Fault::Other(failed(path, &error))),
+        Some(WITHOUT_CHECKSUMS) => {
+            // What cannot be read stays as it is.
+            read_all(path, database, false)?;
+            write(database, 0, |objects| {
+                let mut old = Vec::new();
+                for entry in objects.iter()? {
+                    let (key, value) = entry?;
+                    old.push((key.value().to_vec(), value.value().to_vec()));
+                }
+                for (key, value) in old {
+                    let value = with_checksum(&key, value);
+                    objects.insert(&*key, &*value)?;
+                }
+                Ok(())
+            })
+            .map_err(|error| Fault::Other(failed(path, &error)))
+        }
+        None => Err(damaged(path, &"it has no version")),
         Some(other) => {
             let what = format!(
                 "{}: the store has layout {other}, but this version of OpenWFP reads up to {VERSION}",
@@ -229,25 +328,31 @@ fn check_layout(path: &Path, database: &Database) -> Result<(), Fault> {
 }
 
 /// Reads and checks every object.
-fn read_all(path: &Path, database: &Database) -> Result<Vec<StoredObject>, Fault> {
-    let read = guarded(|| {
+fn read_all(path: &Path, database: &Database, has_checksums: bool) -> Result<Vec<StoredObject>, Fault> {
+    let entries = reading(path, || {
         let mut entries = Vec::new();
         for entry in database.begin_read()?.open_table(OBJECTS)?.iter()? {
             let (key, value) = entry?;
             entries.push((key.value().to_vec(), value.value().to_vec()));
         }
-        Ok::<_, redb::Error>(entries)
-    });
-    let entries = match read {
-        Ok(Ok(entries)) => entries,
-        Ok(Err(error)) => return Err(damaged(path, &error)),
-        Err(what) => return Err(damaged(path, &what)),
-    };
+        Ok(entries)
+    })?;
     let object = |(key, value): &(Vec<u8>, Vec<u8>)| {
-        let value = without_checksum(key, value).ok_or("the checksum of an object does not match")?;
-        StoredObject::decode(value).map_err(|error| format!("an object cannot be read: {}", error.what()))
+        let value = match has_checksums {
+            true => without_checksum(key, value)
+                .ok_or_else(|| damaged(path, &"the checksum of an object does not match"))?,
+            false => value,
+        };
+        // It is what was written. That this version cannot read it is no damage.
+        openwfp_api::bounds::trusted(|| StoredObject::decode(value)).map_err(|error| {
+            let what = format!("{}: an object cannot be read: {}", path.display(), error.what());
+            Fault::Other(
+                Error::new(Code::FWP_E_INVALID_PARAMETER, what)
+                    .with_remedy("Use the version of OpenWFP that wrote it."),
+            )
+        })
     };
-    entries.iter().map(object).collect::<Result<_, String>>().map_err(|what| damaged(path, &what))
+    entries.iter().map(object).collect()
 }
 
 /// Calls what may panic because a file is damaged. Returns the panic's message.
@@ -255,7 +360,7 @@ fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        format!("the database library gave up on it: {}", text.unwrap_or("no reason given"))
+        format!("the database library failed: {}", text.unwrap_or("no reason given"))
     })
 }
 
@@ -300,34 +405,49 @@ fn without_checksum<'v>(key: &[u8], value: &'v [u8]) -> Option<&'v [u8]> {
 
 impl ObjectStore for RedbStore {
     fn load(&self) -> Result<Vec<StoredObject>> {
-        let mut held = self.lock();
-        let database = match held.take() {
+        let mut state = self.lock();
+        let database = match state.database.take() {
             Some(database) => database,
-            None => open_database(&self.path)?,
+            None => self.reopen(&mut state)?,
         };
-        let objects = read_all(&self.path, &database)?;
-        *held = Some(database);
+        let objects = read_all(&self.path, &database, true)?;
+        state.database = Some(database);
         Ok(objects)
     }
 
     fn commit(&self, put: &[StoredObject], forget: &[(ObjectKind, Guid)]) -> Result {
-        self.with(|database| {
-            let transaction = database.begin_write()?;
-            {
-                let mut objects = transaction.open_table(OBJECTS)?;
-                for (kind, forgotten) in forget {
-                    objects.remove(&*key(*kind, *forgotten))?;
+        let mut state = self.lock();
+        // The store keeps key bytes too; only the owner of the file can read it.
+        let keys = KeyAccess::grant();
+        let gone = forget.iter().map(|(kind, forgotten)| (key(*kind, *forgotten), None));
+        let new = put.iter().map(|stored| {
+            let place = key(stored.object.kind(), stored.object.key());
+            let value = with_checksum(&place, stored.encode(Some(&keys)));
+            (place, Some(value))
+        });
+        let changes: Vec<(Vec<u8>, Option<Vec<u8>>)> = gone.chain(new).collect();
+        let undo = self.with(&mut state, |database| {
+            let objects = database.begin_read()?.open_table(OBJECTS)?;
+            let before = |place: &Vec<u8>| {
+                Ok((place.clone(), objects.get(&**place)?.map(|value| value.value().to_vec())))
+            };
+            changes.iter().map(|(place, _)| before(place)).collect::<Result<Vec<_>, redb::Error>>()
+        })?;
+        state.undo = undo;
+        let generation = state.generation + 1;
+        self.with(&mut state, |database| {
+            write(database, generation, |objects| {
+                for (place, value) in &changes {
+                    match value {
+                        Some(value) => drop(objects.insert(&**place, &**value)?),
+                        None => drop(objects.remove(&**place)?),
+                    }
                 }
-                // The store keeps key bytes too; only the owner of the file can read it.
-                let keys = KeyAccess::grant();
-                for stored in put {
-                    let place = key(stored.object.kind(), stored.object.key());
-                    let value = with_checksum(&place, stored.encode(Some(&keys)));
-                    objects.insert(&*place, &*value)?;
-                }
-            }
-            transaction.commit()?;
-            Ok(())
-        })
+                Ok(())
+            })
+        })?;
+        state.generation = generation;
+        state.undo.clear();
+        Ok(())
     }
 }

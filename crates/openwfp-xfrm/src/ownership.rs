@@ -40,6 +40,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::io::Read;
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::fs::PermissionsExt;
@@ -124,7 +125,8 @@ impl Ownership {
     pub(crate) fn keep_journal(&self, directory: &Path, namespace: u64, group: Option<u32>) -> Result {
         let path = directory.join(format!("xfrm-{namespace}-{}.journal", unique()));
         let failed = |error: &io::Error| failed(&path, error);
-        std::fs::create_dir_all(directory).map_err(|e| failed(&e))?;
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true).mode(0o755).create(directory).map_err(|e| failed(&e))?;
         let mut options = OpenOptions::new();
         let file = options.append(true).create_new(true).mode(MODE).open(&path).map_err(|e| failed(&e))?;
         share(&file, group).map_err(|e| failed(&e))?;
@@ -221,13 +223,17 @@ impl Ownership {
     }
 
     /// Records that the kernel accepted states; `whole` if both directions are installed.
-    pub(crate) fn done(&self, key: u64, sas: &[SaId], whole: bool) {
+    ///
+    /// # Errors
+    /// `RPC_E_OUT_OF_RESOURCES` if the journal cannot be written: a later engine would take the context for half of one.
+    pub(crate) fn done(&self, key: u64, sas: &[SaId], whole: bool) -> Result {
         self.settle(sas, true);
         let mut owned = self.lock();
         if whole && let Some(context) = owned.contexts.get_mut(&key) {
             context.whole = true;
-            let _ = owned.write(&line(&format!("whole {key}")));
+            owned.write(&line(&format!("whole {key}")))?;
         }
+        Ok(())
     }
 
     /// Records that states are gone. When a context's last state is gone, returns its policies that no
@@ -357,8 +363,7 @@ impl Ownership {
             self.begin(key, *direction, std::slice::from_ref(id), &leftover.policies)?;
         }
         let sas: Vec<SaId> = leftover.sas.iter().map(|(id, _)| *id).collect();
-        self.done(key, &sas, true);
-        Ok(())
+        self.done(key, &sas, true)
     }
 
     /// Records the request of an acquire; beyond the maximum it forgets the oldest one.
@@ -516,9 +521,9 @@ pub(crate) fn journals(directory: &Path, namespace: u64) -> Result<Vec<PathBuf>>
     Ok(entries.flatten().map(|entry| entry.path()).filter(is_one).collect())
 }
 
-/// Returns whether the engine that keeps a journal still runs, or the journal is gone.
+/// Returns whether the engine that keeps a journal still runs.
 pub(crate) fn is_alive(journal: &Path) -> bool {
-    open(journal).is_none_or(|file| file.try_lock().is_err())
+    open(journal).is_some_and(|file| file.try_lock().is_err())
 }
 
 /// Opens a journal to read it; `None` if it is gone, or is none: a FIFO, a symbolic link, or the file of another user, whose
@@ -536,7 +541,10 @@ fn open(path: &Path) -> Option<File> {
             return None;
         }
     };
-    let is_ours = about.uid() == nix::unistd::geteuid().as_raw() || about.uid() == 0;
+    // Root trusts the user whom it has given the directory.
+    let me = nix::unistd::geteuid().as_raw();
+    let of_directory = path.parent().and_then(|directory| Some(std::fs::metadata(directory).ok()?.uid()));
+    let is_ours = about.uid() == me || about.uid() == 0 || me == 0 && Some(about.uid()) == of_directory;
     if !about.is_file() || !is_ours || about.mode() & 0o022 != 0 {
         tracing::warn!(
             journal = %path.display(),
@@ -698,7 +706,7 @@ mod tests {
         let begin = |key, direction, spi| engine.begin(key, direction, &[sa(spi)], &[policy(8)]).unwrap();
         assert_eq!(begin(1, Direction::Inbound, 256), [policy(8)], "nobody had it");
         assert_eq!(begin(1, Direction::Outbound, 300), []);
-        engine.done(1, &[sa(256), sa(300)], true);
+        engine.done(1, &[sa(256), sa(300)], true).unwrap();
         begin(2, Direction::Inbound, 257);
         begin(3, Direction::Inbound, 258);
         assert_eq!(engine.forget([identity(&sa(258), 0)]), [], "others use its policy");
@@ -720,7 +728,7 @@ mod tests {
         engine.keep_journal(&directory.0, 7, None).unwrap();
         engine.begin(1, Direction::Inbound, &[sa(256)], &[]).unwrap();
         engine.begin(1, Direction::Outbound, &[sa(300)], &[]).unwrap();
-        engine.done(1, &[sa(256), sa(300)], true);
+        engine.done(1, &[sa(256), sa(300)], true).unwrap();
         engine.rename(&identity(&sa(300), 0), &identity(&sa(301), 0));
         engine.note_gone(&sa(300), &sa(301));
         drop(engine);
@@ -820,7 +828,7 @@ mod tests {
         std::fs::write(named("rubbish"), b"sa 1 in 00\xff\n\x80\n").unwrap();
         std::fs::write(named("open"), b"").unwrap();
         std::fs::set_permissions(named("open"), PermissionsExt::from_mode(0o666)).unwrap();
-        assert!(is_alive(&named("fifo")) && is_alive(&named("link")) && is_alive(&named("open")));
+        assert!(["fifo", "link", "open"].iter().all(|name| !is_alive(&named(name))));
         let found = leftovers(&directory.0, 7).unwrap();
         assert_eq!(found.len(), 1);
         assert!(found[0].contexts.is_empty());

@@ -315,7 +315,9 @@ fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Who>, D::Error> {
             for part in text.split(',').filter(|part| !part.is_empty()) {
                 // The subject of a certificate has commas in it.
                 match texts.last_mut() {
-                    Some(last) if last.starts_with("subject:") && !part.contains(':') => {
+                    Some(last)
+                        if last.starts_with("subject:") && part.contains('=') && !part.contains(':') =>
+                    {
                         last.push(',');
                         last.push_str(part);
                     }
@@ -568,6 +570,22 @@ limits! {
     waiting_calls 1 to 4096;
 }
 
+impl LimitsTable {
+    /// Checks limits that depend on each other.
+    fn check_together(&self) -> Result<(), String> {
+        if self.message_bytes > self.bytes_per_user {
+            return Err(
+                "limits.bytes_per_user must be at least limits.message_bytes, or no long request is admitted"
+                    .into(),
+            );
+        }
+        if self.bytes_per_user > self.bytes / 4 * 3 {
+            return Err("limits.bytes_per_user must be at most three quarters of limits.bytes, which root shares with nobody".into());
+        }
+        Ok(())
+    }
+}
+
 /// The range of every duration.
 const TIME_MIN: Duration = Duration::from_millis(1);
 const TIME_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -657,6 +675,7 @@ impl Config {
     /// Checks rules that concern several keys.
     fn check(&self) -> Result<(), String> {
         self.limits.check()?;
+        self.limits.check_together()?;
         if self.access.engine.is_some() && self.access.roles().next().is_some() {
             return Err(
                 "access.engine replaces access.readers, operators, admins and keys: use either".into()
@@ -960,7 +979,9 @@ mod tests {
                 "listen.mode" => "0600",
                 "listen.tls" | "listen.plaintext" => "127.0.0.1:1",
                 "listen.group" | "listen.plaintext_user" => "4711",
-                key if key.ends_with("bytes") || key.ends_with("bytes_per_user") => "7340032",
+                "limits.bytes" => "200000000",
+                "limits.bytes_per_user" => "20000000",
+                "limits.message_bytes" | "limits.page_bytes" => "7340032",
                 "access.readers" | "access.operators" | "access.admins" | "access.keys" => "group:0,user:0",
                 "access.engine" | "access.sa_db" => "D:",
                 "log.level" => "debug",
@@ -1047,6 +1068,8 @@ mod tests {
         let group = Who::Sid(Sid::unix_group(0));
         assert_eq!(config.access.readers, [Who::Sid(Sid::ROOT), subject, group]);
         assert!(!Rights::OF_ADMINISTRATORS.contain(Rights::READ_KEYS));
+        let config = read("", &[], &["access.readers=subject:CN=ops,S-1-22-1-7"]).unwrap();
+        assert_eq!(config.access.readers.len(), 2, "a SID is no part of a subject");
         let both = "[access]\nreaders = [\"user:0\"]\nengine = \"D:\"";
         assert!(read(both, &[], &[]).unwrap_err().contains("use either"));
         assert!(read("[access]\nreadrs = [\"user:0\"]", &[], &[]).unwrap_err().contains("readrs"));
@@ -1059,6 +1082,9 @@ mod tests {
                 let error = read("", &[], &[&format!("{key}={value}")]).unwrap_err();
                 assert!(error.contains("must be") || error.contains("invalid"), "{key} {value}: {error}");
             }
+        }
+        for set in ["limits.message_bytes=100000000", "limits.bytes=50000000"] {
+            assert!(read("", &[], &[set]).unwrap_err().contains("bytes_per_user must be"), "{set}");
         }
         for key in KEYS.iter().filter(|key| key.starts_with("timeouts.")) {
             for value in ["0s", "2days", "18446744073709551615s", "-1s"] {
@@ -1139,7 +1165,8 @@ mod tests {
             ("TEMPLATE_CONDITIONS", bounds::TEMPLATE_CONDITIONS),
             ("BATCH_STEPS", bounds::BATCH_STEPS),
             ("QUEUE_LENGTH", bounds::QUEUE_LENGTH),
-            ("QUEUED_PER_USER", bounds::QUEUED_PER_USER),
+            ("QUEUED_BYTES", bounds::QUEUED_BYTES),
+            ("NET_EVENT_BYTES", bounds::NET_EVENT_BYTES),
             ("FIRST_REQUEST_BYTES", bounds::FIRST_REQUEST_BYTES),
             ("SMALL_REQUEST_BYTES", bounds::SMALL_REQUEST_BYTES),
             ("STREAMS", bounds::STREAMS),

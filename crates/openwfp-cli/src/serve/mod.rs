@@ -27,6 +27,7 @@ use openwfp::api::object::store::ObjectStore;
 use openwfp::rpc::Server;
 use openwfp::rpc::UnixSocket;
 use sd_notify::NotifyState;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -147,8 +148,8 @@ struct Daemon {
 
 impl Daemon {
     fn start(config: Config) -> Result<Daemon, Error> {
-        if let Some(runtime) = &config.state.runtime {
-            check_directory(runtime)?;
+        if config.engine.0.iter().any(|named| matches!(named.url, EngineUrl::Xfrm(_))) {
+            check_directory(config.state.runtime.as_deref().unwrap_or(Path::new(RUNTIME_DIRECTORY)))?;
         }
         let mut engines = Vec::new();
         for (place, named) in config.engine.0.iter().enumerate() {
@@ -319,6 +320,9 @@ impl Daemon {
     }
 }
 
+/// The directory of the journal if the configuration names none.
+const RUNTIME_DIRECTORY: &str = "/run/openwfp";
+
 /// The directory of persistent objects if neither the configuration nor systemd names one.
 const STATE_DIRECTORY: &str = "/var/lib/openwfp";
 
@@ -384,7 +388,7 @@ fn parts(descriptor: &SecurityDescriptor) -> SecurityInformation {
     parts
 }
 
-/// Checks that nobody else can replace the files in a directory. One that does not exist is created later, for this user only.
+/// Checks that nobody else can replace the files in a directory. One that does not exist is created later, for this user to write.
 fn check_directory(directory: &Path) -> Result<(), Error> {
     use std::os::unix::fs::MetadataExt;
     let denied = |what: String, remedy: &str| {
@@ -414,7 +418,8 @@ fn make_directory(directory: &Path) -> Result<(), Error> {
     if directory.as_os_str().is_empty() || directory.exists() {
         return Ok(());
     }
-    std::fs::create_dir(directory).map_err(|error| {
+    // Whatever the umask is, nobody else may put files there.
+    std::fs::DirBuilder::new().mode(0o755).create(directory).map_err(|error| {
         Error::new(Code::FWP_E_INVALID_PARAMETER, format!("cannot create {}: {error}", directory.display()))
     })
 }

@@ -10,7 +10,7 @@ use super::wfp;
 fn a_client_has_the_groups_of_its_process() {
     let wfp = wfp();
     sh(&format!(
-        "mkdir -p /run/groups && {wfp} serve --engine memory: --set state.directory= --unix /run/groups/sock --set listen.mode=0666 \\
+        "mkdir -p /run/groups; {wfp} serve --engine memory: --set state.directory= --unix /run/groups/sock --set listen.mode=0666 \\
           --set access.readers=group:54321,group:27 >/run/groups/log 2>&1 & echo $! >/run/groups/pid"
     ));
     until("the daemon listens", || succeeds("test -S /run/groups/sock"));

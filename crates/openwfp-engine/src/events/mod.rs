@@ -6,7 +6,7 @@
 //! 2. After the first dropped event, nothing is queued until the subscriber has received the notice of
 //!    the drop. So no event after the notice is older than the version in the notice.
 //! 3. Once a queue is closed, no callback begins.
-//! 4. The queues of one user hold at most [`QUEUED_PER_USER`](openwfp_api::bounds::QUEUED_PER_USER) notifications together,
+//! 4. The notifications in the queues of one user hold about [`QUEUED_BYTES`](openwfp_api::bounds::QUEUED_BYTES) together,
 //!    except root's.
 
 mod deliver;
@@ -40,12 +40,16 @@ use openwfp_api::Version;
 use openwfp_api::Waits;
 use openwfp_api::object::net_event::NetEvent;
 pub(crate) use outbox::Outbox;
+pub(crate) use outbox::Undelivered;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
 use std::time::Duration;
+
+/// About how many bytes a queued version of an SA context holds that nothing else needs any more.
+const CONTEXT_WEIGHT: usize = 1024;
 
 /// One subscription: its options and its queued notifications.
 pub(crate) struct Queue {
@@ -60,7 +64,8 @@ pub(crate) struct Queue {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Notification>,
+    /// The notifications, each with about the number of bytes that it holds.
+    waiting: VecDeque<(Notification, usize)>,
     dropped: Option<(u64, Version)>,
     closed: bool,
     /// The task to wake, if the subscriber is a task.
@@ -98,7 +103,7 @@ impl Queue {
             && matches!(&self.options.topic, Topic::SaContexts(template) if template.matches(context))
             && self.session.rights().contain(Rights::SUBSCRIBE);
         let lost = || faults.is_some_and(Injector::loses_notification);
-        self.add(wanted, event.version, lost, || {
+        self.add(wanted, event.version, CONTEXT_WEIGHT, lost, || {
             let context = self.session.rights().contain(Rights::READ).then(|| Arc::clone(context));
             Notification::Event(SaContextEvent { context, ..event.clone() })
         })
@@ -106,7 +111,7 @@ impl Queue {
 
     /// Queues an event of an object if the subscriber wants it and may read the object; returns whether the
     /// queue is still open.
-    pub(crate) fn push_object(&self, event: &ObjectEvent, entry: &Entry) -> bool {
+    pub(crate) fn push_object(&self, event: &ObjectEvent, entry: &Entry, weight: usize) -> bool {
         let on = Securable::Objects(event.object.kind());
         let read = match &entry.security {
             Some(own) if !self.session.info.kernel_mode => {
@@ -123,6 +128,7 @@ impl Queue {
         self.add(
             wanted,
             event.version,
+            weight,
             || false,
             || {
                 let mut event = event.clone();
@@ -140,7 +146,8 @@ impl Queue {
     pub(crate) fn push_net_event(&self, event: &Arc<NetEvent>, version: Version) -> bool {
         let wanted = self.net_events.as_ref().is_some_and(|wanted| wanted.selects(event))
             && self.session.rights_on(Securable::NetEvents).contain(Rights::SUBSCRIBE);
-        self.add(wanted, version, || false, || Notification::Net(Arc::clone(event)))
+        let weight = CONTEXT_WEIGHT + event.app_id.0.len();
+        self.add(wanted, version, weight, || false, || Notification::Net(Arc::clone(event)))
     }
 
     /// Queues a wanted notification, or counts it as dropped if the queue is full; returns whether the
@@ -149,6 +156,7 @@ impl Queue {
         &self,
         wanted: bool,
         version: Version,
+        weight: usize,
         is_lost: impl FnOnce() -> bool,
         notification: impl FnOnce() -> Notification,
     ) -> bool {
@@ -165,8 +173,8 @@ impl Queue {
             }
             none if full => *none = Some((1, version)),
             None => {
-                self.session.usage.queued.fetch_add(1, Ordering::Relaxed);
-                state.waiting.push_back(notification());
+                self.session.usage.queued.fetch_add(weight, Ordering::Relaxed);
+                state.waiting.push_back((notification(), weight));
             }
         }
         let waker = state.waker.take();
@@ -236,14 +244,19 @@ impl Queue {
         has_ended
     }
 
+    /// Whether its callback is running.
+    pub(crate) fn is_running(&self) -> bool {
+        lock(&self.state).delivering.is_some()
+    }
+
     /// Whether the subscription has ended, for whatever reason.
     pub(crate) fn is_closed(&self) -> bool {
         lock(&self.state).closed
     }
 
     fn take(&self, state: &mut State) -> Option<Notification> {
-        if let Some(notification) = state.waiting.pop_front() {
-            self.session.usage.queued.fetch_sub(1, Ordering::Relaxed);
+        if let Some((notification, weight)) = state.waiting.pop_front() {
+            self.session.usage.queued.fetch_sub(weight, Ordering::Relaxed);
             return Some(notification);
         }
         let (count, list_from) = state.dropped.take()?;
@@ -251,8 +264,9 @@ impl Queue {
     }
 
     /// Takes all notifications out of the queue.
-    fn clear(&self, state: &mut State) -> VecDeque<Notification> {
-        self.session.usage.queued.fetch_sub(state.waiting.len(), Ordering::Relaxed);
+    fn clear(&self, state: &mut State) -> VecDeque<(Notification, usize)> {
+        let weight = state.waiting.iter().map(|(_, weight)| weight).sum();
+        self.session.usage.queued.fetch_sub(weight, Ordering::Relaxed);
         std::mem::take(&mut state.waiting)
     }
 

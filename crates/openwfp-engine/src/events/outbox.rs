@@ -9,10 +9,13 @@ use super::Queue;
 use crate::faults::Injector;
 use crate::objects::Entry;
 use crate::shared::Shared;
+use crate::sync::atomic::AtomicUsize;
+use crate::sync::atomic::Ordering;
 use crate::sync::lock;
 use openwfp_api::ObjectEvent;
 use openwfp_api::SaContext;
 use openwfp_api::SaContextEvent;
+use openwfp_api::record::Record;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -29,7 +32,13 @@ const BATCH: usize = 64;
 #[derive(Default)]
 pub(crate) struct Outbox {
     parcels: VecDeque<Parcel>,
+    undelivered: Undelivered,
 }
+
+/// Number of parcels that are not in the queues yet, including those that are being delivered. It can be read without the core
+/// lock; it grows with it.
+#[derive(Clone, Default)]
+pub(crate) struct Undelivered(Arc<AtomicUsize>);
 
 /// An event and the subscriptions at the time of its commit.
 struct Parcel {
@@ -43,29 +52,41 @@ enum Event {
 }
 
 impl Outbox {
+    pub(crate) fn undelivered(&self) -> Undelivered {
+        self.undelivered.clone()
+    }
+
+    fn push(&mut self, event: Event, to: &Arc<Vec<Arc<Queue>>>) {
+        self.parcels.push_back(Parcel { event, to: Arc::clone(to) });
+        self.undelivered.0.fetch_add(1, Ordering::Release);
+    }
+
     pub(crate) fn sa_context(
         &mut self,
         to: &Arc<Vec<Arc<Queue>>>,
         event: SaContextEvent,
         context: &Arc<SaContext>,
     ) {
-        self.parcels
-            .push_back(Parcel { event: Event::SaContext(event, Arc::clone(context)), to: Arc::clone(to) });
+        self.push(Event::SaContext(event, Arc::clone(context)), to);
     }
 
     pub(crate) fn object(&mut self, to: &Arc<Vec<Arc<Queue>>>, event: ObjectEvent, entry: &Arc<Entry>) {
-        self.parcels.push_back(Parcel { event: Event::Object(event, Arc::clone(entry)), to: Arc::clone(to) });
+        self.push(Event::Object(event, Arc::clone(entry)), to);
     }
 }
 
 impl Parcel {
     /// Puts the event into the queues of those who want it; returns whether one of the subscriptions has ended.
     fn deliver(&self, faults: Option<&Injector>) -> bool {
+        let weight = match &self.event {
+            Event::SaContext(..) => 0,
+            Event::Object(event, _) => 256 + event.object.encode(None).len(),
+        };
         let mut is_open = true;
         for queue in self.to.iter() {
             is_open &= match &self.event {
                 Event::SaContext(event, context) => queue.push(event, context, faults),
-                Event::Object(event, entry) => queue.push_object(event, entry),
+                Event::Object(event, entry) => queue.push_object(event, entry, weight),
             };
         }
         !is_open
@@ -75,20 +96,30 @@ impl Parcel {
 impl Shared {
     /// Sees to it that committed events are delivered. Call it after releasing the core lock.
     pub(crate) fn send_news(&self) {
-        let (waiting, subscriptions) = {
-            let core = self.core();
-            (core.outbox.parcels.len(), core.subscriptions.len())
-        };
+        let waiting = self.undelivered.0.load(Ordering::Acquire);
+        if waiting == 0 {
+            return;
+        }
+        let subscriptions = self.core().subscriptions.len();
         match &self.courier {
-            _ if waiting == 0 => {}
             Some(courier) if subscriptions > FEW && waiting <= PARCELS_MAX => courier.wake(&self.me),
             _ => self.deliver(),
         }
     }
 
+    /// Delivers every event that has been committed before this call, unless there are so many subscriptions that a thread of its
+    /// own does. For readers that must not wait.
+    pub(crate) fn deliver_if_few(&self) {
+        if self.undelivered.0.load(Ordering::Acquire) != 0
+            && (self.courier.is_none() || self.core().subscriptions.len() <= FEW)
+        {
+            self.deliver();
+        }
+    }
+
     /// Delivers every event that has been committed before this call.
     pub(crate) fn deliver(&self) {
-        loop {
+        while self.undelivered.0.load(Ordering::Acquire) != 0 {
             // Whoever holds this lock puts its parcels into the queues before anybody takes later ones.
             let one_at_a_time = lock(&self.delivery);
             let parcels: Vec<_> = {
@@ -103,6 +134,7 @@ impl Shared {
             for parcel in &parcels {
                 has_ended |= parcel.deliver(self.faults.as_ref());
             }
+            self.undelivered.0.fetch_sub(parcels.len(), Ordering::Release);
             drop(one_at_a_time);
             if has_ended {
                 self.forget_ended_subscriptions();

@@ -13,13 +13,18 @@ use openwfp_api::object::packet::Packet;
 use openwfp_api::object::value::Value;
 use openwfp_api::object::value::data_type_name;
 use openwfp_api::record::Network;
+use openwfp_api::record::Record;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 /// The compiled conditions of a filter: the alternatives for each field.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Conditions {
     pub(crate) fields: Vec<(Guid, Vec<Test>)>,
+    /// An index for each field, once it is needed.
+    indexes: OnceLock<Vec<Index>>,
 }
 
 /// One compiled condition.
@@ -74,7 +79,14 @@ impl Conditions {
             }
             fields[place].1.push(Test::new(condition));
         }
-        Conditions { fields }
+        Conditions { fields, indexes: OnceLock::new() }
+    }
+
+    /// Returns an index of the alternatives for each field.
+    fn indexes(&self) -> impl Iterator<Item = (Guid, &Index)> {
+        let indexes =
+            self.indexes.get_or_init(|| self.fields.iter().map(|(_, tests)| Index::new(tests)).collect());
+        self.fields.iter().map(|(field, _)| *field).zip(indexes)
     }
 
     /// Compiles the conditions of a template.
@@ -101,17 +113,17 @@ impl Conditions {
     /// Returns whether these conditions select everything that `inner` selects. If `inner` has no condition
     /// on one of these fields, they do not.
     pub(crate) fn contain(&self, inner: &Conditions) -> bool {
-        self.fields.iter().all(|(field, tests)| {
-            let others = inner.of(*field);
-            !others.is_empty() && others.iter().all(|other| tests.iter().any(|test| test.contains(other)))
+        self.indexes().all(|(field, index)| {
+            let others = inner.of(field);
+            !others.is_empty() && others.iter().all(|other| index.contains(other))
         })
     }
 
     /// Returns whether some packet may meet both.
     pub(crate) fn overlap(&self, others: &Conditions) -> bool {
-        self.fields.iter().all(|(field, tests)| {
-            let others = others.of(*field);
-            others.is_empty() || others.iter().any(|other| tests.iter().any(|test| test.overlaps(other)))
+        self.indexes().all(|(field, index)| {
+            let others = others.of(field);
+            others.is_empty() || others.iter().any(|other| index.overlaps(other))
         })
     }
 }
@@ -160,19 +172,82 @@ impl Test {
         }
     }
 
-    fn contains(&self, inner: &Test) -> bool {
-        match (self, inner) {
-            (Test::Within(low, high), Test::Within(a, b)) => low <= a && b <= high,
-            (one, other) => one == other,
+    /// Returns bytes that equal tests share, and no others.
+    fn bytes(&self) -> Vec<u8> {
+        let two =
+            |kind: u8, low: u128, high: u128| [&[kind][..], &low.to_be_bytes(), &high.to_be_bytes()].concat();
+        let some = |kind: u8, bytes: &[u8]| [&[kind][..], bytes].concat();
+        match self {
+            Test::Within(low, high) => two(0, *low, *high),
+            Test::Outside(low, high) => two(1, *low, *high),
+            Test::AllSet(bits) => two(2, *bits, 0),
+            Test::AnySet(bits) => two(3, *bits, 0),
+            Test::NoneSet(bits) => two(4, *bits, 0),
+            Test::Is(value) => some(5, &value.encode(None)),
+            Test::IsNot(value) => some(6, &value.encode(None)),
+            Test::IsIgnoringCase(text) => some(7, text.as_bytes()),
+            Test::Begins(prefix) => some(8, prefix),
+            Test::BeginsNot(prefix) => some(9, prefix),
+        }
+    }
+}
+
+/// Tests of a field, arranged so that one of them is found without looking at the others.
+#[derive(Clone, Debug)]
+struct Index {
+    /// The ranges by their lowest numbers, each with the highest number of those up to it.
+    ranges: Vec<(u128, u128)>,
+    /// The other tests.
+    others: HashSet<Vec<u8>>,
+    /// Whether there are tests other than ranges, and other than of equality.
+    has_not_within: bool,
+    has_not_is: bool,
+}
+
+impl Index {
+    fn new(tests: &[Test]) -> Index {
+        let range = |test: &Test| match test {
+            Test::Within(low, high) => Some((*low, *high)),
+            _ => None,
+        };
+        let mut ranges: Vec<(u128, u128)> = tests.iter().filter_map(range).collect();
+        ranges.sort_unstable();
+        let mut highest = 0;
+        for (_, high) in &mut ranges {
+            highest = highest.max(*high);
+            *high = highest;
+        }
+        let others: HashSet<_> =
+            tests.iter().filter(|test| !matches!(test, Test::Within(..))).map(Test::bytes).collect();
+        Index {
+            has_not_within: !others.is_empty(),
+            has_not_is: tests.iter().any(|test| !matches!(test, Test::Is(_))),
+            ranges,
+            others,
         }
     }
 
+    /// Returns whether one of the tests selects everything that another test selects.
+    fn contains(&self, inner: &Test) -> bool {
+        match inner {
+            Test::Within(low, high) => self.reaches(*low, *high),
+            other => self.others.contains(&other.bytes()),
+        }
+    }
+
+    /// Returns whether some value may pass one of the tests and another one.
     fn overlaps(&self, other: &Test) -> bool {
-        match (self, other) {
-            (Test::Within(low, high), Test::Within(a, b)) => low <= b && a <= high,
-            (Test::Is(one), Test::Is(other)) => one == other,
+        match other {
+            Test::Within(low, high) => self.has_not_within || self.reaches(*high, *low),
+            Test::Is(_) => self.has_not_is || self.others.contains(&other.bytes()),
             _ => true,
         }
+    }
+
+    /// Returns whether some range begins at or before one number and ends at or after another.
+    fn reaches(&self, begin: u128, end: u128) -> bool {
+        let before = self.ranges.partition_point(|(low, _)| *low <= begin);
+        before > 0 && self.ranges[before - 1].1 >= end
     }
 }
 
@@ -240,6 +315,7 @@ fn bytes(value: &Value) -> Vec<u8> {
 /// - `FWP_E_MATCH_TYPE_MISMATCH`: values of this type cannot be compared with this match type.
 /// - `FWP_E_DUPLICATE_CONDITION`: a condition occurs twice.
 pub(crate) fn check(conditions: &[FilterCondition], layer: &Layer) -> Result {
+    let mut seen = HashSet::new();
     for (place, condition) in conditions.iter().enumerate() {
         let name = || {
             openwfp_api::guids::name(condition.field)
@@ -286,7 +362,7 @@ pub(crate) fn check(conditions: &[FilterCondition], layer: &Layer) -> Result {
                 format!("values of type {what} cannot be compared with {how}"),
             );
         }
-        if conditions[..place].contains(condition) {
+        if !seen.insert(condition.encode(None)) {
             return fail(Code::FWP_E_DUPLICATE_CONDITION, "it occurs twice".to_owned());
         }
     }
@@ -348,4 +424,53 @@ pub(crate) fn specificity(conditions: &[FilterCondition]) -> u64 {
         alternatives.map(|condition| bits_of(&condition.value) + 1).min().unwrap_or(0)
     };
     fields.iter().map(of_field).sum()
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+
+    /// Whether one test selects everything that another one selects, and whether some value may pass both, of two tests alone.
+    fn alone(one: &Test, other: &Test) -> (bool, bool) {
+        match (one, other) {
+            (Test::Within(low, high), Test::Within(a, b)) => (low <= a && b <= high, low <= b && a <= high),
+            (Test::Is(one), Test::Is(other)) => (one == other, one == other),
+            (one, other) => (one == other, true),
+        }
+    }
+
+    #[test]
+    fn an_index_finds_what_a_look_at_each_test_finds() {
+        let mut seed = 1_u64;
+        let mut number = |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % below
+        };
+        let mut test = || {
+            let (low, high) = (u128::from(number(20)), u128::from(number(20)));
+            match number(12) {
+                0 => Test::Is(Value::Uint32(3)),
+                1 => Test::Is(Value::UnicodeString("x".into())),
+                2 => Test::IsNot(Value::Uint32(3)),
+                3 => Test::AnySet(low),
+                4 => Test::Within(1, 0),
+                _ => Test::Within(low.min(high), low.max(high)),
+            }
+        };
+        for round in 0..3000 {
+            let tests: Vec<Test> = (0..round % 6 + 1).map(|_| test()).collect();
+            let (index, other) = (Index::new(&tests), test());
+            let alone: Vec<(bool, bool)> = tests.iter().map(|test| alone(test, &other)).collect();
+            assert_eq!(
+                index.contains(&other),
+                alone.iter().any(|(contains, _)| *contains),
+                "{tests:?} {other:?}"
+            );
+            assert_eq!(
+                index.overlaps(&other),
+                alone.iter().any(|(_, overlaps)| *overlaps),
+                "{tests:?} {other:?}"
+            );
+        }
+    }
 }

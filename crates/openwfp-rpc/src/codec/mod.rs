@@ -42,6 +42,7 @@ pub(crate) use step::decode_batch;
 pub(crate) use step::decode_step;
 pub(crate) use step::encode_batch;
 pub(crate) use step::encode_step;
+pub(crate) use step::token;
 
 /// Decodes one `SaContext` message. For tests and fuzzers.
 ///

@@ -49,6 +49,15 @@ pub(crate) fn decode_step(bytes: &[u8]) -> Result<(&[u8], SaContextStep)> {
     Ok((session, step.ok_or_else(|| malformed("the step is missing"))?))
 }
 
+/// Returns the session's token in a request, which is its first field; empty if it is not.
+pub(crate) fn token(request: &[u8]) -> &[u8] {
+    match request {
+        // Field 1, of bytes, whose length takes one byte.
+        [0x0a, length @ 0..0x80, rest @ ..] => rest.get(..usize::from(*length)).unwrap_or_default(),
+        _ => &[],
+    }
+}
+
 /// Encodes an `SaContextBatchRequest`.
 pub(crate) fn encode_batch(session: &[u8], steps: &[SaContextStep], mode: BatchMode) -> Vec<u8> {
     let keys = KeyAccess::grant();

@@ -124,7 +124,7 @@ impl Shared {
     /// # Errors
     /// The limit that it would exceed.
     pub(crate) fn places(self: &Arc<Shared>, user: Sid) -> Result<Places, String> {
-        let slot = self.users.of(user).connection(&self.limits());
+        let slot = self.user(user).connection(&self.limits());
         let slot = slot.map_err(|error| error.what().to_owned())?;
         Ok((self.place(user)?, slot))
     }

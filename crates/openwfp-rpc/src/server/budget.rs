@@ -2,7 +2,8 @@
 //! taken of their answers.
 //!
 //! A request is charged while it arrives, before anything else looks at it: to its user and to all users together. What exceeds
-//! a limit fails at once, and its bytes are freed. Before a user has a session, only small requests are accepted.
+//! a limit fails at once, and its bytes are freed. Before a user has a session, only small requests are accepted. An answer is
+//! charged, too, but never refused: the call has been carried out.
 
 use super::Peer;
 use super::Shared;
@@ -25,6 +26,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
+use std::time::Duration;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Service;
@@ -34,6 +36,18 @@ use tower::Layer;
 
 /// Methods whose requests may have the full size.
 const LARGE: [&str; 3] = ["SaContextStep", "SaContextBatch", "ObjectStep"];
+
+/// What a call holds besides its request: the headers, and what the libraries need for a stream.
+const CALL: usize = 1 << 13;
+
+/// What remains of that once the request has been read, as long as its answer lasts.
+const ANSWERING: usize = 1 << 10;
+
+/// Time in which a request must arrive as a whole.
+const REQUEST_TIME: Duration = Duration::from_secs(60);
+
+/// Maximum length of the headers of a request.
+pub(crate) const HEADERS: u32 = 1 << 13;
 
 /// Size of the parts in which answers are sent, so that little of an answer waits where it is no longer counted.
 const PART: usize = 1 << 16;
@@ -85,6 +99,14 @@ impl Charge {
             .with_remedy("Make fewer calls at a time, and read the answers."))
     }
 
+    /// Charges more bytes, whatever the limits: those of an answer to a call that has been carried out. At a limit, the next calls
+    /// are refused.
+    fn add_always(&self, bytes: usize) {
+        self.shared.bytes.fetch_add(bytes, Ordering::AcqRel);
+        self.user.bytes.fetch_add(bytes, Ordering::AcqRel);
+        self.held.fetch_add(bytes, Ordering::AcqRel);
+    }
+
     fn release(&self, bytes: usize) {
         self.held.fetch_sub(bytes, Ordering::AcqRel);
         self.user.bytes.fetch_sub(bytes, Ordering::AcqRel);
@@ -124,26 +146,25 @@ where
         let peer = request.extensions().get::<Arc<Peer>>();
         let sid = peer.map_or(Sid::ANONYMOUS, |peer| peer.user());
         let charge = Arc::new(Charge {
-            user: self.shared.users.of(sid),
+            user: self.shared.user(sid),
             is_root: sid == Sid::ROOT,
             shared: Arc::clone(&self.shared),
             held: AtomicUsize::new(0),
         });
+        if let Err(error) = charge.add(CALL, &limits) {
+            return Box::pin(async move { Ok(to_status(&error).into_http()) });
+        }
         let limit = request_max(request.uri().path(), charge.user.has_session(), &limits);
         let call = self.inner.call(request.map(|body| {
-            Body::new(Incoming {
-                body,
-                charge: Arc::clone(&charge),
-                limits: Arc::clone(&limits),
-                seen: 0,
-                limit,
-            })
+            let charge = Arc::clone(&charge);
+            Body::new(Incoming { body, charge, limits, seen: 0, limit, deadline: None })
         }));
         Box::pin(async move {
             let answer = call.await?;
             // The request is done with; what is held from here on is the answer.
             charge.release(charge.held.load(Ordering::Acquire));
-            Ok(answer.map(|body| Body::new(Outgoing { body, charge, limits, rest: None })))
+            charge.add_always(ANSWERING);
+            Ok(answer.map(|body| Body::new(Outgoing { body, charge, rest: None, sending: 0 })))
         })
     }
 }
@@ -167,6 +188,8 @@ struct Incoming {
     limits: Arc<Limits>,
     seen: usize,
     limit: usize,
+    /// When the rest must have arrived, once it is waited for.
+    deadline: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
 impl Incoming {
@@ -194,7 +217,12 @@ impl http_body::Body for Incoming {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
-        let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(context));
+        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
+            let deadline = this.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(REQUEST_TIME)));
+            std::task::ready!(deadline.as_mut().poll(context));
+            let what = format!("the request did not arrive within {} s", REQUEST_TIME.as_secs());
+            return Poll::Ready(Some(Err(to_status(&Error::new(Code::RPC_E_TIMEOUT, what)))));
+        };
         let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref().map(Bytes::len));
         Poll::Ready(match this.admit(bytes.unwrap_or(0)) {
             Ok(()) => frame,
@@ -215,9 +243,11 @@ impl http_body::Body for Incoming {
 struct Outgoing {
     body: Body,
     charge: Arc<Charge>,
-    limits: Arc<Limits>,
     /// What is left of the frame that is being sent in parts.
     rest: Option<Bytes>,
+    /// Length of the part that the transport has, and that the client may not have taken yet: the transport asks for the next one,
+    /// or for the trailers, when it has room for them.
+    sending: usize,
 }
 
 impl http_body::Body for Outgoing {
@@ -229,6 +259,7 @@ impl http_body::Body for Outgoing {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
+        this.charge.release(std::mem::take(&mut this.sending));
         let mut data = match this.rest.take() {
             Some(rest) => rest,
             None => {
@@ -238,9 +269,7 @@ impl http_body::Body for Outgoing {
                 };
                 match frame.into_data() {
                     Ok(data) => {
-                        if let Err(error) = this.charge.add(data.len(), &this.limits) {
-                            return Poll::Ready(Some(Err(to_status(&error))));
-                        }
+                        this.charge.add_always(data.len());
                         data
                     }
                     Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
@@ -248,7 +277,7 @@ impl http_body::Body for Outgoing {
             }
         };
         let part = data.split_to(data.len().min(PART));
-        this.charge.release(part.len());
+        this.sending = part.len();
         if data.has_remaining() {
             this.rest = Some(data);
         }

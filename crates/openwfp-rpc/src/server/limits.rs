@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
+use tokio::sync::Semaphore;
 
 /// Limits on what clients can use. [`Server::set_limits`](crate::Server::set_limits) changes all of
 /// them while the server runs, except [`Limits::message_bytes`] and [`Limits::waiting_calls`], which
@@ -95,6 +96,8 @@ pub(crate) struct User {
     connections: AtomicUsize,
     sessions: AtomicUsize,
     subscriptions: AtomicUsize,
+    /// Permits for the user's calls that may wait: half of all, so that there are some for others.
+    pub(crate) waiting: Arc<Semaphore>,
     /// Bytes that the user's calls in progress hold.
     pub(crate) bytes: AtomicUsize,
     bucket: Mutex<Bucket>,
@@ -118,7 +121,8 @@ impl Drop for Slot {
 }
 
 impl Users {
-    pub(crate) fn of(&self, user: Sid) -> Arc<User> {
+    /// Returns what a user uses. `waiting` is the number of permits for its calls that may wait.
+    pub(crate) fn of(&self, user: Sid, waiting: usize) -> Arc<User> {
         let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if users.len() > USERS_MAX && !users.contains_key(&user) {
             users.retain(|_, user| Arc::strong_count(user) > 1);
@@ -128,6 +132,7 @@ impl Users {
                 connections: AtomicUsize::new(0),
                 sessions: AtomicUsize::new(0),
                 subscriptions: AtomicUsize::new(0),
+                waiting: Arc::new(Semaphore::new(waiting)),
                 bytes: AtomicUsize::new(0),
                 bucket: Mutex::new(Bucket { calls: f64::INFINITY, filled: Instant::now() }),
             })
@@ -202,7 +207,7 @@ mod tests {
     #[test]
     fn what_is_dropped_makes_room_and_what_is_refused_takes_none() {
         let limits = Limits { sessions_per_user: 2, ..Limits::default() };
-        let user = Users::default().of(Sid::ROOT);
+        let user = Users::default().of(Sid::ROOT, 1);
         let one = user.session(&limits).unwrap();
         let _two = user.session(&limits).unwrap();
         for _ in 0..3 {
@@ -216,7 +221,7 @@ mod tests {
     fn a_burst_is_as_long_as_the_rate_and_then_calls_are_refused() {
         // The rate is so low that the bucket does not refill while the test runs.
         let limits = Limits { requests_per_second: 3, ..Limits::default() };
-        let user = Users::default().of(Sid::ROOT);
+        let user = Users::default().of(Sid::ROOT, 1);
         user.calls(1, &limits).unwrap();
         user.bucket.lock().unwrap().filled = Instant::now() + Duration::from_secs(3600);
         assert!(user.calls(1, &limits).is_ok() && user.calls(10, &limits).is_ok());

@@ -164,6 +164,11 @@ impl Shared {
         asked.min(self.limits().page_entries).min(likely)
     }
 
+    /// Returns what a user uses.
+    fn user(&self, user: Sid) -> Arc<limits::User> {
+        self.users.of(user, self.options.limits.waiting_calls.div_ceil(2))
+    }
+
     fn limits(&self) -> Arc<Limits> {
         Arc::clone(&self.limits.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -317,9 +322,7 @@ impl Server {
                 };
                 let (shared, taken) = (Arc::clone(&shared), taken.clone());
                 tokio::spawn(async move {
-                    let unknown = |error: io::Error| {
-                        shared.refused(&"unknown", &format!("cannot identify the client: {error}"));
-                    };
+                    let unknown = |error: io::Error| shared.refused(&error, "cannot identify the client");
                     // The places come first: to look up the user's name can take long.
                     let user = match stream.peer_cred() {
                         Ok(credentials) => Sid::unix_user(credentials.uid()),
@@ -374,7 +377,7 @@ impl Server {
                 let stream = match tokio::time::timeout(at_most, shake).await {
                     Ok(Ok(Ok(stream))) => stream,
                     Ok(Ok(Err((error, stream)))) => {
-                        shared.refused(&address, &format!("the TLS handshake failed: {error}"));
+                        shared.refused(&format_args!("{address}, {error}"), "the TLS handshake failed");
                         // The TLS alert that was already sent contains the reason.
                         return shared.say_and_close(Box::new(stream), &[]).await;
                     }
@@ -601,6 +604,7 @@ async fn serve(
     let outcome = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(options.keepalive_interval))
         .http2_keepalive_timeout(Some(options.keepalive_timeout))
+        .http2_max_header_list_size(budget::HEADERS)
         .max_concurrent_streams(u32::try_from(openwfp_api::bounds::STREAMS).ok())
         .layer(budget::Budget(Arc::clone(&shared)))
         .add_service(engine)

@@ -83,20 +83,15 @@ type Parts<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Service {
     /// Returns the caller, and counts the call against the user's rate limit.
-    fn caller<M>(&self, request: &Request<M>, calls: usize) -> Result<Arc<Peer>> {
+    fn caller<M>(&self, request: &Request<M>) -> Result<Arc<Peer>> {
         let peer = request.extensions().get::<Arc<Peer>>().cloned();
         let peer = peer.ok_or_else(|| Error::unreachable("a connection has no peer"))?;
-        self.0.users.of(peer.user()).calls(calls, &self.0.limits())?;
+        self.0.user(peer.user()).calls(1, &self.0.limits())?;
         Ok(peer)
     }
 
     fn enter<M>(&self, request: &Request<M>, token: &[u8]) -> Result<Running> {
-        self.enter_with(request, token, 1)
-    }
-
-    /// Admits a request that counts as several calls.
-    fn enter_with<M>(&self, request: &Request<M>, token: &[u8], calls: usize) -> Result<Running> {
-        let peer = self.caller(request, calls)?;
+        let peer = self.caller(request)?;
         let open = self.0.sessions.find(token, &peer.user())?;
         self.0.running.send_modify(|running| *running += 1);
         Ok(Running { open, shared: Arc::clone(&self.0) })
@@ -124,10 +119,13 @@ impl Service {
             let running = running?;
             // Other calls wait for transactions to end, so the calls of a transaction need no permit and always
             // have a thread.
-            let turn = if running.open.is_in_transaction() {
+            // Root's have a thread in any case, too.
+            let turn = if running.open.is_in_transaction() || running.open.user == Sid::ROOT {
                 None
             } else {
-                let turn = Arc::clone(&self.0.waiting).acquire_owned();
+                let of_user = Arc::clone(&self.0.user(running.open.user).waiting);
+                let of_all = Arc::clone(&self.0.waiting);
+                let turn = async { (of_user.acquire_owned().await, of_all.acquire_owned().await) };
                 Some(tokio::time::timeout(running.open.wait, turn).await.map_err(|_| {
                     let what =
                         "too many calls are waiting for other sessions' transactions (limits.waiting_calls)";
@@ -140,6 +138,20 @@ impl Service {
                 result
             };
             let done = tokio::task::spawn_blocking(call).await;
+            done.map_err(|_| Error::unreachable("a call panicked"))?
+        };
+        result.await.map(Response::new).map_err(|error| to_status(&error))
+    }
+
+    /// Runs a call that may take long, but waits for nobody, on a thread where it delays no other client.
+    async fn apart<T: Send + 'static>(
+        &self,
+        running: Result<Running>,
+        call: impl FnOnce(&Open) -> Result<T> + Send + 'static,
+    ) -> Reply<T> {
+        let result = async {
+            let running = running?;
+            let done = tokio::task::spawn_blocking(move || call(&running.open)).await;
             done.map_err(|_| Error::unreachable("a call panicked"))?
         };
         result.await.map(Response::new).map_err(|error| to_status(&error))
@@ -165,7 +177,7 @@ impl Service {
         }
         let limits = self.0.limits();
         let user = principal.user;
-        let slot = self.0.users.of(user).session(&limits)?;
+        let slot = self.0.user(user).session(&limits)?;
         let mut options = SessionOptions::new()
             .principal(principal)
             .process(peer.process_id)
@@ -263,7 +275,7 @@ impl FilterEngine for Service {
     type SaContextWatchStream = Parts<Raw>;
 
     async fn engine_open(&self, request: Request<proto::EngineOpenRequest>) -> Reply<SessionStream> {
-        let peer = self.caller(&request, 1).map_err(|error| to_status(&error))?;
+        let peer = self.caller(&request).map_err(|error| to_status(&error))?;
         self.open(&peer, request.into_inner()).map(Response::new).map_err(|error| {
             tracing::info!(peer = %peer, "session refused: {}", error.what());
             to_status(&error)
@@ -309,7 +321,7 @@ impl FilterEngine for Service {
     async fn session_end(&self, request: Request<proto::SessionEndRequest>) -> Reply<proto::Done> {
         let running = self.enter(&request, &request.get_ref().session);
         let number = SessionNumber(request.get_ref().number);
-        self.wait(running, move |open| open.session.session_end(number).map(|()| done())).await
+        self.apart(running, move |open| open.session.session_end(number).map(|()| done())).await
     }
 
     async fn enum_destroy(&self, request: Request<proto::HandleRequest>) -> Reply<proto::Done> {
@@ -365,20 +377,23 @@ impl FilterEngine for Service {
     }
 
     async fn sa_context_step(&self, request: Request<Raw>) -> Reply<proto::StepOutcome> {
-        let decoded = codec::decode_step(&request.get_ref().0);
-        let (token, step) = decoded.map_err(|error| to_status(&error))?;
-        let running = self.enter(&request, token);
+        let running = self.enter(&request, codec::token(&request.get_ref().0));
         self.wait(running, move |open| {
+            let (_, step) = codec::decode_step(&request.get_ref().0)?;
             open.session.sa_context_step(step).map(|outcome| convert::from_outcome(&outcome))
         })
         .await
     }
 
     async fn sa_context_batch(&self, request: Request<Raw>) -> Reply<proto::SaContextBatchReply> {
-        let decoded = codec::decode_batch(&request.get_ref().0);
-        let (token, steps, mode) = decoded.map_err(|error| to_status(&error))?;
-        let running = self.enter_with(&request, token, steps.len().max(1));
+        let running = self.enter(&request, codec::token(&request.get_ref().0));
+        let shared = Arc::clone(&self.0);
         self.wait(running, move |open| {
+            let (_, steps, mode) = codec::decode_batch(&request.get_ref().0)?;
+            // The request itself has counted as one call.
+            if steps.len() > 1 {
+                shared.user(open.user).calls(steps.len() - 1, &shared.limits())?;
+            }
             let result = |outcome: Result<_>| proto::StepResult {
                 result: Some(match outcome {
                     Ok(outcome) => proto::step_result::Result::Outcome(convert::from_outcome(&outcome)),
@@ -459,7 +474,7 @@ impl FilterEngine for Service {
     ) -> Reply<proto::Subscription> {
         let asked = request.get_ref();
         self.read(&request, &asked.session, |open| {
-            let slot = self.0.users.of(open.user).subscription(&self.0.limits())?;
+            let slot = self.0.user(open.user).subscription(&self.0.limits())?;
             let stream = open.session.events(&convert::to_subscription(asked)?)?;
             Ok(proto::Subscription { handle: open.add_stream(stream, slot).to_bits() })
         })
@@ -503,7 +518,7 @@ impl FilterEngine for Service {
         let asked = request.get_ref();
         let watch = || -> Result<WatchEvents> {
             let running = self.enter(&request, &asked.session)?;
-            let slot = self.0.users.of(running.open.user).subscription(&self.0.limits())?;
+            let slot = self.0.user(running.open.user).subscription(&self.0.limits())?;
             let stream = running.open.session.events(&convert::to_subscription(asked)?)?;
             // A stopping server must not wait for watching clients.
             let (open, shared) = (Arc::clone(&running.open), Arc::clone(&running.shared));
@@ -568,9 +583,9 @@ impl FilterEngine for Service {
     }
 
     async fn object_step(&self, request: Request<Raw>) -> Reply<Raw> {
-        let asked: ObjectStepRequest = decoded(&request)?;
-        let running = self.enter(&request, &asked.session.0);
+        let running = self.enter(&request, codec::token(&request.get_ref().0));
         self.wait(running, move |open| {
+            let asked = ObjectStepRequest::decode(&request.get_ref().0)?;
             let id = open.session.object_step(asked.step)?;
             Ok(encode(&ObjectStepReply { id }))
         })
@@ -588,15 +603,19 @@ impl FilterEngine for Service {
     }
 
     async fn object_create_enum(&self, request: Request<Raw>) -> Reply<proto::Enumerator> {
-        let asked: ObjectCreateEnumRequest = decoded(&request)?;
-        self.read(&request, &asked.session.0, |open| {
+        let running = self.enter(&request, codec::token(&request.get_ref().0));
+        self.apart(running, move |open| {
+            let asked = ObjectCreateEnumRequest::decode(&request.get_ref().0)?;
             Ok(proto::Enumerator { handle: open.session.object_create_enum(&asked.template)?.to_bits() })
         })
+        .await
     }
 
     async fn object_enum(&self, request: Request<proto::EnumRequest>) -> Reply<Raw> {
-        let (asked, limits) = (request.get_ref(), self.0.limits());
-        self.read(&request, &asked.session, |open| {
+        let running = self.enter(&request, &request.get_ref().session);
+        let (asked, limits) = (request.into_inner(), self.0.limits());
+        // Templates with many conditions on filters with many take long.
+        self.apart(running, move |open| {
             let keys = keys(open, asked.keys)?;
             let limit = asked.limit.min(limits.page_entries);
             let claim = open.session.object_enum(EnumId::from_bits(asked.handle), limit)?;
@@ -606,6 +625,7 @@ impl FilterEngine for Service {
             drop(claim.accept_first(taken));
             Ok(page)
         })
+        .await
     }
 
     async fn object_security_get(&self, request: Request<Raw>) -> Reply<Raw> {

@@ -511,8 +511,10 @@ impl Dataplane for Driver {
             return Err(error);
         }
         let whole = direction == Direction::Outbound && context.inbound.is_some();
-        self.ownership.done(key, &ids, whole);
-        Ok(())
+        self.ownership.done(key, &ids, whole).inspect_err(|_| {
+            self.undo(&done);
+            self.ownership.forget(ids.iter().map(|id| identity(id, 0)));
+        })
     }
 
     fn update(&self, old: &SaContext, new: &SaContext, direction: Direction, keys: &KeyAccess) -> Result {
