@@ -181,14 +181,13 @@ impl RedbStore {
 /// The table of objects in a transaction.
 type Objects<'t> = redb::Table<'t, &'static [u8], &'static [u8]>;
 
-/// Changes objects in one commit, which gets this generation. It is confirmed only after its pages are.
+/// Changes objects in one commit, which gets this generation.
 fn write(
     database: &Database,
     generation: u64,
     change: impl Fn(&mut Objects<'_>) -> Result<(), redb::Error>,
 ) -> Result<(), redb::Error> {
-    let mut transaction = database.begin_write()?;
-    transaction.set_two_phase_commit(true);
+    let transaction = database.begin_write()?;
     change(&mut transaction.open_table(OBJECTS)?)?;
     {
         let mut about = transaction.open_table(ABOUT)?;
