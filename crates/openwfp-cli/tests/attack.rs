@@ -321,6 +321,34 @@ fn n12_nobody_keeps_others_waiting_for_long() {
     assert!(victim.info().is_ok());
 }
 
+/// Calls of root and of others that exclude each other, all at once: each gets its turn.
+#[test]
+fn n12_calls_of_root_and_of_others_get_their_turns() {
+    let daemon = Daemon::start(&format!("[access]\noperators = [\"user:{OTHER}\"]"));
+    let own = daemon.own();
+    let ends = Endpoints::new([192, 0, 2, 1].into(), [192, 0, 2, 2].into()).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut other = daemon.other();
+                for _ in 0..300 {
+                    let id = other.step(&ObjectStep::add(Object::Filter(filter("mine")))).unwrap();
+                    other.step(&ObjectStep::delete(ObjectKind::Filter, ObjectName::Id(id))).unwrap();
+                }
+            });
+            scope.spawn(|| {
+                let session = open(&own);
+                for _ in 0..600 {
+                    let new = NewSaContext::new(Traffic::new(ends, Mode::Transport));
+                    session.sa_context_create(&new).unwrap();
+                    session.transaction_begin(TransactionMode::ReadWrite).unwrap();
+                    session.transaction_commit().unwrap();
+                }
+            });
+        }
+    });
+}
+
 /// What clients call themselves, and their objects, passes neither for a line of the log nor for output.
 #[test]
 fn n14_n15_foreign_text_is_foreign_text() {

@@ -55,7 +55,7 @@ fn percentile(mut times: Vec<Duration>) -> Duration {
 #[test]
 fn memory_stays_flat_and_listings_stay_fast() {
     let seconds = std::env::var("OPENWFP_SOAK_SECONDS").map_or(3600, |text| text.parse().unwrap());
-    let config = format!("[access]\noperators = [\"user:{OTHER}\"]\n[log]\nlevel = \"error\"");
+    let config = format!("[access]\noperators = [\"user:{OTHER}\"]\n[log]\nlevel = \"warn\"");
     let daemon = Arc::new(Daemon::start(&config));
     let own = daemon.own().open_session(SessionOptions::new()).unwrap();
     for number in 0..CONTEXTS {

@@ -72,12 +72,19 @@ pub(crate) struct Gate {
     pub(crate) waiting: usize,
     /// Number of waiters of root, whom others let pass.
     pub(crate) root_waiting: usize,
+    /// Number of root's waiters among those that need the gate free of calls.
+    pub(crate) waiting_of_root: usize,
 }
 
 impl Gate {
     /// Whether a call may change a context.
     pub(crate) fn admits_call(&self, id: Option<SaContextId>) -> bool {
         self.explicit.is_none() && self.waiting == 0 && self.admits_engine(id)
+    }
+
+    /// Whether a call of root may change a context.
+    pub(crate) fn admits_call_of_root(&self, id: Option<SaContextId>) -> bool {
+        self.explicit.is_none() && self.waiting_of_root == 0 && self.admits_engine(id)
     }
 
     /// Whether the engine itself may change a context or take over counters.

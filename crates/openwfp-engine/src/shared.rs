@@ -167,6 +167,8 @@ impl Shared {
             // A session's own transaction works on its own version, which nobody else changes.
             Want::Call(session, _) | Want::Version(session) if gate.explicit == Some(*session) => true,
             Want::Call(..) | Want::Version(_) if gate.root_waiting > 0 && !is_root => false,
+            // Root does not queue behind the waiters that let it pass.
+            Want::Call(_, id) if is_root => gate.admits_call_of_root(*id),
             Want::Call(_, id) => gate.admits_call(*id),
             Want::Engine(id) => gate.admits_engine(*id),
             Want::Exclusive => gate.admits_exclusive(),
@@ -182,6 +184,7 @@ impl Shared {
         let start = self.clock.monotonic();
         core.gate.waiting += holds_back;
         core.gate.root_waiting += usize::from(is_root);
+        core.gate.waiting_of_root += if is_root { holds_back } else { 0 };
         let result = loop {
             let left = match at_most {
                 None => Duration::MAX,
@@ -201,6 +204,7 @@ impl Shared {
         };
         core.gate.waiting -= holds_back;
         core.gate.root_waiting -= usize::from(is_root);
+        core.gate.waiting_of_root -= if is_root { holds_back } else { 0 };
         if is_root {
             self.gate_changed.notify_all();
         }
