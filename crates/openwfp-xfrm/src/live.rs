@@ -367,7 +367,7 @@ pub fn flush(namespace: Namespace, directory: &Path) -> Result<Flushed> {
         for id in policies.union(&left.spd) {
             flushed.policies += remove(MessageKind::DelPolicy, "a policy", &emitted(|out| id.emit(out)))?;
         }
-        std::fs::remove_file(&left.path).map_err(|error| {
+        ownership::remove(&left.path).map_err(|error| {
             let what = format!("cannot remove the journal {}: {error}", left.path.display());
             Error::new(Code::RPC_E_OUT_OF_RESOURCES, what)
         })?;

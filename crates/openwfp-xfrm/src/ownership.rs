@@ -107,6 +107,9 @@ struct Journal {
     length: u64,
     /// Group that may read the journal.
     group: Option<u32>,
+    /// The locked lock file: whoever can lock it knows that the engine is gone. It is a file of its own, which only the engine's user
+    /// can open, because whoever can read a file can lock it.
+    _lock: File,
 }
 
 /// A context that a dead engine left behind, with what is needed to delete it.
@@ -128,12 +131,16 @@ impl Ownership {
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true).mode(0o755).create(directory).map_err(|e| failed(&e))?;
         let mut options = OpenOptions::new();
-        let file = options.append(true).create_new(true).mode(MODE).open(&path).map_err(|e| failed(&e))?;
+        options.append(true).create_new(true);
+        let lock = options.clone().mode(0o600).open(lock_of(&path)).map_err(|e| failed(&e))?;
+        // It is released when the engine dies.
+        lock.try_lock().map_err(|e| failed(&e.into()))?;
+        let file = options.mode(MODE).open(&path).map_err(|e| failed(&e))?;
         share(&file, group).map_err(|e| failed(&e))?;
-        // The lock is released when the engine dies: whoever can lock the file knows that it is gone.
-        file.try_lock().map_err(|e| failed(&e.into()))?;
+        // For earlier versions, which look at this lock.
+        drop(file.try_lock());
         let mut owned = self.lock();
-        owned.journal = Some(Journal { path: path.clone(), file, lines: 0, length: 0, group });
+        owned.journal = Some(Journal { path: path.clone(), file, lines: 0, length: 0, group, _lock: lock });
         owned.rewrite().map_err(|e| failed(&e))
     }
 
@@ -431,7 +438,7 @@ impl Owned {
         drop(std::fs::remove_file(&new));
         let mut file = OpenOptions::new().append(true).create_new(true).mode(MODE).open(&new)?;
         share(&file, journal.group)?;
-        file.try_lock()?;
+        drop(file.try_lock());
         file.write_all(lines.as_bytes())?;
         std::fs::rename(&new, &journal.path)?;
         journal.file = file;
@@ -487,7 +494,7 @@ pub(crate) struct Left {
 pub(crate) fn leftovers(directory: &Path, namespace: u64) -> Result<Vec<Left>> {
     let mut found = Vec::new();
     for path in journals(directory, namespace)? {
-        let Some(mut file) = open(&path).filter(|file| file.try_lock().is_ok()) else { continue };
+        let Some(mut file) = open(&path).filter(|_| !is_alive(&path)) else { continue };
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(|e| failed(&path, &e))?;
         let (contexts, spd, damaged) = parse(&bytes);
@@ -523,7 +530,28 @@ pub(crate) fn journals(directory: &Path, namespace: u64) -> Result<Vec<PathBuf>>
 
 /// Returns whether the engine that keeps a journal still runs.
 pub(crate) fn is_alive(journal: &Path) -> bool {
-    open(journal).is_some_and(|file| file.try_lock().is_err())
+    let lock = lock_of(journal);
+    match lock.symlink_metadata() {
+        Ok(_) => open(&lock).is_some_and(|file| file.try_lock().is_err()),
+        // That of an earlier version.
+        Err(_) => open(journal).is_some_and(|file| file.try_lock().is_err()),
+    }
+}
+
+/// Returns the lock file of a journal.
+fn lock_of(journal: &Path) -> PathBuf {
+    journal.with_extension("lock")
+}
+
+/// Removes the journal of an engine that is gone.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn remove(journal: &Path) -> io::Result<()> {
+    std::fs::remove_file(journal)?;
+    // The journals of earlier versions have none.
+    drop(std::fs::remove_file(lock_of(journal)));
+    Ok(())
 }
 
 /// Opens a journal to read it; `None` if it is gone, or is none: a FIFO, a symbolic link, or the file of another user, whose
@@ -817,6 +845,25 @@ mod tests {
         let found = leftovers(&directory.0, 7).unwrap();
         assert_eq!(found[0].contexts.len(), 2);
         assert_eq!(parse(&std::fs::read(&path).unwrap()).2, 0);
+    }
+
+    /// Whoever can read a journal can lock it. That makes nobody believe that its engine runs, or that it does not.
+    #[test]
+    fn a_reader_cannot_pass_for_the_engine() {
+        let directory = Directory::new();
+        let engine = Ownership::default();
+        engine.keep_journal(&directory.0, 7, None).unwrap();
+        engine.begin(1, Direction::Inbound, &[sa(256)], &[]).unwrap();
+        let path = engine.lock().journal.as_ref().unwrap().path.clone();
+        assert_eq!(std::fs::metadata(lock_of(&path)).unwrap().mode() & 0o777, 0o600);
+        assert!(is_alive(&path) && leftovers(&directory.0, 7).unwrap().is_empty());
+        drop(engine);
+        let reader = File::open(&path).unwrap();
+        reader.try_lock().unwrap();
+        assert!(!is_alive(&path));
+        assert_eq!(leftovers(&directory.0, 7).unwrap().len(), 1);
+        remove(&path).unwrap();
+        assert_eq!(std::fs::read_dir(&directory.0).unwrap().count(), 0);
     }
 
     #[test]

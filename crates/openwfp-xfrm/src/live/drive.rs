@@ -150,7 +150,7 @@ impl Driver {
             self.kernel.drop_policies(&unused);
         }
         for Left { path, .. } in &left {
-            if let Err(error) = std::fs::remove_file(path) {
+            if let Err(error) = ownership::remove(path) {
                 tracing::warn!(path = %path.display(), %error, "cannot remove an old journal");
             }
         }
