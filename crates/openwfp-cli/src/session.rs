@@ -19,10 +19,12 @@ use openwfp::api::Code;
 use openwfp::api::Error;
 use openwfp::api::SessionInfo;
 use openwfp::api::SessionNumber;
+use openwfp::api::Timestamp;
 use openwfp::api::TransactionMode;
 use serde_json::json;
 use std::io::Write;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 pub(crate) fn list(engine: &Engine, args: &SessionListArgs) -> Result<(), Failure> {
     let session = engine.open_session(SessionOptions::new().name("wfp session list"))?;
@@ -31,18 +33,19 @@ pub(crate) fn list(engine: &Engine, args: &SessionListArgs) -> Result<(), Failur
     match args.output.output {
         Format::Table | Format::Wide => {
             let columns = [
-                Column::number("SESSION", 0),
+                Column::number("ID", 0),
                 Column::text("USER", 0),
-                Column::text("PROCESS", 3),
                 Column::text("FROM", 2),
-                Column::text("OPENED", 4),
-                Column::text("TRANSACTION", 0),
+                Column::number("PROCESS", 3),
+                Column::number("AGE", 4),
+                Column::text("TXN", 0),
+                Column::number("TXN-AGE", 0),
                 Column::text("NAME", 1),
             ];
             let mut table = Rows::new(columns, args.output.output == Format::Wide, colors);
             let rows: Vec<Vec<String>> = sessions.iter().map(|info| row(info)).collect();
             table.write(&mut out, &rows, |heading, cell| match heading {
-                "TRANSACTION" if cell.starts_with("read/write") => AnsiColor::Yellow.on_default(),
+                "TXN" if cell == "read/write" => AnsiColor::Yellow.on_default(),
                 _ => Style::new(),
             })?;
             writeln!(out, "{} session{}", sessions.len(), if sessions.len() == 1 { "" } else { "s" })?;
@@ -82,7 +85,12 @@ pub(crate) fn close(engine: &Engine, args: &SessionCloseArgs) -> Result<(), Fail
         for info in &wanted {
             writeln!(out, "{}", described(info))?;
         }
-        confirm(&mut out, "end it, and abort its transaction?")?;
+        let them = if wanted.len() == 1 {
+            "it, and abort its transaction"
+        } else {
+            "them, and abort their transactions"
+        };
+        confirm(&mut out, &format!("end {them}?"))?;
     }
     for info in &wanted {
         session.session_end(info.number)?;
@@ -119,18 +127,19 @@ fn row(info: &SessionInfo) -> Vec<String> {
     vec![
         info.number.0.to_string(),
         user(info),
-        or_none(if info.process_id == 0 { String::new() } else { info.process_id.to_string() }),
         or_none(info.origin.clone()),
-        words::time(info.opened.0).unwrap_or_else(|| "-".to_owned()),
-        info.transaction.map_or_else(
-            || "-".to_owned(),
-            |transaction| {
-                let since = words::time(transaction.began.0).unwrap_or_default();
-                format!("{} since {since}", mode(transaction.mode))
-            },
-        ),
+        or_none(if info.process_id == 0 { String::new() } else { info.process_id.to_string() }),
+        age(info.opened),
+        or_none(info.transaction.map_or_else(String::new, |transaction| mode(transaction.mode).to_owned())),
+        or_none(info.transaction.map_or_else(String::new, |transaction| age(transaction.began))),
         or_none(info.name.clone()),
     ]
+}
+
+/// Returns how long ago something was, without spaces.
+fn age(since: Timestamp) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    words::duration(now.as_secs().saturating_sub(since.0)).replace(' ', "")
 }
 
 fn mode(mode: TransactionMode) -> &'static str {

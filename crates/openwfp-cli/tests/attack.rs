@@ -282,8 +282,7 @@ fn n12_nobody_keeps_others_waiting_for_long() {
     let mut holder = daemon.other();
     holder.call("TransactionBegin", &[]).unwrap();
     let listed = daemon.printed(&["session", "list"]);
-    let row =
-        listed.lines().find(|line| line.contains("read/write since")).unwrap_or_else(|| panic!("{listed}"));
+    let row = listed.lines().find(|line| line.contains(" read/write ")).unwrap_or_else(|| panic!("{listed}"));
     assert!(row.contains("127.0.0.1:"), "{row}");
     let impatient =
         daemon.own().open_session(SessionOptions::new().transaction_wait(Duration::from_millis(50)));
