@@ -456,7 +456,12 @@ fn counters_events_guesses_and_cursors_tell_the_truth() {
     let mut newest = first.id;
     for number in [2, 3] {
         install_pair(number, "");
-        until("the next generation", || contexts(&*session).len() == 2);
+        // Half a pair is a context, too, until its other half has been read.
+        until("the next generation", || {
+            let all = contexts(&*session);
+            all.len() == 2
+                && all.iter().all(|context| context.inbound.is_some() && context.outbound.is_some())
+        });
         newest = contexts(&*session).last().unwrap().id;
         ping(4);
         let before = counted_by_ip();
