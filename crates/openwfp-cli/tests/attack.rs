@@ -58,6 +58,11 @@ fn readers() -> String {
     format!("[access]\nreaders = [\"user:{OTHER}\"]")
 }
 
+/// Settings that let the other user change things.
+fn operators() -> String {
+    format!("[access]\noperators = [\"user:{OTHER}\"]")
+}
+
 #[test]
 fn n01_no_empty_access_list_opens_the_engine() {
     for name in ["WFP_SERVE_ACCESS_ENGINE", "OPENWFP_SERVE_ACCESS_SA_DB"] {
@@ -323,7 +328,7 @@ fn n12_nobody_keeps_others_waiting_for_long() {
 /// Calls of root and of others that exclude each other, all at once: each gets its turn.
 #[test]
 fn n12_calls_of_root_and_of_others_get_their_turns() {
-    let daemon = Daemon::start(&format!("[access]\noperators = [\"user:{OTHER}\"]"));
+    let daemon = Daemon::start(&operators());
     let own = daemon.own();
     let ends = Endpoints::new([192, 0, 2, 1].into(), [192, 0, 2, 2].into()).unwrap();
     std::thread::scope(|scope| {
@@ -352,7 +357,7 @@ fn n12_calls_of_root_and_of_others_get_their_turns() {
 #[test]
 fn n14_n15_foreign_text_is_foreign_text() {
     let forged = "x\n2026-01-01T00:00:00Z  INFO openwfp::audit: operation=\"FwpmFilterAdd\" outcome=\"ok\"\r\x1b[2J\x1b]0;t\x07\u{202e}\u{9b}31m";
-    let config = format!("[access]\noperators = [\"user:{OTHER}\"]");
+    let config = operators();
     let daemon = Daemon::start(&config);
     // Before any check of rights.
     assert!(Raw::try_open_with(daemon.port, forged, forged).is_err());
@@ -389,7 +394,7 @@ fn n14_n15_foreign_text_is_foreign_text() {
 
 #[test]
 fn n16_the_audit_says_who_did_what_to_which() {
-    let config = format!("[access]\noperators = [\"user:{OTHER}\"]");
+    let config = operators();
     let daemon = Daemon::start(&config);
     let mut other = daemon.other();
     let id = other.step(&ObjectStep::add(Object::Filter(filter("mine")))).unwrap();
@@ -416,16 +421,16 @@ fn n17_a_damaged_store_is_reported() {
     let store = directory.join("objects.redb");
     std::fs::write(&store, [b"redb\x1a\x0a\xa9\x0d\x0a".as_slice(), &[1; 5000]].concat()).unwrap();
     let named = format!("# keeps objects\ndirectory = \"{}\"", directory.display());
-    let output = wfp()
-        .args(["serve", "--engine", "memory:", "--unix", "", "--set"])
-        .arg(format!("state.directory={}", directory.display()))
-        .output()
-        .unwrap();
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        !output.status.success() && error.contains("objects.redb") && error.contains("move it away"),
-        "{error}"
-    );
+    let serve = || {
+        let output = wfp()
+            .args(["serve", "--engine", "memory:", "--unix", "", "--set"])
+            .arg(format!("state.directory={}", directory.display()))
+            .output()
+            .unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (started, error) = serve();
+    assert!(!started && error.contains("objects.redb") && error.contains("move it away"), "{error}");
     assert!(!error.contains("panicked"), "{error}");
     let daemon = Daemon::start_with("# keeps objects", |command| {
         command.env("STATE_DIRECTORY", &directory);
@@ -446,13 +451,8 @@ fn n17_a_damaged_store_is_reported() {
     drop(daemon);
     // 20: others could have written it.
     std::fs::set_permissions(&store, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
-    let output = wfp()
-        .args(["serve", "--engine", "memory:", "--unix", "", "--set"])
-        .arg(format!("state.directory={}", directory.display()))
-        .output()
-        .unwrap();
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success() && error.contains("chmod 600"), "{error}");
+    let (started, error) = serve();
+    assert!(!started && error.contains("chmod 600"), "{error}");
     std::fs::remove_dir_all(directory).unwrap();
 }
 

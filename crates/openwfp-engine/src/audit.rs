@@ -129,8 +129,8 @@ pub(crate) fn opened(session: &SessionRecord, object: &str) {
     );
 }
 
-/// The refusals of each user in the current second. Of more than [`REFUSALS_LOGGED`](openwfp_api::bounds::REFUSALS_LOGGED), the log has the number only, so that
-/// nobody can fill it with calls that change nothing.
+/// The refusals of each user in the current second. Of more than [`REFUSALS_LOGGED`](openwfp_api::bounds::REFUSALS_LOGGED), the
+/// log has the number only, so that nobody can fill it with calls that change nothing.
 #[derive(Default)]
 pub(crate) struct Refusals(Mutex<HashMap<Sid, Window>>);
 

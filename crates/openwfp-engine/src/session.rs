@@ -472,11 +472,8 @@ impl Session for LocalSession {
         })?;
         let subject = || Subject { name: Some(other.info.name.clone()), ..named() };
         let is_own = other.info.user == self.record.info.user && !other.info.kernel_mode;
-        let missing = Rights::DELETE.without(self.record.rights_on(Securable::Engine));
-        if !is_own && missing != Rights::NONE {
-            let error = admit::denied(&self.record, missing, &Securable::Engine.to_string());
-            self.refused(operation, &subject(), &error);
-            return Err(error);
+        if !is_own {
+            self.check_rights_on(Securable::Engine, operation, Rights::DELETE, subject)?;
         }
         self.engine.cancel(&other);
         audit::changed(&self.record, operation, subject, None);
@@ -496,33 +493,11 @@ impl Session for LocalSession {
     }
 
     fn transaction_commit(&self) -> Result {
-        self.admit(Operation::TransactionCommit)?;
-        let writes = self.record.transaction() == TransactionState::In(TransactionMode::ReadWrite);
-        let result = self.engine.commit_transaction(&self.record);
-        if writes {
-            audit::changed(
-                &self.record,
-                Operation::TransactionCommit,
-                Subject::default,
-                result.as_ref().err(),
-            );
-        }
-        result
+        self.end_transaction(Operation::TransactionCommit, Shared::commit_transaction)
     }
 
     fn transaction_abort(&self) -> Result {
-        self.admit(Operation::TransactionAbort)?;
-        let writes = self.record.transaction() == TransactionState::In(TransactionMode::ReadWrite);
-        let result = self.engine.abort_transaction(&self.record);
-        if writes {
-            audit::changed(
-                &self.record,
-                Operation::TransactionAbort,
-                Subject::default,
-                result.as_ref().err(),
-            );
-        }
-        result
+        self.end_transaction(Operation::TransactionAbort, Shared::abort_transaction)
     }
 
     fn sa_context_step(&self, step: SaContextStep) -> Result<StepOutcome> {
@@ -695,7 +670,7 @@ impl Session for LocalSession {
             Securable::Objects(kind) => Operation::on_objects(kind, ObjectCall::GetSecurityInfo)?,
         };
         self.admit(operation)?;
-        self.check_rights_on(of, operation, operation.rules().rights)?;
+        self.check_rights_on(of, operation, operation.rules().rights, || Subject::named(&of))?;
         Ok(self.engine.security_info(of, parts))
     }
 
@@ -712,7 +687,7 @@ impl Session for LocalSession {
             Securable::Objects(kind) => Operation::on_objects(kind, ObjectCall::SetSecurityInfo)?,
         };
         self.admit(operation)?;
-        self.check_rights_on(of, operation, rights_to_set(parts))?;
+        self.check_rights_on(of, operation, rights_to_set(parts), || Subject::named(&of))?;
         let result = self.engine.set_security_info(of, parts, descriptor);
         audit::changed(&self.record, operation, || Subject::named(&of), result.as_ref().err());
         self.warn_if_open(
@@ -739,13 +714,14 @@ impl Session for LocalSession {
             ObjectStep::TunnelAdd(_) => (ObjectKind::ProviderContext, Operation::IpsecTunnelAdd),
             _ => (ObjectKind::ProviderContext, Operation::IpsecTunnelDelete),
         };
-        self.admit_for(operation, || Subject { call, ..self.about_object(kind, &step) })?;
+        let about = || Subject { call, ..self.about_object(kind, &step) };
+        self.admit_for(operation, about)?;
         let (security, adds) = match &step {
             ObjectStep::Add(add) => (add.security.clone(), true),
             ObjectStep::TunnelAdd(add) => (add.security.clone(), true),
             _ => (None, false),
         };
-        let before = Subject { call, ..self.about_object(kind, &step) };
+        let before = about();
         if let Err(error) = self.engine.may_delete(&self.record, &step) {
             self.refused(operation, &before, &error);
             return Err(error);
@@ -921,14 +897,35 @@ impl Session for LocalSession {
 impl LocalSession {
     /// Checks a call's rights on a securable as a whole. For kinds of objects, admission leaves the check
     /// to the object that the call names.
-    fn check_rights_on(&self, of: Securable, operation: Operation, rights: Rights) -> Result {
+    fn check_rights_on(
+        &self,
+        of: Securable,
+        operation: Operation,
+        rights: Rights,
+        subject: impl FnOnce() -> Subject,
+    ) -> Result {
         let missing = rights.without(self.record.rights_on(of));
         if missing == Rights::NONE {
             return Ok(());
         }
         let error = admit::denied(&self.record, missing, &of.to_string());
-        self.refused(operation, &Subject::named(&of), &error);
+        self.refused(operation, &subject(), &error);
         Err(error)
+    }
+
+    /// Commits or aborts the session's transaction; audits the end of one that may have written.
+    fn end_transaction(
+        &self,
+        operation: Operation,
+        end: fn(&Shared, &Arc<SessionRecord>) -> Result,
+    ) -> Result {
+        self.admit(operation)?;
+        let writes = self.record.transaction() == TransactionState::In(TransactionMode::ReadWrite);
+        let result = end(&self.engine, &self.record);
+        if writes {
+            audit::changed(&self.record, operation, Subject::default, result.as_ref().err());
+        }
+        result
     }
 
     /// Warns of a descriptor that has just been set if it has no access list.

@@ -755,7 +755,7 @@ impl Config {
         Some(server)
     }
 
-    /// Returns the security descriptor of something, given the usual one, and whether the configuration changes it.
+    /// Returns the security descriptor of something, given the usual one.
     pub(crate) fn security(&self, of: Securable, usual: &SecurityDescriptor) -> SecurityDescriptor {
         let list = match of {
             Securable::Engine => self.access.engine.as_ref(),

@@ -2,8 +2,9 @@
 //!
 //! A commit only adds one parcel, whatever the number of subscriptions. Who delivers it is decided after the core lock is
 //! released: the committing thread if there are few subscriptions, else a thread of its own, so that nobody's call takes
-//! longer because of other people's subscriptions. A subscriber that looks into its queue delivers what is left first, so it
-//! finds every event that was committed before.
+//! longer because of other people's subscriptions. A subscriber that waits for an event delivers what is left first, so it
+//! finds every event that was committed before; one that polls does so only if there are few subscriptions, and is woken
+//! otherwise.
 
 use super::Queue;
 use crate::faults::Injector;

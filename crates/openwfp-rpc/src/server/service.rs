@@ -117,9 +117,7 @@ impl Service {
     ) -> Reply<T> {
         let result = async {
             let running = running?;
-            // Other calls wait for transactions to end, so the calls of a transaction need no permit and always
-            // have a thread.
-            // Root's have a thread in any case, too.
+            // The calls of a transaction need no permit, because other calls wait for it to end. Nor do root's.
             let turn = if running.open.is_in_transaction() || running.open.user == Sid::ROOT {
                 None
             } else {
@@ -132,13 +130,12 @@ impl Service {
                     Error::new(Code::FWP_E_TIMEOUT, what).with_remedy("Try again later.")
                 })?)
             };
-            let call = move || {
+            on_a_thread(move || {
                 let result = call(&running.open);
                 drop(turn);
                 result
-            };
-            let done = tokio::task::spawn_blocking(call).await;
-            done.map_err(|_| Error::unreachable("a call panicked"))?
+            })
+            .await
         };
         result.await.map(Response::new).map_err(|error| to_status(&error))
     }
@@ -151,8 +148,7 @@ impl Service {
     ) -> Reply<T> {
         let result = async {
             let running = running?;
-            let done = tokio::task::spawn_blocking(move || call(&running.open)).await;
-            done.map_err(|_| Error::unreachable("a call panicked"))?
+            on_a_thread(move || call(&running.open)).await
         };
         result.await.map(Response::new).map_err(|error| to_status(&error))
     }
@@ -217,6 +213,12 @@ impl Service {
         }
         Ok(stream)
     }
+}
+
+/// Runs a call on a thread where blocking is harmless.
+async fn on_a_thread<T: Send + 'static>(call: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(call).await;
+    done.map_err(|_| Error::unreachable("a call panicked"))?
 }
 
 /// Returns the right to send keys, if keys are wanted and the session has the right.
